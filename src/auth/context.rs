@@ -1,0 +1,173 @@
+//! The auth context: who acts, by which credential, with what rights, until when.
+//!
+//! Only the auth-context layer makes one. A handler that needs a user names [`AuthContext`] as an argument and then
+//! cannot run without one.
+
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+
+use crate::{
+    domain::{Account, Permission, RequestId, SessionId, Time, UserId},
+    error::{Code, Error},
+};
+
+/// How a request or an upgrade said who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// The session cookie.
+    Session,
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// `/ws?token=`.
+    QueryToken,
+}
+
+impl Method {
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Session => "session",
+            Method::Bearer => "bearer",
+            Method::QueryToken => "query_token",
+        }
+    }
+}
+
+/// Who acts. Has no public constructor.
+///
+/// ```compile_fail,E0451
+/// // A handler cannot make up a user: every field is private.
+/// let context = hailgate::auth::AuthContext { user_id: todo!() };
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthContext {
+    user_id: UserId,
+    name: String,
+    email: Option<String>,
+    session_id: Option<SessionId>,
+    method: Method,
+    tier: String,
+    permissions: Vec<Permission>,
+    expires_at: Time,
+    request_id: RequestId,
+}
+
+impl AuthContext {
+    pub(super) fn new(
+        account: Account,
+        method: Method,
+        session_id: Option<SessionId>,
+        expires_at: Time,
+        request_id: RequestId,
+    ) -> AuthContext {
+        let Account { user_id, name, email, tier, permissions, .. } = account;
+        AuthContext { user_id, name, email, session_id, method, tier, permissions, expires_at, request_id }
+    }
+
+    /// Which user.
+    pub fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// The name people read.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// E-mail, for the user alone.
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+
+    /// The login behind it, if there is one: a public id that opens nothing.
+    pub fn session_id(&self) -> Option<SessionId> {
+        self.session_id
+    }
+
+    /// By which credential.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Customer tier.
+    pub fn tier(&self) -> &str {
+        &self.tier
+    }
+
+    /// Rights beyond a member's.
+    pub fn permissions(&self) -> &[Permission] {
+        &self.permissions
+    }
+
+    /// When the credential ends.
+    pub fn expires_at(&self) -> Time {
+        self.expires_at
+    }
+
+    /// The request that carried the credential.
+    pub fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+}
+
+/// What the auth-context layer found; it puts one into every request.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Who acts, or why nobody does: an anonymous request grants nothing.
+    pub(super) who: Result<AuthContext, Error>,
+    /// Whether the request's `Origin` lets it do what it asks.
+    pub(super) origin: Result<(), Error>,
+}
+
+impl Verdict {
+    /// The verdict on a request.
+    ///
+    /// # Errors
+    /// `stack_broken`, if the auth-context layer did not run.
+    pub fn of(request: &HttpRequest) -> Result<Verdict, Error> {
+        let verdict = request.extensions().get::<Verdict>().cloned();
+        verdict.ok_or_else(|| Error::new(Code::StackBroken, "The auth context layer did not run."))
+    }
+
+    /// Who acts.
+    ///
+    /// # Errors
+    /// Why nobody does.
+    pub fn who(self) -> Result<AuthContext, Error> {
+        self.who
+    }
+
+    /// Whether the origin is allowed.
+    ///
+    /// # Errors
+    /// `foreign_origin`.
+    pub fn origin(&self) -> Result<(), Error> {
+        self.origin.clone()
+    }
+}
+
+/// Credentials first, then the origin.
+impl FromRequest for AuthContext {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Verdict::of(request).and_then(|verdict| {
+            let context = verdict.who.clone()?;
+            verdict.origin.map(|()| context)
+        }))
+    }
+}
+
+/// Proof that a public unsafe request, such as a login, comes from an allowed origin or from no browser.
+pub struct OriginAllowed(());
+
+impl FromRequest for OriginAllowed {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Verdict::of(request).and_then(|verdict| verdict.origin.map(OriginAllowed)))
+    }
+}

@@ -1,0 +1,101 @@
+//! The session layer's store: sessions in the same database as everything else, revocable, found by the hash of
+//! their key.
+
+use std::{collections::HashMap, sync::Arc};
+
+use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError};
+use actix_web::cookie::time::Duration;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+use crate::domain::{
+    Clock, Logins, SessionId, SessionRecord, UserId,
+    logins::{SESSION_MAX, SESSION_TOUCH, SecretHash},
+};
+
+/// Where actix-identity keeps the user, as a JSON string.
+pub const USER_KEY: &str = "actix_identity.user_id";
+/// Where actix-identity keeps the time of login, in seconds since the Unix epoch.
+pub const LOGIN_TIME_KEY: &str = "actix_identity.logged_in_at";
+/// Where we keep the login's public id.
+pub const SESSION_ID_KEY: &str = "hailgate.session_id";
+
+/// actix-session's store over [`Logins`].
+#[derive(Clone)]
+pub struct LoginSessions {
+    logins: Arc<dyn Logins>,
+    clock: Arc<dyn Clock>,
+}
+
+type State = HashMap<String, String>;
+
+impl LoginSessions {
+    /// Over these logins.
+    pub fn new(logins: Arc<dyn Logins>, clock: Arc<dyn Clock>) -> LoginSessions {
+        LoginSessions { logins, clock }
+    }
+
+    fn record(&self, state: State) -> SessionRecord {
+        let json = |key: &str| state.get(key).and_then(|text| serde_json::from_str::<String>(text).ok());
+        let now = self.clock.now();
+        let user_id = json(USER_KEY).and_then(|user| UserId::parse(&user).ok());
+        let session_id = json(SESSION_ID_KEY).and_then(|id| SessionId::parse(&id).ok());
+        SessionRecord {
+            state: state.into_iter().collect(),
+            user_id,
+            session_id,
+            seen_at: now,
+            expires_at: now.plus(SESSION_MAX),
+        }
+    }
+}
+
+/// SHA-256 of an opaque secret: what the database keeps in its place.
+pub fn secret_hash(secret: &str) -> SecretHash {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// A new opaque secret: 256 random bits as text.
+///
+/// # Errors
+/// If the random source fails.
+pub fn new_secret() -> Result<String, aws_lc_rs::error::Unspecified> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+impl SessionStore for LoginSessions {
+    async fn load(&self, key: &SessionKey) -> Result<Option<State>, LoadError> {
+        let (hash, now) = (secret_hash(key.as_ref()), self.clock.now());
+        let found = self.logins.session(hash, now).await.map_err(|outage| LoadError::Other(outage.into()))?;
+        let Some(record) = found else { return Ok(None) };
+        if now.since(record.seen_at) >= SESSION_TOUCH
+            && let Err(outage) = self.logins.touch_session(hash, now).await
+        {
+            log::warn!("the use of a session could not be noted: {outage}");
+        }
+        Ok(Some(record.state.into_iter().collect()))
+    }
+
+    async fn save(&self, state: State, _: &Duration) -> Result<SessionKey, SaveError> {
+        let secret = new_secret().map_err(|_| SaveError::Other(anyhow::anyhow!("the random source failed")))?;
+        let hash = secret_hash(&secret);
+        let key = SessionKey::try_from(secret).map_err(|error| SaveError::Other(error.into()))?;
+        self.logins.save_session(hash, self.record(state)).await.map_err(|outage| SaveError::Other(outage.into()))?;
+        Ok(key)
+    }
+
+    async fn update(&self, key: SessionKey, state: State, _: &Duration) -> Result<SessionKey, UpdateError> {
+        let saved = self.logins.save_session(secret_hash(key.as_ref()), self.record(state)).await;
+        saved.map(|()| key).map_err(|outage| UpdateError::Other(outage.into()))
+    }
+
+    async fn update_ttl(&self, key: &SessionKey, _: &Duration) -> Result<(), anyhow::Error> {
+        Ok(self.logins.touch_session(secret_hash(key.as_ref()), self.clock.now()).await?)
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<(), anyhow::Error> {
+        Ok(self.logins.end_session(secret_hash(key.as_ref())).await?)
+    }
+}

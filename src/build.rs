@@ -1,0 +1,19 @@
+//! Tells the program which commit it was built from, and when; `unknown` where neither git nor a variable says.
+
+use std::{env, process::Command};
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=HAILGATE_GIT_COMMIT");
+    println!("cargo::rerun-if-env-changed=HAILGATE_BUILD_TIME");
+    println!("cargo::rerun-if-changed=Cargo.lock");
+    let asked = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let told = |name: &str, program: &str, arguments: &[&str]| {
+        let value = env::var(name).ok().or_else(|| asked(program, arguments)).unwrap_or_else(|| "unknown".to_owned());
+        println!("cargo::rustc-env={name}={value}");
+    };
+    told("HAILGATE_GIT_COMMIT", "git", &["rev-parse", "--short=12", "HEAD"]);
+    told("HAILGATE_BUILD_TIME", "date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]);
+}

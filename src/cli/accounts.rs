@@ -1,0 +1,139 @@
+//! `user`: accounts, straight in the store; a running server sees the change at the next request.
+
+use std::io::{BufRead, IsTerminal};
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, Where, open, token};
+use crate::{
+    auth::password,
+    domain::{Account, Clock, Permission, UserId},
+    http::gateway::SystemClock,
+    store::{Log, Reads, Write},
+};
+
+#[derive(Debug, Args)]
+pub struct UserArgs {
+    #[command(flatten)]
+    place: Where,
+    #[command(subcommand)]
+    command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Create an account.
+    Add {
+        /// Its user id, in lower case.
+        #[arg(value_parser = new_user)]
+        name: UserId,
+        /// The name people read; the user id if not given.
+        #[arg(long)]
+        display: Option<String>,
+        /// E-mail, never shown to others.
+        #[arg(long)]
+        email: Option<String>,
+        /// Read the password from standard input instead of asking for it.
+        #[arg(long)]
+        password_stdin: bool,
+        /// What it may do beyond a member's rights; may stand several times.
+        #[arg(long, value_parser = token::permission)]
+        permission: Vec<Permission>,
+    },
+    /// List accounts, a line each: user id, name, permissions, state.
+    List,
+    /// Set another password; signs the user out everywhere.
+    Passwd {
+        /// Whose.
+        #[arg(value_parser = token::user)]
+        name: UserId,
+        /// Read the password from standard input instead of asking for it.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Refuse an account from now on.
+    Disable {
+        /// Whose.
+        #[arg(value_parser = token::user)]
+        name: UserId,
+    },
+}
+
+fn new_user(text: &str) -> Result<UserId, String> {
+    UserId::new_local(text).map_err(|reason| reason.into_owned())
+}
+
+/// `hailgate user ...`.
+pub fn run(args: UserArgs) -> Result<(), Failure> {
+    let config = args.place.load(None)?;
+    let mut store = open(&config)?;
+    let now = SystemClock.now();
+    let (write, said) = match args.command {
+        UserCommand::List => return list(&store.reads),
+        UserCommand::Add { name, display, email, password_stdin, permission } => {
+            let said = format!("{name} was added");
+            let account = Account {
+                name: display.unwrap_or_else(|| name.to_string()),
+                user_id: name,
+                email,
+                tier: "free".to_owned(),
+                permissions: permission,
+                disabled: false,
+                password_hash: Some(new_password(password_stdin)?),
+            };
+            (Write::CreateAccount { account, at: now, keep: false }, said)
+        }
+        UserCommand::Passwd { name, password_stdin } => {
+            let said = format!("{name} has a new password and is signed out everywhere");
+            (Write::SetPassword { hash: new_password(password_stdin)?, user: name }, said)
+        }
+        UserCommand::Disable { name } => (Write::Disable { user: name.clone() }, format!("{name} is disabled")),
+    };
+    let committed =
+        store.log.commit(&[write]).map_err(|outage| Failure::Unavailable(format!("nothing was changed: {outage}")))?;
+    for outcome in committed.outcomes {
+        outcome?;
+    }
+    eprintln!("{said}");
+    Ok(())
+}
+
+fn list(reads: &dyn Reads) -> Result<(), Failure> {
+    const PAGE: u64 = 100;
+    let system = actix::System::new();
+    let mut after = None;
+    loop {
+        let page = system
+            .block_on(reads.accounts(after.clone(), PAGE))
+            .map_err(|outage| Failure::Unavailable(outage.to_string()))?;
+        for account in &page {
+            let permissions: Vec<&str> = account.permissions.iter().map(|permission| permission.name()).collect();
+            let state = if account.disabled { "disabled" } else { "active" };
+            println!("{}\t{}\t{}\t{state}", account.user_id, account.name, permissions.join(","));
+        }
+        match page.last() {
+            Some(last) if page.len() as u64 == PAGE => after = Some(last.user_id.clone()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The hash of a password, from standard input or asked for twice.
+fn new_password(from_stdin: bool) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| Failure::Failed(format!("the password could not be read: {error}"));
+    let password = if from_stdin {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    } else if std::io::stdin().is_terminal() {
+        let password = rpassword::prompt_password("New password: ").map_err(failed)?;
+        if rpassword::prompt_password("Once more: ").map_err(failed)? != password {
+            return Err(Failure::Failed("the two passwords differ; nothing was changed".to_owned()));
+        }
+        password
+    } else {
+        return Err(Failure::Failed("there is no terminal to ask for the password; use --password-stdin".to_owned()));
+    };
+    password::check_new(&password)?;
+    Ok(password::hash(&password)?)
+}

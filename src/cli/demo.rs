@@ -1,0 +1,179 @@
+//! `demo`: the one command of a newcomer. Development on loopback, with keys, accounts and a thread of its own, made
+//! once in a directory and used again after a restart.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use uuid::Uuid;
+
+use super::{Failure, Where, logging, open, serve};
+use crate::{
+    auth::{
+        session::{new_secret, secret_hash},
+        token::Grant,
+    },
+    config::{self, Config, Environment},
+    domain::{Account, Clock, Draft, RetryKey, ThreadId, UserId},
+    error::Error,
+    http::gateway::SystemClock,
+    store::{Act, Change, Done, Log, Write, sqlite::Sqlite},
+};
+
+/// The accounts, and the host name each opens the page under: cookies belong to a host, so one browser holds both.
+const PEOPLE: [(&str, &str, &str); 2] = [("alice", "Alice", "127.0.0.1"), ("bob", "Bob", "localhost")];
+/// Ports tried after 8080 when it is taken.
+const PORTS: std::ops::Range<u16> = 8080..8180;
+/// How long a sign-in link can be used.
+const LINK: Duration = Duration::from_secs(60 * 60);
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Listen address; 127.0.0.1:8080 or the next free port if not given.
+    #[arg(long, value_name = "ADDRESS")]
+    bind: Option<String>,
+    /// Where keys and messages are kept; the user's state directory if not given.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// What the newcomer needs to see.
+struct Prepared {
+    thread: ThreadId,
+    codes: Vec<String>,
+    token: String,
+}
+
+/// `hailgate demo`.
+pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let directory = args.data.clone().or_else(config::demo_directory);
+    let directory = directory.ok_or_else(|| Failure::Failed("there is no home directory; use --data DIR".to_owned()))?;
+    let directory = std::path::absolute(&directory).unwrap_or(directory);
+    let unwritable = |error: std::io::Error| {
+        Failure::Unavailable(format!("{} cannot be written: {error}. Use --data DIR.", directory.display()))
+    };
+    make_directory(&directory).map_err(unwritable)?;
+    let place = Where { config: None, data: Some(directory.clone()) };
+    let config = place.load(args.bind.clone())?;
+    if config.environment != Environment::Development {
+        return Err(Failure::Failed("a demo runs in development only; unset ENVIRONMENT".to_owned()));
+    }
+    logging::start(config.log_format);
+    actix::System::new().block_on(async move {
+        serve::prove().await?;
+        let prepared = prepare(&config)?;
+        let port = listen(args.bind.is_some(), config.bind)?;
+        serve::serve(&config, port, |port| tell(&directory, port, &prepared)).await
+    })
+}
+
+/// Makes the directory and the configuration with fresh keys, once, for this user alone.
+fn make_directory(directory: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let path = config::file_in(directory);
+    let random = |_| std::io::Error::other("the random source failed");
+    let (jwt, session) = (new_secret().map_err(random)?, [new_secret().map_err(random)?, new_secret().map_err(random)?]);
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let mut file = match file {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // Two secrets of 43 characters each hold 512 random bits; hashed, they are the 64 bytes of a key.
+    let session_key: Vec<u8> = session.iter().flat_map(|half| secret_hash(half)).collect();
+    writeln!(
+        file,
+        "# Made by `hailgate demo`. The keys are good for this directory only.\n\
+         environment = \"development\"\n\
+         database_url = \"sqlite://{}\"\n\
+         jwt_secret = \"{jwt}\"\n\
+         session_key = \"{}\"",
+        directory.join("hailgate.db").display(),
+        hex::encode(session_key)
+    )?;
+    file.sync_all()
+}
+
+/// Accounts and thread, made once; sign-in codes and a token, made anew.
+fn prepare(config: &Config) -> Result<Prepared, Failure> {
+    let mut store = open(config)?;
+    let now = SystemClock.now();
+    let user = |name: &str| UserId::parse(name).map_err(|reason| Failure::Failed(reason.into_owned()));
+    let (mut writes, mut codes) = (Vec::new(), Vec::new());
+    for (name, display, _) in PEOPLE {
+        let account = Account {
+            user_id: user(name)?,
+            name: display.to_owned(),
+            email: None,
+            tier: "free".to_owned(),
+            permissions: Vec::new(),
+            disabled: false,
+            password_hash: None,
+        };
+        writes.push(Write::CreateAccount { account, at: now, keep: true });
+        let code = new_secret().map_err(|_| Failure::Failed("the random source failed".to_owned()))?;
+        writes.push(Write::PutLink { code: secret_hash(&code), user: user(name)?, expires_at: now.plus(LINK) });
+        codes.push(code);
+    }
+    let (alice, bob) = (user(PEOPLE[0].0)?, user(PEOPLE[1].0)?);
+    let title = Some("Demo".to_owned());
+    writes.push(change(&alice, "demo thread", Act::CreateThread { title, members: vec![bob] })?);
+    let Some(Done::Thread { view, duplicate }) = commit(&mut store, &writes)?.pop() else {
+        return Err(Failure::Failed("the demo's thread could not be made".to_owned()));
+    };
+    let thread = view.thread.thread_id;
+    if !duplicate {
+        let words = "Hello! Open the other link in a second window and answer me.".to_owned();
+        let draft = Draft::new(words, None, &config.limits).map_err(|(field, reason)| Error::field(field, reason))?;
+        commit(&mut store, &[change(&alice, "demo message", Act::Send { thread, draft })?])?;
+    }
+    let grant = Grant { user: alice, ttl: Duration::from_secs(24 * 60 * 60), permissions: Vec::new(), tier: None };
+    Ok(Prepared { thread, codes, token: serve::tokens(config).sign(&grant, now)? })
+}
+
+/// A change under a retry key, so that a second demo in the same directory finds what the first made.
+fn change(by: &UserId, key: &str, act: Act) -> Result<Write, Failure> {
+    let key = RetryKey::new(key).map_err(|reason| Failure::Failed(reason.into_owned()))?;
+    Ok(Write::Change(Change { id: Uuid::now_v7(), by: by.clone(), at: SystemClock.now(), key: Some(key), act }))
+}
+
+fn commit(store: &mut Sqlite, writes: &[Write]) -> Result<Vec<Done>, Failure> {
+    let committed = store.log.commit(writes).map_err(|outage| Failure::Unavailable(outage.to_string()))?;
+    Ok(committed.outcomes.into_iter().collect::<Result<_, _>>()?)
+}
+
+/// The asked address; or the first free port, where none was asked for.
+fn listen(asked: bool, address: SocketAddr) -> Result<TcpListener, Failure> {
+    let taken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+    let mut last = TcpListener::bind(address);
+    for port in PORTS.skip(1) {
+        match &last {
+            Err(error) if !asked && taken(error) => last = TcpListener::bind((address.ip(), port)),
+            _ => break,
+        }
+    }
+    last.map_err(|error| Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind.")))
+}
+
+fn tell(directory: &Path, port: u16, prepared: &Prepared) {
+    println!("\nHailgate demo, data in {}\n", directory.display());
+    println!("Open each link in a window of its own; it works once, within an hour:");
+    for ((name, _, host), code) in PEOPLE.iter().zip(&prepared.codes) {
+        println!("  {name:<6} http://{host}:{port}/#signin={code}");
+    }
+    println!("\nSay something from a program:");
+    println!(
+        "  curl -s http://127.0.0.1:{port}/api/messages -H 'Content-Type: application/json' \\\n    \
+         -H 'Authorization: Bearer {}' \\\n    -d '{{\"thread_id\":\"{}\",\"content\":\"Hello from curl\"}}'",
+        prepared.token, prepared.thread
+    );
+    println!("\nStop with Ctrl-C; start again and everything is still there.\n");
+    // Whoever reads this through a pipe wants it now.
+    let _ = std::io::stdout().flush();
+}

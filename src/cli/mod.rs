@@ -1,0 +1,130 @@
+//! The command line.
+
+mod accounts;
+mod demo;
+mod logging;
+mod serve;
+mod token;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    config::{self, Complaint, Config, Sources},
+    error::Error,
+    store::sqlite::{OpenError, Sqlite},
+};
+
+/// An actor-based WebSocket gateway: browser chat over WebSocket, with REST beside it.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong arguments · 69 the store or the port cannot be used ·\n\
+    70 a vital part ended by a bug · 78 the configuration is refused or the start-up probe failed";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try it: two accounts and a thread on this machine, nothing to set up.
+    Demo(demo::DemoArgs),
+    /// Run the server.
+    Serve(serve::ServeArgs),
+    /// Check the configuration and run the start-up probe, without serving.
+    Check(Where),
+    /// Print a token that signs a program in as a user.
+    Token(token::TokenArgs),
+    /// Manage accounts.
+    User(accounts::UserArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Where {
+    /// A TOML file; variables win over it.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    config: Option<PathBuf>,
+    /// A data directory that `demo` has made.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Where {
+    fn load(&self, bind: Option<String>) -> Result<Config, Failure> {
+        let config = self.config.clone().or_else(|| self.data.as_deref().map(config::file_in));
+        Config::load(&Sources { variables: config::environment(), config, bind }).map_err(Failure::Config)
+    }
+}
+
+/// Why a command ended.
+#[derive(Debug)]
+enum Failure {
+    /// The configuration is refused.
+    Config(Vec<Complaint>),
+    /// The start-up probe says so.
+    Probe(String),
+    /// The store or the port cannot be used.
+    Unavailable(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Failed(error.detail.into_owned())
+    }
+}
+
+impl Failure {
+    /// Says it on stderr; the exit code.
+    fn tell(&self) -> ExitCode {
+        match self {
+            Failure::Config(complaints) => {
+                eprintln!("hailgate: the configuration is refused");
+                for complaint in complaints {
+                    eprintln!("  - {complaint}");
+                }
+                ExitCode::from(78)
+            }
+            Failure::Probe(what) => {
+                eprintln!("hailgate: the start-up probe failed, nothing was opened\n  - {what}");
+                ExitCode::from(78)
+            }
+            Failure::Unavailable(what) => {
+                eprintln!("hailgate: {what}");
+                ExitCode::from(69)
+            }
+            Failure::Failed(what) => {
+                eprintln!("hailgate: {what}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Runs the command of the process's arguments.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(place) => serve::check(&place),
+        Command::Token(args) => token::run(&args),
+        Command::User(args) => accounts::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+/// Opens the configured database.
+fn open(config: &Config) -> Result<Sqlite, Failure> {
+    let path = &config.database;
+    Sqlite::open(path, &config.limits).map_err(|error: OpenError| {
+        let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
+        Failure::Unavailable(format!("the database {} cannot be opened: {error}. {remedy}", path.display()))
+    })
+}

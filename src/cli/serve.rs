@@ -1,0 +1,107 @@
+//! `serve` and `check`: configuration, probe, and only then the port.
+
+use std::{net::TcpListener, sync::Arc};
+
+use actix_web::cookie::Key;
+use clap::Args;
+
+use super::{Failure, Where, logging, open};
+use crate::{
+    auth::{Origins, Tokens},
+    config::{Config, Environment},
+    http::{
+        gateway::{Admission, Gateway, SystemClock},
+        probe::{self, Check},
+        server,
+    },
+};
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Listen address, like 127.0.0.1:8080.
+    #[arg(long, value_name = "ADDRESS")]
+    bind: Option<String>,
+}
+
+/// `hailgate serve`.
+pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let config = args.place.load(args.bind.clone())?;
+    logging::start(config.log_format);
+    log::info!("environment {}, database {}", config.environment.name(), config.database.display());
+    if config.public_url.is_none() && config.environment != Environment::Development {
+        log::warn!("HAILGATE_PUBLIC_URL is not set: programs can sign in by token, browsers cannot");
+    }
+    actix::System::new().block_on(async move {
+        prove().await?;
+        let address = config.bind;
+        let port = TcpListener::bind(address).map_err(|error| {
+            Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind."))
+        })?;
+        serve(&config, port, |_| {}).await
+    })
+}
+
+/// Runs the probe; nothing is opened unless every answer is right.
+pub(super) async fn prove() -> Result<Vec<Check>, Failure> {
+    let report = probe::run().await?;
+    match report.verdict() {
+        Some(verdict) => Err(Failure::Probe(verdict)),
+        None => Ok(report.0),
+    }
+}
+
+/// Serves on a bound port until a signal ends it. `ready` is called when the gateway is there.
+pub(super) async fn serve(config: &Config, port: TcpListener, ready: impl FnOnce(u16)) -> Result<(), Failure> {
+    let store = open(config)?;
+    let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
+    let admission = admission(config, address.port())?;
+    let gateway = Gateway::start(store, config.limits.clone(), Arc::new(SystemClock), admission).await?;
+    log::info!("listening on http://{address}");
+    ready(address.port());
+    let workers = config.workers;
+    server::run(gateway, port, workers).await.map_err(|error| Failure::Unavailable(error.to_string()))
+}
+
+fn admission(config: &Config, port: u16) -> Result<Admission, Failure> {
+    let development = config.environment == Environment::Development;
+    let mut origins: Vec<String> = config.public_url.iter().chain(&config.allowed_origins).cloned().collect();
+    if development {
+        origins.extend(["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}")));
+    }
+    let session_key = Key::try_from(config.session_key.bytes()).map_err(|error| Failure::Failed(error.to_string()))?;
+    Ok(Admission {
+        session_key,
+        // Everywhere but in development, which has no https.
+        secure_cookie: !development,
+        tokens: Arc::new(tokens(config)),
+        origins: Origins::new(origins),
+        create_users: config.create_users,
+        query_tokens: config.query_tokens,
+        environment: config.environment.name(),
+        links: development,
+        quiet: false,
+    })
+}
+
+/// The own issuer's tokens.
+pub(super) fn tokens(config: &Config) -> Tokens {
+    Tokens::new(config.jwt_secret.bytes(), &config.jwt_issuer, &config.jwt_audience)
+}
+
+/// `hailgate check`.
+pub fn check(place: &Where) -> Result<(), Failure> {
+    let config = place.load(None)?;
+    println!("configuration");
+    for origin in &config.origins {
+        println!("  {:<28} {:<44} {}", origin.setting, origin.value, origin.place);
+    }
+    let checks = actix::System::new().block_on(prove())?;
+    println!("stack\n  session -> identity -> auth context -> routes\nprobe");
+    for check in &checks {
+        println!("  ok  {}", check.name);
+    }
+    println!("{} checks passed", checks.len());
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! `token`: a bearer token for a program, signed with the own key.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Failure, Where, serve};
+use crate::{
+    auth::token::Grant,
+    domain::{Clock, Permission, UserId},
+    http::gateway::SystemClock,
+};
+
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Whom the token is for.
+    #[arg(long, value_parser = user)]
+    user: UserId,
+    /// How long it lives, at most 24h.
+    #[arg(long, value_parser = lifetime, default_value = "1h", value_name = "TIME")]
+    ttl: Duration,
+    /// What it may do beyond a member's rights; may stand several times.
+    #[arg(long, value_parser = permission)]
+    permission: Vec<Permission>,
+    /// Customer tier, instead of the account's.
+    #[arg(long)]
+    tier: Option<String>,
+}
+
+/// A user id on the command line.
+pub(super) fn user(text: &str) -> Result<UserId, String> {
+    UserId::parse(text).map_err(|reason| reason.into_owned())
+}
+
+/// A permission on the command line.
+pub(super) fn permission(text: &str) -> Result<Permission, String> {
+    let names: Vec<&str> = Permission::ALL.iter().map(|permission| permission.name()).collect();
+    Permission::named(text).ok_or_else(|| format!("write one of: {}", names.join(", ")))
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a time like 90s, 15m or 1h".to_owned();
+    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| wrong())
+}
+
+/// `hailgate token`: nothing else on stdout.
+pub fn run(args: &TokenArgs) -> Result<(), Failure> {
+    let config = args.place.load(None)?;
+    let grant =
+        Grant { user: args.user.clone(), ttl: args.ttl, permissions: args.permission.clone(), tier: args.tier.clone() };
+    println!("{}", serve::tokens(&config).sign(&grant, SystemClock.now())?);
+    Ok(())
+}

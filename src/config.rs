@@ -1,0 +1,234 @@
+//! Configuration: what was written becomes what is true, or a complaint that says where and what to do.
+//! The only reader of the environment.
+
+mod check;
+mod read;
+
+use std::{
+    ffi::OsString,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+pub use self::read::Sources;
+use crate::domain::Limits;
+
+/// Where the program runs. Nothing about who gets in depends on it, except that development is for this machine only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// The default: whoever says nothing gets the strict rules.
+    Production,
+    /// A rehearsal of production.
+    Staging,
+    /// Automated tests.
+    Testing,
+    /// On loopback only.
+    Development,
+}
+
+impl Environment {
+    /// Every environment.
+    pub const ALL: [Environment; 4] =
+        [Environment::Production, Environment::Staging, Environment::Testing, Environment::Development];
+
+    /// Exactly as it must be written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Environment::Production => "production",
+            Environment::Staging => "staging",
+            Environment::Testing => "testing",
+            Environment::Development => "development",
+        }
+    }
+
+    /// The environment of exactly this name.
+    pub fn named(name: &str) -> Option<Environment> {
+        Self::ALL.into_iter().find(|environment| environment.name() == name)
+    }
+}
+
+/// A secret: never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The bytes, for the one who signs or seals with them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} bytes)", self.0.len())
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is true.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the program runs.
+    pub environment: Environment,
+    /// The listen address.
+    pub bind: SocketAddr,
+    /// The database file.
+    pub database: PathBuf,
+    /// The own issuer's secret.
+    pub jwt_secret: Secret,
+    /// `iss` of own tokens.
+    pub jwt_issuer: String,
+    /// `aud` of own tokens.
+    pub jwt_audience: String,
+    /// Seals the session cookie: 64 bytes.
+    pub session_key: Secret,
+    /// The origin under which browsers see this server.
+    pub public_url: Option<String>,
+    /// Other origins whose pages may use it.
+    pub allowed_origins: Vec<String>,
+    /// Whether a verified token creates its user.
+    pub create_users: bool,
+    /// Whether `/ws?token=` is taken.
+    pub query_tokens: bool,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Worker threads.
+    pub workers: usize,
+    /// Every limit.
+    pub limits: Limits,
+    /// Each setting, what it is and where that was written, secrets masked.
+    pub origins: Vec<Origin>,
+}
+
+/// Where a setting's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The setting.
+    pub setting: String,
+    /// Its value, masked if it is a secret.
+    pub value: String,
+    /// Variable, file and line, flag or default.
+    pub place: Place,
+}
+
+/// A place where a value was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Nowhere.
+    Default,
+    /// An environment variable.
+    Variable(String),
+    /// A file and the line in it.
+    File(PathBuf, usize),
+    /// A flag of the command line.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Default => f.write_str("default"),
+            Place::Variable(name) => write!(f, "variable {name}"),
+            Place::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Place::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// What is wrong with the configuration, where, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}\n    where: {place}\n    do:    {remedy}")]
+pub struct Complaint {
+    /// What is wrong.
+    pub what: String,
+    /// Where it was written.
+    pub place: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Complaint {
+    pub(crate) fn new(what: impl Into<String>, place: impl ToString, remedy: impl Into<String>) -> Complaint {
+        Complaint { what: what.into(), place: place.to_string(), remedy: remedy.into() }
+    }
+}
+
+/// One setting: its name in the file and as a variable, its default, what it means.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// In the file.
+    pub key: &'static str,
+    /// In the environment.
+    pub variable: &'static str,
+    /// Where nothing is written; empty: there is none.
+    pub default: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// Every setting. Limits are beside them: `[limits]` in the file, `HAILGATE_LIMIT_<NAME>` as variables.
+pub const SETTINGS: &[Setting] = &[
+    setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development"),
+    setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),
+    setting("database_url", "HAILGATE_DATABASE_URL", "", "sqlite:///absolute/path.db"),
+    secret("jwt_secret", "HAILGATE_JWT_SECRET", "signs and verifies own tokens (HS256), 32 bytes or more"),
+    setting("jwt_issuer", "HAILGATE_JWT_ISSUER", "hailgate", "`iss` of own tokens"),
+    setting("jwt_audience", "HAILGATE_JWT_AUDIENCE", "hailgate", "`aud` of own tokens"),
+    secret("session_key", "HAILGATE_SESSION_KEY", "seals the session cookie, 64 bytes as hex or base64"),
+    setting("public_url", "HAILGATE_PUBLIC_URL", "", "own address as browsers see it, like https://chat.example.org"),
+    setting("allowed_origins", "HAILGATE_ALLOWED_ORIGINS", "", "other origins, comma-separated"),
+    setting("create_users", "HAILGATE_CREATE_USERS", "false", "whether a valid own token creates its user"),
+    setting("query_tokens", "HAILGATE_QUERY_TOKENS", "on", "whether /ws?token= is taken"),
+    setting("log_format", "HAILGATE_LOG_FORMAT", "text", "text or json"),
+    setting("workers", "HAILGATE_WORKERS", "", "worker threads; one a core"),
+];
+
+const fn setting(key: &'static str, variable: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { key, variable, default, secret: false, meaning }
+}
+
+const fn secret(key: &'static str, variable: &'static str, meaning: &'static str) -> Setting {
+    Setting { key, variable, default: "", secret: true, meaning }
+}
+
+impl Config {
+    /// Reads every source and judges every value.
+    ///
+    /// # Errors
+    /// Every complaint, not only the first.
+    pub fn load(sources: &Sources) -> Result<Config, Vec<Complaint>> {
+        check::check(&read::read(sources)?)
+    }
+}
+
+/// The process's environment.
+pub fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().collect()
+}
+
+/// Where `demo` keeps its data unless told: the user's state directory.
+pub fn demo_directory() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = variable("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let state = state.or_else(|| Some(variable("HOME")?.join(".local").join("state")));
+    Some(state?.join("hailgate"))
+}
+
+/// The configuration file of a data directory.
+pub fn file_in(directory: &Path) -> PathBuf {
+    directory.join("hailgate.toml")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,334 @@
+//! What is true: every value parsed and judged, secrets weighed, combinations that would open something refused.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
+
+use base64::{Engine, engine::general_purpose};
+
+use super::{
+    Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret,
+    read::{Values, Written},
+};
+use crate::domain::Limits;
+
+/// Fewest bytes of a signing secret (RFC 7518 section 3.2 for HS256).
+const SECRET_BYTES_MIN: usize = 32;
+/// Bytes of the session key.
+const SESSION_KEY_BYTES: usize = 64;
+/// Texts that stand in examples everywhere: a secret that holds one is nobody's secret.
+const SAMPLES: &[&str] =
+    &["changeme", "change-me", "change_me", "secret", "password", "example", "12345678", "your-", "hailgate"];
+
+struct Checker<'a> {
+    values: &'a Values,
+    complaints: Vec<Complaint>,
+}
+
+pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
+    let mut checker = Checker { values, complaints: Vec::new() };
+    let environment = checker.environment();
+    let bind = checker.parsed::<SocketAddr>("bind", "Write an address and port like 127.0.0.1:8080.");
+    let database = checker.database();
+    let jwt_secret = checker.jwt_secret();
+    let session_key = checker.session_key();
+    let public_url = checker.public_url(environment);
+    let allowed_origins = checker.allowed_origins(environment);
+    let create_users = checker.flag("create_users");
+    let query_tokens = checker.flag("query_tokens");
+    let log_format = checker.log_format();
+    let workers = checker.workers();
+    let limits = checker.limits();
+    checker.development_stays_here(environment, bind);
+    checker.secrets_differ(jwt_secret.as_ref(), session_key.as_ref());
+    let (jwt_issuer, jwt_audience) = (checker.text("jwt_issuer"), checker.text("jwt_audience"));
+    let Checker { complaints, .. } = checker;
+    let parts = (environment, bind, database, jwt_secret, session_key, log_format, workers, limits);
+    let (
+        Some(environment),
+        Some(bind),
+        Some(database),
+        Some(jwt_secret),
+        Some(session_key),
+        Some(log_format),
+        Some(workers),
+        Some(limits),
+    ) = parts
+    else {
+        return Err(complaints);
+    };
+    if !complaints.is_empty() {
+        return Err(complaints);
+    }
+    let origins = origins(values, &database, workers, &limits);
+    Ok(Config {
+        environment,
+        bind,
+        database,
+        jwt_secret,
+        jwt_issuer,
+        jwt_audience,
+        session_key,
+        public_url,
+        allowed_origins,
+        create_users: create_users.unwrap_or(false),
+        query_tokens: query_tokens.unwrap_or(true),
+        log_format,
+        workers,
+        limits,
+        origins,
+    })
+}
+
+impl Checker<'_> {
+    fn written(&self, key: &str) -> Option<&Written> {
+        self.values.settings.get(key)
+    }
+
+    fn place(&self, key: &str) -> Place {
+        self.written(key).map_or(Place::Default, |written| written.place.clone())
+    }
+
+    fn text(&self, key: &str) -> String {
+        let default = SETTINGS.iter().find(|setting| setting.key == key).map_or("", |setting| setting.default);
+        self.written(key).map_or(default, |written| &written.text).to_owned()
+    }
+
+    fn complain(&mut self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        let place = match self.place(key) {
+            Place::Default => {
+                let variable = SETTINGS.iter().find(|setting| setting.key == key).map_or("", |setting| setting.variable);
+                format!("variable {variable}, or `{key}` in the configuration file (neither is set)")
+            }
+            place => place.to_string(),
+        };
+        self.complaints.push(Complaint::new(what, place, remedy));
+    }
+
+    fn parsed<T: FromStr>(&mut self, key: &'static str, remedy: &str) -> Option<T> {
+        let text = self.text(key);
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.complain(key, format!("`{key}` cannot be {text:?}."), remedy);
+        }
+        parsed
+    }
+
+    /// Nothing else than the exact name: a variable that was meant and misspelt must not pass for another environment.
+    fn environment(&mut self) -> Option<Environment> {
+        let text = self.text("environment");
+        let environment = Environment::named(&text);
+        if environment.is_none() {
+            let remedy = "Write exactly production, staging, testing or development, or leave it out for production.";
+            self.complain("environment", format!("There is no environment {text:?}."), remedy);
+        }
+        environment
+    }
+
+    fn development_stays_here(&mut self, environment: Option<Environment>, bind: Option<SocketAddr>) {
+        if environment == Some(Environment::Development)
+            && let Some(bind) = bind
+            && !bind.ip().is_loopback()
+        {
+            let what = format!("Development listens on this machine only, and {bind} is open to others.");
+            self.complain("bind", what, "Bind to 127.0.0.1, or set ENVIRONMENT to where this really runs.");
+        }
+    }
+
+    fn database(&mut self) -> Option<PathBuf> {
+        if self.written("database_url").is_none() {
+            let directory = self.values.state_directory.clone().unwrap_or_default();
+            return Some(directory.join("hailgate.db"));
+        }
+        let text = self.text("database_url");
+        let path = text
+            .strip_prefix("sqlite://")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute() && path.file_name().is_some());
+        if path.is_none() {
+            // The text is not repeated: an address of another engine may hold a password.
+            self.complain("database_url", "The database cannot be at that address.", "Write sqlite:///absolute/path.db.");
+        }
+        path
+    }
+
+    fn jwt_secret(&mut self) -> Option<Secret> {
+        let remedy = "Set it to 32 random bytes or more, for example the output of: openssl rand -base64 48";
+        if self.written("jwt_secret").is_none() {
+            self.complain("jwt_secret", "HAILGATE_JWT_SECRET is missing: tokens cannot be verified without it.", remedy);
+            return None;
+        }
+        let text = self.text("jwt_secret");
+        self.weigh("jwt_secret", text.as_bytes(), remedy)?;
+        Some(Secret(text.into_bytes()))
+    }
+
+    fn session_key(&mut self) -> Option<Secret> {
+        let remedy = "Set it to 64 random bytes as hex or base64, for example the output of: openssl rand -hex 64";
+        if self.written("session_key").is_none() {
+            self.complain(
+                "session_key",
+                "HAILGATE_SESSION_KEY is missing: session cookies cannot be sealed without it.",
+                remedy,
+            );
+            return None;
+        }
+        let text = self.text("session_key");
+        let text = text.trim();
+        let decoded = match text.len() {
+            128 => hex::decode(text).ok(),
+            _ => general_purpose::STANDARD.decode(text).or_else(|_| general_purpose::URL_SAFE_NO_PAD.decode(text)).ok(),
+        };
+        let Some(key) = decoded.filter(|key| key.len() == SESSION_KEY_BYTES) else {
+            self.complain("session_key", "HAILGATE_SESSION_KEY is not 64 bytes as hex or base64.", remedy);
+            return None;
+        };
+        self.weigh("session_key", &key, remedy)?;
+        Some(Secret(key))
+    }
+
+    /// Refuses secrets that can be guessed.
+    fn weigh(&mut self, key: &'static str, secret: &[u8], remedy: &str) -> Option<()> {
+        let variable = SETTINGS.iter().find(|setting| setting.key == key).map_or(key, |setting| setting.variable);
+        let distinct = secret.iter().collect::<std::collections::BTreeSet<_>>().len();
+        let lower = String::from_utf8_lossy(secret).to_lowercase();
+        let what = if secret.len() < SECRET_BYTES_MIN {
+            format!("{variable} has {} bytes; it needs {SECRET_BYTES_MIN}.", secret.len())
+        } else if distinct < 8 || SAMPLES.iter().any(|sample| lower.contains(sample)) {
+            format!("{variable} looks like an example, which everybody knows.")
+        } else {
+            return Some(());
+        };
+        self.complain(key, what, remedy);
+        None
+    }
+
+    fn secrets_differ(&mut self, jwt: Option<&Secret>, session: Option<&Secret>) {
+        let written = (self.written("jwt_secret"), self.written("session_key"));
+        let same_text = matches!(written, (Some(jwt), Some(session)) if jwt.text.trim() == session.text.trim());
+        if jwt.is_some() && session.is_some() && (jwt == session || same_text) {
+            self.complain("session_key", "HAILGATE_SESSION_KEY and HAILGATE_JWT_SECRET are the same.", "Make two of them.");
+        }
+    }
+
+    fn public_url(&mut self, environment: Option<Environment>) -> Option<String> {
+        self.written("public_url")?;
+        let text = self.text("public_url");
+        self.origin("public_url", text.trim_end_matches('/'), environment)
+    }
+
+    fn allowed_origins(&mut self, environment: Option<Environment>) -> Vec<String> {
+        let text = self.text("allowed_origins");
+        let parts: Vec<String> =
+            text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
+        parts.iter().filter_map(|part| self.origin("allowed_origins", part, environment)).collect()
+    }
+
+    /// An origin as browsers write it: scheme, host, and the port where it is not the scheme's own.
+    fn origin(&mut self, key: &'static str, text: &str, environment: Option<Environment>) -> Option<String> {
+        let remedy = "Write it as browsers do: https://chat.example.org, without path, in lower case.";
+        let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => {
+                self.complain(key, format!("{text:?} is no origin."), remedy);
+                return None;
+            }
+        };
+        let uri: Option<actix_web::http::Uri> = text.parse().ok();
+        let plain = !rest.contains(['/', '?', '#', '@', '*', ' ']) && !rest.bytes().any(|b| b.is_ascii_uppercase());
+        let default_port = if secure { ":443" } else { ":80" };
+        let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default().to_owned();
+        if !plain || host.is_empty() || rest.ends_with(default_port) || rest.ends_with(':') {
+            self.complain(key, format!("{text:?} is not how a browser writes an origin."), remedy);
+            return None;
+        }
+        let here = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let relaxed = matches!(environment, Some(Environment::Development | Environment::Testing));
+        if !secure && !here && !relaxed {
+            self.complain(
+                key,
+                format!("{text:?} is plain http: cookies and messages would travel in the open."),
+                "Use https.",
+            );
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    fn flag(&mut self, key: &'static str) -> Option<bool> {
+        match self.text(key).as_str() {
+            "true" | "on" => Some(true),
+            "false" | "off" => Some(false),
+            other => {
+                self.complain(key, format!("`{key}` cannot be {other:?}."), "Write true or false.");
+                None
+            }
+        }
+    }
+
+    fn log_format(&mut self) -> Option<LogFormat> {
+        match self.text("log_format").as_str() {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            other => {
+                self.complain("log_format", format!("`log_format` cannot be {other:?}."), "Write text or json.");
+                None
+            }
+        }
+    }
+
+    fn workers(&mut self) -> Option<usize> {
+        if self.written("workers").is_none() {
+            return Some(std::thread::available_parallelism().map_or(1, usize::from));
+        }
+        let workers = self.parsed::<usize>("workers", "Write a number between 1 and 1024.")?;
+        if !(1..=1024).contains(&workers) {
+            self.complain("workers", format!("`workers` cannot be {workers}."), "Write a number between 1 and 1024.");
+            return None;
+        }
+        Some(workers)
+    }
+
+    fn limits(&mut self) -> Option<Limits> {
+        let mut limits = Limits::default();
+        let before = self.complaints.len();
+        for (name, written) in &self.values.limits {
+            match written.text.parse::<u64>() {
+                Ok(value) if value > 0 && i64::try_from(value).is_ok() => _ = limits.set(name, value),
+                _ => {
+                    let what = format!("The limit `{name}` cannot be {:?}.", written.text);
+                    self.complaints.push(Complaint::new(what, &written.place, "Write a whole number above zero."));
+                }
+            }
+        }
+        (self.complaints.len() == before).then_some(limits)
+    }
+}
+
+/// Every setting and limit, with its value and where that was written.
+fn origins(values: &Values, database: &std::path::Path, workers: usize, limits: &Limits) -> Vec<Origin> {
+    let mut origins: Vec<Origin> = SETTINGS
+        .iter()
+        .map(|setting| {
+            let written = values.settings.get(setting.key);
+            let value = match (setting.key, written) {
+                (_, Some(written)) if setting.secret => format!("(set, {} characters)", written.text.chars().count()),
+                ("database_url", _) => format!("sqlite://{}", database.display()),
+                ("workers", _) => workers.to_string(),
+                (_, Some(written)) => written.text.clone(),
+                (_, None) if setting.default.is_empty() => "(not set)".to_owned(),
+                (_, None) => setting.default.to_owned(),
+            };
+            let place = written.map_or(Place::Default, |written| written.place.clone());
+            Origin { setting: setting.key.to_owned(), value, place }
+        })
+        .collect();
+    origins.extend(limits.entries().into_iter().map(|(name, value)| {
+        let place = values.limits.get(name).map_or(Place::Default, |written| written.place.clone());
+        Origin { setting: format!("limits.{name}"), value: value.to_string(), place }
+    }));
+    origins
+}

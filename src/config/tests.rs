@@ -1,0 +1,152 @@
+//! Configuration from outside: what starts, what refuses, and what the refusal says.
+
+use super::*;
+
+const JWT: &str = "kq3vX0yZr8mT5wB2nC7dF4gH6jL9pQ1s";
+
+fn session_key() -> String {
+    (0..64u8).map(|byte| format!("{:02x}", byte.wrapping_mul(37).wrapping_add(11))).collect()
+}
+
+fn load(variables: &[(&str, &str)]) -> Result<Config, Vec<Complaint>> {
+    let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    Config::load(&Sources { variables, ..Sources::default() })
+}
+
+fn with_secrets(more: &[(&str, &str)]) -> Result<Config, Vec<Complaint>> {
+    let key = session_key();
+    let mut variables = vec![("HAILGATE_JWT_SECRET", JWT), ("HAILGATE_SESSION_KEY", key.as_str())];
+    variables.extend(more);
+    load(&variables)
+}
+
+fn complaint(result: Result<Config, Vec<Complaint>>) -> String {
+    result.expect_err("a complaint").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_empty_environment_is_told_which_secrets_are_missing() {
+    let said = complaint(load(&[]));
+    assert!(said.contains("HAILGATE_JWT_SECRET is missing") && said.contains("HAILGATE_SESSION_KEY is missing"), "{said}");
+    assert!(said.contains("openssl rand"), "{said}");
+}
+
+#[test]
+fn secrets_alone_make_production() {
+    let config = with_secrets(&[]).expect("a configuration");
+    assert_eq!(config.environment, Environment::Production);
+    assert!(config.bind.ip().is_loopback() && config.query_tokens && !config.create_users);
+}
+
+#[test]
+fn only_the_exact_name_of_an_environment_is_taken() {
+    for environment in Environment::ALL {
+        assert_eq!(with_secrets(&[("ENVIRONMENT", environment.name())]).expect("exact").environment, environment);
+        let name = environment.name();
+        let upper = name.to_uppercase();
+        let typos =
+            [format!(" {name}"), format!("{name} "), format!("{name}\n"), upper, name[1..].to_owned(), format!("{name}s")];
+        for typo in typos {
+            assert!(complaint(with_secrets(&[("ENVIRONMENT", &typo)])).contains("There is no environment"), "{typo:?}");
+        }
+    }
+    for other in ["", "prod", "dev", "local", "stagingg", "none", "0"] {
+        assert!(complaint(with_secrets(&[("ENVIRONMENT", other)])).contains("variable ENVIRONMENT"), "{other:?}");
+    }
+}
+
+#[test]
+fn development_is_for_this_machine_only() {
+    let open = [("ENVIRONMENT", "development"), ("HAILGATE_BIND", "0.0.0.0:8080")];
+    assert!(complaint(with_secrets(&open)).contains("open to others"));
+    assert!(with_secrets(&[("ENVIRONMENT", "development"), ("HAILGATE_BIND", "[::1]:0")]).is_ok());
+}
+
+#[test]
+fn an_unknown_variable_is_refused_with_the_nearest_name_and_those_of_kubernetes_are_not() {
+    let said = complaint(with_secrets(&[("HAILGATE_JWT_SECRETS", "x")]));
+    assert!(said.contains("Did you mean HAILGATE_JWT_SECRET?"), "{said}");
+    let said = complaint(with_secrets(&[("HAILGATE_LIMIT_CONTENT_CHAR", "5")]));
+    assert!(said.contains("HAILGATE_LIMIT_CONTENT_CHARS"), "{said}");
+    let kubernetes =
+        [("HAILGATE_SERVICE_HOST", "10.0.0.1"), ("HAILGATE_PORT", "tcp://10.0.0.1:80"), ("HAILGATE_PORT_80_TCP", "x")];
+    assert!(with_secrets(&kubernetes).is_ok());
+}
+
+#[test]
+fn weak_secrets_are_refused_and_never_repeated() {
+    let key = session_key();
+    let same = format!("{key}{key}");
+    let table = [
+        ("short", key.as_str()),
+        ("changeme-changeme-changeme-changeme", key.as_str()),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", key.as_str()),
+        (JWT, "00"),
+        (JWT, same.as_str()),
+        (key.as_str(), key.as_str()),
+    ];
+    for (jwt, session) in table {
+        let said = complaint(load(&[("HAILGATE_JWT_SECRET", jwt), ("HAILGATE_SESSION_KEY", session)]));
+        assert!(!said.contains(jwt) || jwt == "short", "{said}");
+    }
+}
+
+#[test]
+fn an_origin_is_written_as_browsers_write_it() {
+    let url = |text: &str, environment: &str| with_secrets(&[("HAILGATE_PUBLIC_URL", text), ("ENVIRONMENT", environment)]);
+    for good in [
+        "https://chat.example.org",
+        "https://chat.example.org/",
+        "https://chat.example.org:8443",
+        "http://localhost:8080",
+        "http://[::1]:1",
+    ] {
+        assert!(url(good, "production").is_ok(), "{good}");
+    }
+    let bad = [
+        "chat.example.org",
+        "https://",
+        "https://chat.example.org/path",
+        "https://Chat.example.org",
+        "https://chat.example.org:443",
+        "https://*.example.org",
+        "https://a@b",
+        "null",
+        "ftp://x",
+        "http://chat.example.org",
+    ];
+    for bad in bad {
+        assert!(url(bad, "production").is_err(), "{bad}");
+    }
+    assert!(url("http://chat.example.org", "testing").is_ok());
+}
+
+#[test]
+fn a_file_is_read_with_its_lines_and_a_variable_wins_over_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("hailgate.toml");
+    let key = session_key();
+    let write = |extra: &str| {
+        let text = format!("environment = \"testing\"\njwt_secret = \"{JWT}\"\nsession_key = \"{key}\"\n{extra}");
+        std::fs::write(&file, text).expect("a file");
+    };
+    let load = |variables: &[(&str, &str)], bind: Option<&str>| {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+        Config::load(&Sources { variables, config: Some(file.clone()), bind: bind.map(str::to_owned) })
+    };
+    write("workers = 3\n[limits]\ncontent_chars = 100\n");
+    let config = load(&[("HAILGATE_BIND", "127.0.0.1:1")], Some("127.0.0.1:2")).expect("a configuration");
+    assert_eq!((config.environment, config.workers, config.limits.content_chars), (Environment::Testing, 3, 100));
+    assert_eq!(config.bind.port(), 2, "a flag wins over a variable");
+    let config = load(&[("ENVIRONMENT", "staging")], None).expect("a configuration");
+    assert_eq!(config.environment, Environment::Staging, "a variable wins over the file");
+    let shown = format!("{:?}", config.origins);
+    assert!(!shown.contains(JWT) && !shown.contains(&key), "{shown}");
+    write("worker = 3\n");
+    let said = complaint(load(&[], None));
+    assert!(said.contains("hailgate.toml:4") && said.contains("`workers`"), "{said}");
+    write("workers = \n");
+    assert!(complaint(load(&[], None)).contains("hailgate.toml:4"));
+    write("[limits]\nframe_bytes = 0\n");
+    assert!(complaint(load(&[], None)).contains("hailgate.toml:5"));
+}

@@ -1,0 +1,108 @@
+//! Events: facts in the log, and the things they are about, as they are now.
+
+use super::{MessageId, Position, Sequence, ThreadId, Time, UserId};
+
+/// A user as others see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub user_id: UserId,
+    /// The name people read.
+    pub name: String,
+}
+
+/// What a user posted. A deleted one has neither content nor metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its id.
+    pub message_id: MessageId,
+    /// Its thread.
+    pub thread: ThreadId,
+    /// Who posted it.
+    pub author: UserId,
+    /// The text, `None` once deleted.
+    pub content: Option<String>,
+    /// JSON text, `None` if there was none or once deleted.
+    pub metadata: Option<String>,
+    /// The author's retry key, if there was one.
+    pub client_message_id: Option<String>,
+    /// Its place in the thread.
+    pub sequence: Sequence,
+    /// When it was posted.
+    pub created_at: Time,
+    /// When it was deleted.
+    pub deleted_at: Option<Time>,
+}
+
+/// A conversation as all its members see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thread {
+    /// Its id.
+    pub thread_id: ThreadId,
+    /// Its title, if it has one.
+    pub title: Option<String>,
+    /// Who owns it.
+    pub owner: UserId,
+    /// How many members it has.
+    pub member_count: u64,
+    /// The first 50 of them, by name.
+    pub members: Vec<Person>,
+    /// The sequence of its last event.
+    pub sequence: Sequence,
+    /// When it was created.
+    pub created_at: Time,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A message was posted.
+    MessageCreated(Message),
+    /// A message was deleted; its content is gone.
+    MessageDeleted(Message),
+    /// A thread was created, with these members; the list is complete only where the event is on its way
+    /// to the hub, which must know all of them.
+    ThreadCreated(Thread, Vec<UserId>),
+    /// Its title or owner changed.
+    ThreadUpdated(Thread),
+    /// It was deleted, with everything in it.
+    ThreadDeleted,
+    /// Somebody became a member.
+    MemberAdded(Person),
+    /// Somebody is no longer a member.
+    MemberRemoved(Person),
+}
+
+impl Fact {
+    /// The event's type on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fact::MessageCreated(_) => "message.created",
+            Fact::MessageDeleted(_) => "message.deleted",
+            Fact::ThreadCreated(..) => "thread.created",
+            Fact::ThreadUpdated(_) => "thread.updated",
+            Fact::ThreadDeleted => "thread.deleted",
+            Fact::MemberAdded(_) => "thread.member_added",
+            Fact::MemberRemoved(_) => "thread.member_removed",
+        }
+    }
+}
+
+/// A fact with its places in the log and in its thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Place in the log.
+    pub position: Position,
+    /// Random mark of this row, for cursors.
+    pub mark: u32,
+    /// Its thread.
+    pub thread: ThreadId,
+    /// Place in the thread.
+    pub sequence: Sequence,
+    /// When.
+    pub at: Time,
+    /// Who did it.
+    pub by: UserId,
+    /// What.
+    pub fact: Fact,
+}

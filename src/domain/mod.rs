@@ -1,0 +1,28 @@
+//! Pure values: ids, draft, event, cursor, permission, limits, and the trait for logins.
+//! No actix, serde, clock or I/O here: everything that decides is a function of its arguments.
+
+pub mod cursor;
+pub mod draft;
+pub mod event;
+pub mod ids;
+pub mod limits;
+pub mod logins;
+pub mod permission;
+pub mod time;
+
+pub use cursor::{Cursor, Reset, Resume};
+pub use draft::{Draft, Metadata, RetryKey};
+pub use event::{Event, Fact, Message, Person, Thread};
+pub use ids::{ConnectionId, MessageId, Position, RequestId, Sequence, SessionId, ThreadId, UserId};
+pub use limits::Limits;
+pub use logins::{Account, Logins, Outage, SessionRecord};
+pub use permission::Permission;
+pub use time::{Clock, Time};
+
+use std::{future::Future, pin::Pin};
+
+/// A boxed future that may cross threads: what the asynchronous traits of the core return.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why a value is refused: a sentence for the one who sent it.
+pub type Reason = std::borrow::Cow<'static, str>;

@@ -1,0 +1,36 @@
+//! Time as a value: whole milliseconds since 1970-01-01T00:00:00Z, told by a clock that is passed in.
+
+use std::time::Duration;
+
+/// A point in time, in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// This time plus a duration, saturating.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Time {
+        Time(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long ago `earlier` was; zero if it is in the future.
+    pub fn since(self, earlier: Time) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Whole seconds since the Unix epoch, as tokens count.
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// From whole seconds since the Unix epoch.
+    pub fn from_seconds(seconds: i64) -> Time {
+        Time(seconds.saturating_mul(1000))
+    }
+}
+
+/// Tells the time. Injected, so that tests and the probe can choose it.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Time;
+}

@@ -1,0 +1,200 @@
+//! THE table of public codes: name, HTTP status, close code, may the client retry, and its words.
+//!
+//! Status and close codes are written here and nowhere else. A code is what clients decide by, so a
+//! name never changes its meaning; the words may.
+
+use std::borrow::Cow;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $status:literal $close:literal $retry:literal $title:literal)*) => {
+        /// A public code: every refusal, error and close that a client can see is one row of the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $variant),* }
+
+        impl Code {
+            /// Every row, in the order of the table.
+            pub const ALL: &[Code] = &[$(Code::$variant),*];
+
+            fn row(self) -> (&'static str, u16, u16, bool, &'static str) {
+                match self { $(Code::$variant => ($name, $status, $close, $retry, $title)),* }
+            }
+        }
+    };
+}
+
+codes! {
+    // variant            name                     HTTP close retry  title
+    Invalid              "invalid"                  400    0 false "The request is not valid"
+    NotJson              "not_json"                 400    0 false "The text is not JSON"
+    UnknownType          "unknown_type"             400    0 false "The frame type is not known"
+    SeveralCredentials   "several_credentials"      400    0 false "More than one explicit credential"
+    BadUpgrade           "bad_upgrade"              400    0 false "The upgrade request is malformed"
+    Unauthenticated      "unauthenticated"          401    0 false "Sign in first"
+    BadCredentials       "bad_credentials"          401    0 false "The credentials do not verify"
+    TokenExpired         "token_expired"            401    0 false "The token has expired"
+    UnknownAccount       "unknown_user"             401    0 false "There is no such account"
+    BadLogin             "bad_login"                401    0 false "Name or password is wrong"
+    ForeignOrigin        "foreign_origin"           403    0 false "This origin may not use the server"
+    Forbidden            "forbidden"                403    0 false "Not allowed"
+    NotFound             "not_found"                404    0 false "Not found"
+    MethodNotAllowed     "method_not_allowed"       405    0 false "The path does not take this method"
+    RequestTimeout       "request_timeout"          408    0 true  "The request body took too long"
+    EpochChanged         "epoch_changed"            410    0 false "The log is not the one the cursor is of"
+    CursorExpired        "expired"                  410    0 false "The cursor is older than what is kept"
+    BadCursor            "bad_cursor"               410    0 false "The cursor is not one of this server"
+    TooManyEvents        "too_many"                 410    0 false "Too many events were missed"
+    BodyTooBig           "too_big"                  413    0 false "The body is over the limit"
+    NotJsonBody          "unsupported_media_type"   415    0 false "The body must be application/json"
+    KeyReused            "key_reused"               422    0 false "The retry key was used for another body"
+    UnknownMember        "unknown_user"             422    0 false "There is no such user"
+    UpgradeRequired      "upgrade_required"         426    0 false "This path takes WebSocket upgrades only"
+    RateLimited          "rate_limited"             429    0 true  "Too many requests"
+    TooManyConnections   "too_many_connections"     429 4409 true  "Too many connections"
+    Internal             "internal"                 500 1011 true  "The server failed"
+    StackBroken          "stack_broken"             500    0 false "The middleware stack is broken"
+    Busy                 "busy"                     503    0 true  "The server is busy"
+    StoreUnavailable     "store_unavailable"        503    0 true  "The store cannot be used now"
+    StorageFull          "storage_full"             507    0 true  "The store is full"
+    Draining             "draining"                 503 4200 true  "The server is shutting down"
+    OverCapacity         "over_capacity"            503 4211 true  "The server is full"
+    Done                 "done"                       0 1000 false "Done"
+    GoingAway            "going_away"                 0 1001 true  "Going away"
+    ProtocolError        "protocol_error"             0 1002 false "The WebSocket protocol was broken"
+    BinaryFrame          "binary_frame"               0 1003 false "Binary frames are not taken"
+    NotUtf8              "not_utf8"                   0 1007 false "Text must be UTF-8"
+    FrameTooBig          "frame_too_big"              0 1009 false "The frame is over the limit"
+    SlowReader           "slow_reader"                0 4202 true  "Reads too slowly"
+    NoSignOfLife         "no_sign_of_life"            0 4204 true  "No sign of life"
+    CredentialsExpired   "credentials_expired"        0 4205 true  "The credentials expired"
+    Flooding             "flooding"                   0 4210 true  "Too many frames"
+    ContractBroken       "contract_broken"            0 4400 false "Too many bad frames"
+    SignedOut            "signed_out"                 0 4401 false "Signed out"
+    Disabled             "disabled"                 401 4403 false "The account is disabled"
+}
+
+impl Code {
+    /// The name that clients decide by, in snake_case.
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status of a refusal with this code; 500 for a code that only closes sockets, because
+    /// answering a request with it is a bug of ours.
+    pub fn status(self) -> u16 {
+        match self.row().1 {
+            0 => 500,
+            status => status,
+        }
+    }
+
+    /// The WebSocket close code, or `None` if a connection is never closed for this.
+    pub fn close(self) -> Option<u16> {
+        Some(self.row().2).filter(|code| *code != 0)
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn retryable(self) -> bool {
+        self.row().3
+    }
+
+    /// A short sentence for people.
+    pub fn title(self) -> &'static str {
+        self.row().4
+    }
+
+    /// The row that a bare HTTP status stands for, when the framework refused before us.
+    pub fn of_status(status: u16) -> Code {
+        match status {
+            400 => Code::Invalid,
+            _ => *Code::ALL.iter().find(|code| code.row().1 == status).unwrap_or(&Code::Internal),
+        }
+    }
+}
+
+/// What is wrong with one field of a body or query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's name as the client wrote it.
+    pub field: Cow<'static, str>,
+    /// Why it is refused, and what would be taken.
+    pub reason: Cow<'static, str>,
+}
+
+/// A refusal that a client is told: one row of the table, with what is particular to this case.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {detail}", code.name())]
+pub struct Error {
+    /// The row.
+    pub code: Code,
+    /// One sentence: what happened and what to do. Never holds a secret.
+    pub detail: Cow<'static, str>,
+    /// Milliseconds after which the same request may succeed.
+    pub retry_after_ms: Option<u64>,
+    /// For `invalid`: which fields, and why.
+    pub fields: Vec<FieldError>,
+}
+
+impl Error {
+    /// A refusal with the given row and sentence.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Error { code, detail: detail.into(), retry_after_ms: None, fields: Vec::new() }
+    }
+
+    /// `invalid`, for one field.
+    pub fn field(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::fields(vec![FieldError { field: field.into(), reason: reason.into() }])
+    }
+
+    /// `invalid`, for several fields.
+    pub fn fields(fields: Vec<FieldError>) -> Self {
+        let named: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.field, f.reason)).collect();
+        Error { fields, ..Error::new(Code::Invalid, named.join("; ")) }
+    }
+
+    /// The same for an unknown thread and for one that the asker is no member of.
+    pub fn no_thread() -> Self {
+        Error::new(Code::NotFound, "There is no such thread for you.")
+    }
+
+    /// The same for an unknown message and for one in a thread that the asker is no member of.
+    pub fn no_message() -> Self {
+        Error::new(Code::NotFound, "There is no such message for you.")
+    }
+
+    /// With the delay after which to try again.
+    #[must_use]
+    pub fn after_ms(mut self, milliseconds: u64) -> Self {
+        self.retry_after_ms = Some(milliseconds);
+        self
+    }
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Error::new(code, code.title())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_name_a_way_to_be_told_and_words() {
+        for code in Code::ALL {
+            let (name, status, close, _, title) = code.row();
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()), "{name}");
+            assert!(status != 0 || close != 0, "{name} can never be told to anybody");
+            assert!(!title.is_empty());
+        }
+    }
+
+    #[test]
+    fn close_codes_below_4400_let_the_client_come_back_and_those_above_do_not() {
+        for code in Code::ALL.iter().filter(|c| c.close().is_some_and(|n| n >= 4200)) {
+            let close = code.close().unwrap_or_default();
+            let comes_back = close < 4400 || close == 4409;
+            assert_eq!(code.retryable(), comes_back, "{} {close}", code.name());
+        }
+    }
+}

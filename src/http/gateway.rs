@@ -1,0 +1,205 @@
+//! The gateway: a node with its HTTP service, assembled from settings. The port and the probe get the same one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use actix_codec::{AsyncRead, AsyncWrite};
+use actix_http::{Extensions, HttpService, Request};
+use actix_identity::IdentityMiddleware;
+use actix_service::{Service, ServiceFactory, map_config};
+use actix_session::{
+    SessionMiddleware,
+    config::{CookieContentSecurity, PersistentSession},
+};
+use actix_web::{
+    App,
+    body::BoxBody,
+    cookie::{Key, SameSite, time},
+    dev::{AppConfig, ServiceResponse},
+    web,
+};
+
+use super::{routes, stack::Stack, telemetry::Telemetry};
+use crate::{
+    auth::{AuthContextLayer, Judge, LoginSessions, Origins, Passwords, Tokens},
+    backplane::local::Local,
+    domain::{Clock, Limits, Logins, Time, logins::SESSION_MAX},
+    error::Error,
+    hub::{Accounts, Node, Parts},
+    rest::{Site, system::Canary},
+    store::sqlite::Sqlite,
+};
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Time {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// What admission is set up with.
+#[derive(Clone)]
+pub struct Admission {
+    /// Seals the session cookie.
+    pub session_key: Key,
+    /// Whether the cookie is for https only, with the `__Host-` prefix.
+    pub secure_cookie: bool,
+    /// The own issuer's tokens.
+    pub tokens: Arc<Tokens>,
+    /// Allowed origins.
+    pub origins: Origins,
+    /// Whether a verified token creates its user.
+    pub create_users: bool,
+    /// Whether `/ws?token=` is taken.
+    pub query_tokens: bool,
+    /// One of the four names.
+    pub environment: &'static str,
+    /// Whether one-time sign-in links are taken.
+    pub links: bool,
+    /// Whether requests leave no line in the log: the probe's are nobody's traffic.
+    pub quiet: bool,
+}
+
+/// A running node and how requests reach it.
+pub struct Gateway {
+    /// The node.
+    pub node: Arc<Node>,
+    pub(super) admission: Admission,
+    pub(super) logins: Arc<dyn Logins>,
+    site: web::Data<Site>,
+}
+
+/// A byte stream that HTTP can be spoken over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Stream for T {}
+
+/// What the App is to the HTTP service: requests in, answers out.
+pub(super) trait AppFactory:
+    ServiceFactory<
+        Request,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+        Service: Service<Request, Future: 'static>,
+    >
+{
+}
+impl<F> AppFactory for F where
+    F: ServiceFactory<
+            Request,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = actix_web::Error,
+            InitError = (),
+            Service: Service<Request, Future: 'static>,
+        >
+{
+}
+
+/// How long the parts of a connection may take.
+const HEAD: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const LINGER: Duration = Duration::from_secs(1);
+
+impl Gateway {
+    /// Starts a node over a store.
+    ///
+    /// # Errors
+    /// If the store cannot be read or the system gives no thread or randomness.
+    pub async fn start(
+        store: Sqlite,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        admission: Admission,
+    ) -> Result<Gateway, Error> {
+        let passwords = Passwords::new(&limits)?;
+        let parts = Parts {
+            log: Box::new(store.log),
+            reads: Arc::new(store.reads),
+            identity: store.identity,
+            backplane: Box::new(|arrive| Box::new(Local(arrive))),
+            limits,
+            clock,
+        };
+        let node = Node::start(parts).await?;
+        let logins: Arc<dyn Logins> = Arc::new(Accounts::new(Arc::clone(&node.reads), node.writer.clone()));
+        let site = web::Data::new(Site {
+            environment: admission.environment,
+            links: admission.links,
+            passwords,
+            logins: Arc::clone(&logins),
+            canary: Canary::default(),
+        });
+        Ok(Gateway { node, admission, logins, site })
+    }
+
+    /// The whole service over any byte stream: what the port gets, and what the probe asks.
+    pub(super) fn service<T: Stream>(
+        &self,
+        on_connect: fn(&T, &mut Extensions),
+    ) -> HttpService<T, impl AppFactory + use<T>, BoxBody> {
+        let frame_bytes = usize::try_from(self.node.limits.frame_bytes).unwrap_or(usize::MAX);
+        let app = App::new()
+            .app_data(web::Data::from(Arc::clone(&self.node)))
+            .app_data(self.site.clone())
+            .app_data(web::PayloadConfig::new(frame_bytes))
+            .configure(routes::configure)
+            .wrap(self.stack())
+            .wrap(Telemetry { quiet: self.admission.quiet });
+        HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD)
+            .client_disconnect_timeout(LINGER)
+            .tcp_nodelay(true)
+            .on_connect_ext(on_connect)
+            .finish(map_config(app, |()| AppConfig::default()))
+    }
+
+    /// Session, then identity, then auth context.
+    fn stack(&self) -> super::stack::AuthStack<LoginSessions> {
+        Stack::new().session(self.session()).identity(identity()).auth_context(self.auth_context())
+    }
+
+    fn session(&self) -> SessionMiddleware<LoginSessions> {
+        let Admission { session_key, secure_cookie, .. } = &self.admission;
+        let sessions = LoginSessions::new(Arc::clone(&self.logins), Arc::clone(&self.node.clock));
+        let lifetime = time::Duration::seconds(i64::try_from(SESSION_MAX.as_secs()).unwrap_or(i64::MAX));
+        SessionMiddleware::builder(sessions, session_key.clone())
+            .cookie_name(self.cookie_name().to_owned())
+            .cookie_secure(*secure_cookie)
+            .cookie_http_only(true)
+            .cookie_same_site(SameSite::Lax)
+            .cookie_content_security(CookieContentSecurity::Private)
+            .session_lifecycle(PersistentSession::default().session_ttl(lifetime))
+            .build()
+    }
+
+    fn auth_context(&self) -> AuthContextLayer {
+        let Admission { tokens, origins, create_users, query_tokens, .. } = &self.admission;
+        AuthContextLayer::new(Arc::new(Judge {
+            logins: Arc::clone(&self.logins),
+            tokens: Arc::clone(tokens),
+            clock: Arc::clone(&self.node.clock),
+            create_users: *create_users,
+            origins: origins.clone(),
+            ways: if *query_tokens { routes::ways } else { routes::ways_without_query_tokens },
+        }))
+    }
+
+    /// The session cookie's name; the prefix makes browsers insist on https, this host and the root path.
+    pub(super) fn cookie_name(&self) -> &'static str {
+        if self.admission.secure_cookie { "__Host-hailgate" } else { "hailgate" }
+    }
+}
+
+fn identity() -> IdentityMiddleware {
+    // Not a visit deadline: that writes the session at every request. Idle sessions end in the store.
+    IdentityMiddleware::builder().login_deadline(Some(SESSION_MAX)).build()
+}

@@ -1,0 +1,89 @@
+//! THE table of routes: every path in full, once. The service is configured from it, the probe walks it, and
+//! nothing else in the program spells a path.
+
+use actix_web::web;
+
+use super::assets;
+use crate::{
+    auth::Ways,
+    rest::{auth, events, messages, system, threads, users},
+    ws::admission,
+};
+
+/// Who may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Public,
+    /// A user: without credentials 401, never 404.
+    Protected,
+    /// A user with a WebSocket upgrade.
+    Upgrade,
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// In lower case: `get`, `post`, ...
+    pub method: &'static str,
+    /// With its parameters in braces.
+    pub path: &'static str,
+    /// Who may come in.
+    pub access: Access,
+}
+
+macro_rules! routes {
+    ($($path:literal { $($access:ident $method:ident $handler:path;)+ })+) => {
+        /// Every route.
+        pub const TABLE: &[Route] =
+            &[$($(Route { method: stringify!($method), path: $path, access: Access::$access }),+),+];
+
+        /// Configures an App with the table. One resource a path, so that another method is answered 405, not 404.
+        pub fn configure(app: &mut web::ServiceConfig) {
+            $(app.service(web::resource($path)$(.route(web::$method().to($handler)))+);)+
+        }
+    };
+}
+
+routes! {
+    "/ws"                                   { Upgrade   get    admission::connect; }
+    "/api/auth/login"                       { Public    post   auth::login; }
+    "/api/auth/link"                        { Public    post   auth::link; }
+    "/api/auth/logout"                      { Protected post   auth::logout; }
+    "/api/auth/me"                          { Protected get    auth::me; }
+    "/api/threads"                          { Protected get    threads::list;
+                                              Protected post   threads::create; }
+    "/api/threads/{thread_id}"              { Protected get    threads::get;
+                                              Protected patch  threads::update;
+                                              Protected delete threads::delete; }
+    "/api/threads/{thread_id}/members"      { Protected get    threads::members; }
+    "/api/threads/{thread_id}/members/{user_id}"
+                                            { Protected put    threads::add;
+                                              Protected delete threads::remove; }
+    "/api/threads/{thread_id}/read"         { Protected put    threads::read; }
+    "/api/messages"                         { Protected get    messages::list;
+                                              Protected post   messages::send; }
+    "/api/messages/{message_id}"            { Protected get    messages::get;
+                                              Protected delete messages::delete; }
+    "/api/events"                           { Protected get    events::poll; }
+    "/api/users"                            { Protected get    users::find; }
+    "/api/system/info"                      { Public    get    system::info; }
+    "/health"                               { Public    get    system::live; }
+    "/health/live"                          { Public    get    system::live; }
+    "/health/ready"                         { Public    get    system::ready; }
+    "/"                                     { Public    get    assets::page; }
+    "/hailgate.js"                          { Public    get    assets::client; }
+    "/favicon.ico"                          { Public    get    assets::icon; }
+    "/static/{file}"                        { Public    get    assets::file; }
+}
+
+/// Which credentials a path takes beside cookie and bearer.
+pub fn ways(path: &str) -> Ways {
+    let upgrade = TABLE.iter().any(|route| route.access == Access::Upgrade && route.path == path);
+    Ways { query_token: upgrade, upgrade }
+}
+
+/// The same, where `HAILGATE_QUERY_TOKENS` is off.
+pub fn ways_without_query_tokens(path: &str) -> Ways {
+    Ways { query_token: false, ..ways(path) }
+}

@@ -1,0 +1,51 @@
+//! The server: the port, the signals, and the end in good order.
+
+use std::{net::TcpListener, sync::Arc};
+
+use actix_server::Server;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::gateway::Gateway;
+use crate::socket::Cutter;
+
+/// Seconds that requests under way get after the connections have left.
+const FINISH: u64 = 5;
+
+/// Serves until a signal says to end, then drains: ready turns 503 and nobody is admitted while the port stays open;
+/// every connection is sent away, spread over time; when the last has left, or the time is over, the server stops and
+/// the writer writes what is queued. A second signal ends the waiting.
+///
+/// # Errors
+/// If the port or the signals are not to be had.
+pub async fn run(gateway: Gateway, port: TcpListener, workers: usize) -> std::io::Result<()> {
+    let node = Arc::clone(&gateway.node);
+    let gateway = Arc::new(gateway);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let server = Server::build()
+        .disable_signals()
+        .workers(workers)
+        .shutdown_timeout(FINISH)
+        .listen("hailgate", port, move || gateway.service(Cutter::install).tcp())?
+        .run();
+    let handle = server.handle();
+    let serving = actix_rt::spawn(server);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    log::info!("draining: sending every connection away");
+    tokio::select! {
+        left = node.drain() => {
+            if !left {
+                log::warn!("the time to drain is over; cutting the connections that are left");
+            }
+        }
+        _ = terminate.recv() => log::warn!("asked twice: not waiting any longer"),
+        _ = interrupt.recv() => log::warn!("asked twice: not waiting any longer"),
+    }
+    handle.stop(true).await;
+    node.end().await;
+    serving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
+    log::info!("ended");
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The outermost layer: gives each request its id, writes each error as a problem document, sets the headers that
+//! every answer has, and logs one line a request. Query strings are never logged: they may hold tokens.
+
+use std::{
+    future::{Future, Ready, ready},
+    pin::Pin,
+    rc::Rc,
+    time::Instant,
+};
+
+use actix_web::{
+    HttpMessage, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    error::InternalError,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::RequestId,
+    error::{Code, Error},
+    wire::problem::Problem,
+};
+
+/// What every answer carries. The page's own rules are in the first: no inline script or style, nothing from
+/// another origin, no frame around it.
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+             form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+        ),
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// The layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Telemetry {
+    /// Whether requests leave no line in the log.
+    pub quiet: bool,
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Telemetry
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = actix_web::Error;
+    type InitError = ();
+    type Transform = TelemetryService<S>;
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(TelemetryService { service: Rc::new(service), quiet: self.quiet }))
+    }
+}
+
+/// The layer in place.
+pub struct TelemetryService<S> {
+    service: Rc<S>,
+    quiet: bool,
+}
+
+impl<S, B> Service<ServiceRequest> for TelemetryService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (service, quiet) = (Rc::clone(&self.service), self.quiet);
+        Box::pin(async move {
+            let began = Instant::now();
+            let id = RequestId(Uuid::now_v7().to_string().into());
+            request.extensions_mut().insert(id.clone());
+            let asked = Asked { method: request.method().clone(), path: request.path().to_owned(), began, quiet };
+            match service.call(request).await {
+                Ok(answered) => {
+                    let (request, response) = answered.into_parts();
+                    let response = told(response.map_into_boxed_body(), &id);
+                    asked.log(request.match_pattern(), response.status(), &id);
+                    Ok(ServiceResponse::new(request, response))
+                }
+                // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
+                Err(error) => {
+                    let response = told(error.error_response(), &id);
+                    asked.log(None, response.status(), &id);
+                    Err(InternalError::from_response("a layer failed", response).into())
+                }
+            }
+        })
+    }
+}
+
+/// An answer with the headers that all have.
+fn told(response: HttpResponse, id: &RequestId) -> HttpResponse {
+    let mut response = with_problem(response, id);
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    response
+}
+
+/// An error answer with its problem document; every other answer as it is.
+fn with_problem(response: HttpResponse, id: &RequestId) -> HttpResponse {
+    if !response.status().is_client_error() && !response.status().is_server_error() {
+        return response;
+    }
+    // The framework's own refusals carry no error of ours; health checks carry a document of theirs.
+    let known = response.extensions().get::<Error>().cloned();
+    if known.is_none()
+        && response.headers().contains_key(header::CONTENT_TYPE)
+        && response.status() == StatusCode::SERVICE_UNAVAILABLE
+    {
+        return response;
+    }
+    let error = known.unwrap_or_else(|| Code::of_status(response.status().as_u16()).into());
+    let body = serde_json::to_string(&Problem::new(&error, &id.0)).unwrap_or_default();
+    let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = response.set_body(BoxBody::new(body));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if error.code == Code::UpgradeRequired {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    response
+}
+
+/// What was asked, for the log.
+struct Asked {
+    method: Method,
+    path: String,
+    began: Instant,
+    quiet: bool,
+}
+
+impl Asked {
+    /// One line: the matched pattern where there is one, else the beginning of what the client wrote, escaped.
+    fn log(&self, pattern: Option<String>, status: StatusCode, id: &RequestId) {
+        if self.quiet {
+            return;
+        }
+        let level = if status.is_server_error() { log::Level::Error } else { log::Level::Info };
+        let start = || format!("{:?}", self.path.chars().take(80).collect::<String>());
+        let (method, path, status) = (self.method.as_str(), pattern.unwrap_or_else(start), status.as_u16());
+        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        log::log!(target: "hailgate::request", level, request_id = &*id.0, micros = micros; "{method} {path} {status}");
+    }
+}

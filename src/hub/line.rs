@@ -1,0 +1,248 @@
+//! The line between a connection, its transport and the outlet: outbox and inbox of one socket, and the wish to close it.
+//!
+//! All three live on one thread. Inside a borrow here something is queued, a flag set or a task woken; nothing runs.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::poll_fn,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::outbox::{Full, Out, Outbox};
+use crate::{domain::Limits, error::Code};
+
+/// What a client sent, or how its stream ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inbound {
+    /// A whole text message.
+    Text(ByteString),
+    /// The client closed, and its close frame was answered.
+    Closed,
+    /// The client broke the protocol; this is the close code to answer with.
+    Fault(Code),
+}
+
+/// Why a connection is to close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closing {
+    /// The row with the close code.
+    pub code: Code,
+    /// When to come back, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl From<Code> for Closing {
+    fn from(code: Code) -> Closing {
+        Closing { code, retry_after_ms: None }
+    }
+}
+
+#[derive(Default)]
+struct Sleeper(Cell<Option<Waker>>);
+
+impl Sleeper {
+    fn wait<T>(&self, cx: &Context<'_>) -> Poll<T> {
+        self.0.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.0.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// One socket's queues.
+pub struct Line {
+    outbox: RefCell<Outbox>,
+    out: Sleeper,
+    room: Sleeper,
+    inbox: RefCell<VecDeque<Inbound>>,
+    inbound: Sleeper,
+    reading: Cell<bool>,
+    may_read: Sleeper,
+    closing: Cell<Option<Closing>>,
+    close_asked: Sleeper,
+    gone: Cell<bool>,
+    heard: Cell<Instant>,
+    cut: RefCell<Option<Box<dyn FnOnce()>>>,
+}
+
+impl Line {
+    /// A line whose transport does not read yet.
+    pub fn new(limits: &Limits) -> Line {
+        Line {
+            outbox: RefCell::new(Outbox::new(limits.outbox_bytes, limits.outbox_frames)),
+            out: Sleeper::default(),
+            room: Sleeper::default(),
+            inbox: RefCell::default(),
+            inbound: Sleeper::default(),
+            reading: Cell::new(false),
+            may_read: Sleeper::default(),
+            closing: Cell::new(None),
+            close_asked: Sleeper::default(),
+            gone: Cell::new(false),
+            heard: Cell::new(Instant::now()),
+            cut: RefCell::new(None),
+        }
+    }
+
+    /// Sets what ends the socket from outside when the peer does not let it end.
+    pub fn set_cut(&self, cut: impl FnOnce() + 'static) {
+        *self.cut.borrow_mut() = Some(Box::new(cut));
+    }
+
+    /// Ends the socket now, whatever the peer does.
+    pub fn cut(&self) {
+        let cut = self.cut.borrow_mut().take();
+        if let Some(cut) = cut {
+            cut();
+        }
+        self.hang_up();
+    }
+
+    // To the peer.
+
+    /// Queues a text frame; a full outbox makes this a slow reader, who is closed.
+    pub fn send(&self, text: ByteString) {
+        if self.closing.get().is_none() && self.outbox.borrow_mut().push(Out::Text(text)).is_err() {
+            self.close(Code::SlowReader);
+        }
+        self.out.wake();
+    }
+
+    /// Queues a protocol ping, if there is room; without room the reader is slow and will be noticed.
+    pub fn ping(&self) {
+        let _: Result<(), Full> = self.outbox.borrow_mut().push(Out::Ping);
+        self.out.wake();
+    }
+
+    /// Queues the answer to the peer's ping.
+    pub fn pong(&self, data: Bytes) {
+        self.outbox.borrow_mut().push_pong(data);
+        self.out.wake();
+    }
+
+    /// The last words: drops what waits if the reader is slow, queues `bye` and the close frame.
+    pub fn finish(&self, closing: Closing, bye: ByteString) {
+        let mut outbox = self.outbox.borrow_mut();
+        if closing.code == Code::SlowReader {
+            outbox.clear();
+        }
+        let close = Out::Close { code: closing.code.close().unwrap_or(1000), reason: closing.code.name() };
+        for out in [Out::Text(bye), close] {
+            // Two small frames: if even they do not fit, what waits gives way to them.
+            if outbox.push(out.clone()).is_err() {
+                outbox.clear();
+                let _: Result<(), Full> = outbox.push(out);
+            }
+        }
+        drop(outbox);
+        self.out.wake();
+    }
+
+    /// For the transport: the next frame to write.
+    pub fn poll_out(&self, cx: &Context<'_>) -> Poll<Out> {
+        let mut outbox = self.outbox.borrow_mut();
+        let Some(out) = outbox.pop() else { return self.out.wait(cx) };
+        if outbox.has_room() {
+            self.room.wake();
+        }
+        Poll::Ready(out)
+    }
+
+    /// Waits until a catch-up may queue its next page.
+    pub async fn has_room(&self) {
+        poll_fn(|cx| if self.gone.get() || self.outbox.borrow().has_room() { Poll::Ready(()) } else { self.room.wait(cx) })
+            .await;
+    }
+
+    /// Bytes that wait in the outbox.
+    pub fn outbox_bytes(&self) -> usize {
+        self.outbox.borrow().bytes()
+    }
+
+    // From the peer.
+
+    /// For the transport: something arrived.
+    pub fn arrived(&self, inbound: Inbound) {
+        self.hear();
+        self.inbox.borrow_mut().push_back(inbound);
+        self.inbound.wake();
+    }
+
+    /// Notes a sign of life.
+    pub fn hear(&self) {
+        self.heard.set(Instant::now());
+    }
+
+    /// When the peer was last heard.
+    pub fn heard(&self) -> Instant {
+        self.heard.get()
+    }
+
+    /// For the connection: what arrived next; `None` when the transport has ended.
+    pub fn poll_inbound(&self, cx: &Context<'_>) -> Poll<Option<Inbound>> {
+        match self.inbox.borrow_mut().pop_front() {
+            Some(inbound) => Poll::Ready(Some(inbound)),
+            None if self.gone.get() => Poll::Ready(None),
+            None => self.inbound.wait(cx),
+        }
+    }
+
+    /// Whether the transport may read on: a connection that owes too many answers is not read.
+    pub fn set_reading(&self, reading: bool) {
+        self.reading.set(reading);
+        if reading {
+            self.may_read.wake();
+        }
+    }
+
+    /// For the transport: waits until it may read.
+    pub fn poll_may_read(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.reading.get() { Poll::Ready(()) } else { self.may_read.wait(cx) }
+    }
+
+    // The end.
+
+    /// Asks for the connection to close; the first reason holds. Only the connection itself acts on it.
+    pub fn close(&self, closing: impl Into<Closing>) {
+        if self.closing.get().is_none() {
+            self.closing.set(Some(closing.into()));
+            self.close_asked.wake();
+        }
+    }
+
+    /// The reason to close, once somebody asked.
+    pub fn closing(&self) -> Option<Closing> {
+        self.closing.get()
+    }
+
+    /// For the connection: waits until somebody asks to close.
+    pub async fn close_asked(&self) -> Closing {
+        poll_fn(|cx| match self.closing.get() {
+            Some(closing) => Poll::Ready(closing),
+            None => self.close_asked.wait(cx),
+        })
+        .await
+    }
+
+    /// For the transport: it has ended.
+    pub fn hang_up(&self) {
+        self.gone.set(true);
+        for sleeper in [&self.inbound, &self.room, &self.out, &self.may_read] {
+            sleeper.wake();
+        }
+    }
+
+    /// Whether the transport has ended.
+    pub fn gone(&self) -> bool {
+        self.gone.get()
+    }
+}

@@ -1,0 +1,151 @@
+//! What the hub can be told and asked.
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{Hub, outlet::Outlet};
+use crate::{
+    auth::AuthContext,
+    backplane::Batch,
+    domain::{Draft, MessageId, RetryKey, Sequence, SessionId, ThreadId, Time, UserId},
+    error::Error,
+    store::{Act, Change, Done, Head},
+};
+
+/// A worker thread has made its outlet.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Meet {
+    /// Its address.
+    pub outlet: Addr<Outlet>,
+}
+
+/// A seat was taken on an outlet: keep this user's membership changes until [`Listen`].
+/// Refused if the session behind it has ended in the meantime.
+#[derive(Message)]
+#[rtype(result = "Result<(), Error>")]
+pub struct Enter {
+    /// Whose seat.
+    pub user: UserId,
+    /// The login behind it, if there is one.
+    pub session: Option<SessionId>,
+    /// Where.
+    pub outlet: Addr<Outlet>,
+}
+
+/// The memberships of a user that has entered.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Listen {
+    /// Whose.
+    pub user: UserId,
+    /// The place in the log at which they were read.
+    pub at: Head,
+    /// The threads.
+    pub threads: Vec<ThreadId>,
+}
+
+/// A seat was given up.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave {
+    /// Whose.
+    pub user: UserId,
+    /// Where.
+    pub outlet: Addr<Outlet>,
+    /// Whether its [`Listen`] never came.
+    pub joining: bool,
+}
+
+/// May one more connection of this user open?
+#[derive(Message)]
+#[rtype(result = "Result<Permit, Error>")]
+pub struct Admit {
+    /// Whose.
+    pub user: UserId,
+}
+
+/// The right to one connection; given back when dropped.
+pub struct Permit {
+    pub(super) hub: Addr<Hub>,
+    pub(super) user: UserId,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        // One a permit, and permits are counted: no need of a bound.
+        self.hub.do_send(Release { user: self.user.clone() });
+    }
+}
+
+/// A permit was given back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Release {
+    /// Whose.
+    pub user: UserId,
+}
+
+/// A wish to change threads, by the user of an auth context. There is no other way to make one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Post {
+    pub(super) change: Change,
+    pub(super) reply: oneshot::Sender<Result<Done, Error>>,
+}
+
+/// What a post's reply arrives on.
+pub type Answer = oneshot::Receiver<Result<Done, Error>>;
+
+impl Post {
+    /// A message for a thread.
+    pub fn by(who: &AuthContext, at: Time, thread: ThreadId, draft: Draft, key: Option<RetryKey>) -> (Post, Answer) {
+        Self::act(who, at, key, Act::Send { thread, draft })
+    }
+
+    /// The deletion of a message.
+    pub fn deletion(who: &AuthContext, at: Time, message: MessageId) -> (Post, Answer) {
+        Self::act(who, at, None, Act::DeleteMessage { message })
+    }
+
+    /// A read marker.
+    pub fn read(who: &AuthContext, at: Time, thread: ThreadId, sequence: Sequence) -> (Post, Answer) {
+        Self::act(who, at, None, Act::Read { thread, sequence })
+    }
+
+    /// Any other change to a thread.
+    pub fn act(who: &AuthContext, at: Time, key: Option<RetryKey>, act: Act) -> (Post, Answer) {
+        let (reply, answer) = oneshot::channel();
+        let change = Change { id: Uuid::now_v7(), by: who.user_id().clone(), at, key, act };
+        (Post { change, reply }, answer)
+    }
+}
+
+/// A batch came over the backplane.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Arrived(pub Batch);
+
+/// A login has ended: close its connections.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndSession(pub SessionId);
+
+/// Admit nobody, send everybody away; the reply comes when the last permit is back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// Told when no connection is left.
+    pub empty: oneshot::Sender<()>,
+}
+
+/// Is the hub there, and does it admit?
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Ready;
+
+/// The node has ended: stop.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct End;

@@ -1,0 +1,181 @@
+//! The hub and what belongs to it: outlets, outboxes, the writer; and the node, which is all of them together.
+
+mod accounts;
+mod actor;
+mod bell;
+pub mod line;
+pub mod messages;
+pub mod outbox;
+pub mod outlet;
+pub mod registry;
+pub mod roster;
+mod writer;
+
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+pub use self::{
+    accounts::Accounts,
+    actor::Hub,
+    bell::EXIT_SOFTWARE,
+    line::{Closing, Inbound, Line},
+    outbox::Out,
+    outlet::Seat,
+    registry::Sitter,
+    writer::Writer,
+};
+use self::{bell::Bell, messages as say};
+use crate::{
+    backplane::{Backplane, Batch},
+    domain::{Clock, Limits, Time, UserId},
+    error::{Code, Error},
+    store::{Done, Head, Identity, Log, Reads},
+    wire::CursorSeal,
+};
+
+/// Where a backplane hands over what arrived.
+pub type Arrive = Box<dyn Fn(Batch) + Send + Sync>;
+
+/// The parts a node is made of; the engines behind them are chosen elsewhere.
+pub struct Parts {
+    /// The store's writing half.
+    pub log: Box<dyn Log>,
+    /// The store's reading half.
+    pub reads: Arc<dyn Reads>,
+    /// Which log it is.
+    pub identity: Identity,
+    /// Makes the backplane, given where batches arrive.
+    pub backplane: Box<dyn FnOnce(Arrive) -> Box<dyn Backplane>>,
+    /// The limits in force.
+    pub limits: Limits,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// One running process: its hub, writer and store, shared by all worker threads.
+pub struct Node {
+    /// Names this process.
+    pub node_id: Uuid,
+    /// When it started.
+    pub started_at: Time,
+    /// The log's end when it started.
+    pub born_at: Head,
+    /// The limits in force.
+    pub limits: Limits,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// The store's reading half.
+    pub reads: Arc<dyn Reads>,
+    /// Seals cursors and page keys.
+    pub cursors: CursorSeal,
+    /// The one hub.
+    pub hub: Addr<Hub>,
+    /// The one writer.
+    pub writer: Writer,
+    ending: Arc<AtomicBool>,
+    threads: Mutex<Option<(Arbiter, JoinHandle<()>)>>,
+}
+
+impl Node {
+    /// Starts the writer's thread and the hub's.
+    ///
+    /// # Errors
+    /// If the store cannot be read or the system gives no thread.
+    pub async fn start(parts: Parts) -> Result<Arc<Node>, Error> {
+        let Parts { log, reads, identity, backplane, limits, clock } = parts;
+        let born_at = reads.head().await?;
+        let ending = Arc::new(AtomicBool::new(false));
+        // The hub needs the writer and the writer, through the backplane, the hub.
+        let hub_address: Arc<OnceLock<Addr<Hub>>> = Arc::default();
+        let to_hub = Arc::clone(&hub_address);
+        let arrive = move |batch| {
+            // A batch that does not fit is no loss: the hub finds the hole and reads the store.
+            let _ = to_hub.get().map(|hub| hub.try_send(say::Arrived(batch)));
+        };
+        let (writer, writer_thread) =
+            Writer::start(log, backplane(Box::new(arrive)), &limits, Bell::new("the writer", &ending))
+                .map_err(|e| Error::new(Code::Internal, format!("the writer's thread did not start: {e}")))?;
+        let arbiter = Arbiter::new();
+        let (hub_limits, hub_writer, hub_reads) = (limits.clone(), writer.clone(), Arc::clone(&reads));
+        let bell = Bell::new("the hub", &ending);
+        let hub =
+            Hub::start_in_arbiter(&arbiter.handle(), move |_| Hub::new(&hub_limits, hub_writer, hub_reads, born_at, bell));
+        let _ = hub_address.set(hub.clone());
+        Ok(Arc::new(Node {
+            node_id: Uuid::now_v7(),
+            started_at: clock.now(),
+            born_at,
+            limits,
+            clock,
+            reads,
+            cursors: CursorSeal::new(&identity.cursor_key),
+            hub,
+            writer,
+            ending,
+            threads: Mutex::new(Some((arbiter, writer_thread))),
+        }))
+    }
+
+    /// A bell on one more part of this node.
+    pub(self) fn bell(&self, what: &'static str) -> Bell {
+        Bell::new(what, &self.ending)
+    }
+
+    /// Hands a post to the hub and waits for its outcome.
+    ///
+    /// # Errors
+    /// The refusal, `busy` if the hub's mailbox is full, or an outage.
+    pub fn post(&self, (post, answer): (say::Post, say::Answer)) -> impl Future<Output = Result<Done, Error>> + use<> {
+        // At once, not when the answer is first awaited: posts of one connection keep their order.
+        let queued = self.hub.try_send(post).is_ok();
+        async move {
+            if !queued {
+                return Err(Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500));
+            }
+            answer.await.unwrap_or_else(|_| Err(Code::StoreUnavailable.into()))
+        }
+    }
+
+    /// Asks the hub for the right to one more connection of a user.
+    ///
+    /// # Errors
+    /// `too_many_connections`, `draining`, `over_capacity`, or `busy` if the hub cannot be asked.
+    pub async fn admit(&self, user: &UserId) -> Result<say::Permit, Error> {
+        let busy = |_| Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500);
+        self.hub.send(say::Admit { user: user.clone() }).await.map_err(busy)?
+    }
+
+    /// Sends every connection away and waits until the last has left or the time is over; tells whether all left.
+    pub async fn drain(&self) -> bool {
+        let (empty, emptied) = oneshot::channel();
+        // Said once a process: no need of a bound.
+        self.hub.do_send(say::Drain { empty });
+        tokio::time::timeout(Duration::from_millis(self.limits.drain_ms), emptied).await.is_ok()
+    }
+
+    /// Ends the node: writes what is queued, then stops hub and outlets. Idempotent.
+    pub async fn end(&self) {
+        let Some((arbiter, writer)) = self.threads.lock().ok().and_then(|mut threads| threads.take()) else { return };
+        self.writer.stop();
+        if actix::prelude::System::try_current().is_some() {
+            let joined = tokio::task::spawn_blocking(move || writer.join());
+            if !matches!(joined.await, Ok(Ok(()))) {
+                log::error!("the writer's thread ended by a panic");
+            }
+        }
+        self.ending.store(true, Ordering::Release);
+        // A hub that is gone already has nothing left to stop.
+        let _ = self.hub.send(say::End).await;
+        arbiter.stop();
+    }
+}

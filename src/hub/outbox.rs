@@ -1,0 +1,148 @@
+//! The outbox: frames waiting for one connection, bounded in bytes and in number. A pure queue.
+//! A full outbox is the one definition of a slow reader.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+/// What a transport puts on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Out {
+    /// A text frame.
+    Text(ByteString),
+    /// A protocol ping.
+    Ping,
+    /// The answer to the client's last ping.
+    Pong(Bytes),
+    /// The close frame; nothing follows.
+    Close { code: u16, reason: &'static str },
+}
+
+impl Out {
+    /// Bytes on the wire, about: the payload and its frame header.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Out::Text(text) => text.len() + 10,
+            Out::Ping => 2,
+            Out::Pong(data) => data.len() + 2,
+            Out::Close { reason, .. } => reason.len() + 4,
+        }
+    }
+}
+
+/// The frame did not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// A bounded first-in-first-out queue of frames.
+#[derive(Debug)]
+pub struct Outbox {
+    frames: VecDeque<Out>,
+    bytes: usize,
+    bytes_max: usize,
+    frames_max: usize,
+}
+
+impl Outbox {
+    /// An empty one with its limits.
+    pub fn new(bytes_max: u64, frames_max: u64) -> Outbox {
+        let size = |max| usize::try_from(max).unwrap_or(usize::MAX);
+        Outbox { frames: VecDeque::new(), bytes: 0, bytes_max: size(bytes_max), frames_max: size(frames_max) }
+    }
+
+    /// Queues a frame. One frame always fits into an empty outbox, however large: frames have their own limit.
+    ///
+    /// # Errors
+    /// [`Full`]; the frame is not queued.
+    pub fn push(&mut self, out: Out) -> Result<(), Full> {
+        let bytes = out.bytes();
+        if !self.frames.is_empty() && (self.bytes + bytes > self.bytes_max || self.frames.len() >= self.frames_max) {
+            return Err(Full);
+        }
+        self.bytes += bytes;
+        self.frames.push_back(out);
+        Ok(())
+    }
+
+    /// Queues a pong, in place of one that still waits: only the last ping needs its answer (RFC 6455 section 5.5.3).
+    pub fn push_pong(&mut self, data: Bytes) {
+        let waiting = self.frames.iter().position(|out| matches!(out, Out::Pong(_)));
+        if let Some(old) = waiting.and_then(|index| self.frames.remove(index)) {
+            self.bytes -= old.bytes();
+        }
+        let out = Out::Pong(data);
+        self.bytes += out.bytes();
+        self.frames.push_back(out);
+    }
+
+    /// Takes the oldest frame.
+    pub fn pop(&mut self) -> Option<Out> {
+        let out = self.frames.pop_front()?;
+        self.bytes -= out.bytes();
+        Some(out)
+    }
+
+    /// Drops everything that waits, so that the last words always fit.
+    pub fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
+    /// Whether there is room for another page of a catch-up.
+    pub fn has_room(&self) -> bool {
+        self.bytes <= self.bytes_max / 4 && self.frames.len() <= self.frames_max / 4
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_outbox_keeps_order_and_never_grows_over_its_limits(steps in prop::collection::vec(prop_oneof![
+            (0..200usize).prop_map(Some), Just(None)], 0..300)) {
+            let mut outbox = Outbox::new(1_000, 20);
+            let mut model: VecDeque<String> = VecDeque::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                if let Some(length) = step {
+                    let text = format!("{number}{}", "x".repeat(length));
+                    if outbox.push(Out::Text(text.as_str().into())).is_ok() {
+                        model.push_back(text);
+                    } else {
+                        prop_assert!(!model.is_empty());
+                    }
+                } else {
+                    let expected = model.pop_front().map(|text| Out::Text(text.into()));
+                    prop_assert_eq!(outbox.pop(), expected);
+                }
+                let bytes: usize = model.iter().map(|text| text.len() + 10).sum();
+                prop_assert_eq!(outbox.bytes(), bytes);
+                prop_assert!(model.len() <= 20 && (bytes <= 1_000 || model.len() == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_last_ping_is_answered() {
+        let mut outbox = Outbox::new(100, 10);
+        for number in 0..50u8 {
+            outbox.push_pong(Bytes::copy_from_slice(&[number]));
+        }
+        assert_eq!(outbox.pop(), Some(Out::Pong(Bytes::from_static(&[49]))));
+        assert!(outbox.is_empty() && outbox.bytes() == 0);
+    }
+}

@@ -1,0 +1,242 @@
+//! The outlet: deliveries of one worker thread. A registry that connections call directly, and an actor whose
+//! address the hub holds.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
+    future::poll_fn,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::prelude::*;
+
+use super::{
+    Hub, Node,
+    bell::Bell,
+    line::{Closing, Line},
+    messages::{Enter, Leave, Listen, Meet},
+    registry::{Registry, SeatKey, Sitter},
+};
+use crate::{
+    domain::{Position, SessionId, ThreadId, UserId},
+    error::{Code, Error},
+    store::Head,
+    wire::{Envelope, cursor::Purpose, frame::Reply},
+};
+
+/// Batches that may wait for one outlet; over it the outlet's connections catch up from the store.
+const INBOX: usize = 256;
+
+/// The actor half.
+pub struct Outlet {
+    registry: Rc<RefCell<Registry>>,
+    node: Arc<Node>,
+    _bell: Bell,
+}
+
+/// What a connection holds of its thread's outlet.
+#[derive(Clone)]
+struct Here {
+    registry: Rc<RefCell<Registry>>,
+    address: Addr<Outlet>,
+    hub: Addr<Hub>,
+}
+
+thread_local! {
+    /// One outlet a thread and node; a process serves one node, and the probe another before it.
+    static HERE: RefCell<HashMap<uuid::Uuid, Here>> = RefCell::default();
+}
+
+/// This thread's outlet, made at the first call.
+fn here(node: &Arc<Node>) -> Here {
+    HERE.with_borrow_mut(|outlets| {
+        // Outlets of nodes that have ended are of no more use.
+        outlets.retain(|_, here| here.address.connected());
+        let made = outlets.entry(node.node_id).or_insert_with(|| {
+            let registry = Rc::new(RefCell::new(Registry::new(node.born_at)));
+            let actor = Outlet { registry: Rc::clone(&registry), node: Arc::clone(node), _bell: node.bell("an outlet") };
+            let address = actor.start();
+            // One of these a worker thread, at its first connection: no need of a bound.
+            node.hub.do_send(Meet { outlet: address.clone() });
+            Here { registry, address, hub: node.hub.clone() }
+        });
+        made.clone()
+    })
+}
+
+impl Actor for Outlet {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(INBOX);
+        ctx.run_interval(Duration::from_secs(1), |outlet, _| outlet.sweep());
+    }
+}
+
+impl Outlet {
+    fn sweep(&mut self) {
+        let node = &self.node;
+        let millis = Duration::from_millis;
+        let (heartbeat, grace) = (millis(node.limits.heartbeat_ms), millis(node.limits.heartbeat_grace_ms));
+        let text = |head: Head| {
+            let cursor = node.cursors.seal(Purpose::Cursor, head.cursor());
+            Reply::Cursor { cursor: &cursor }.text()
+        };
+        self.registry.borrow_mut().sweep(node.clock.now(), heartbeat, grace, text);
+    }
+}
+
+/// From the hub: a batch for this thread's listeners.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deliver {
+    /// In position order.
+    pub envelopes: Vec<Arc<Envelope>>,
+    /// Up to where everything has now been told.
+    pub to: Head,
+}
+
+impl Handler<Deliver> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, batch: Deliver, _: &mut Self::Context) {
+        let mut registry = self.registry.borrow_mut();
+        for envelope in &batch.envelopes {
+            registry.deliver(envelope);
+        }
+        registry.advance(batch.to);
+    }
+}
+
+/// From the hub: what these users hear, all of it. With `behind`, batches were lost before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hear {
+    /// Users with a seat here.
+    pub users: Vec<(UserId, Arc<HashSet<ThreadId>>)>,
+    /// As of this place in the log.
+    pub at: Head,
+    /// Whether the live seats must catch up from the store.
+    pub behind: bool,
+}
+
+impl Handler<Hear> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, hear: Hear, _: &mut Self::Context) {
+        let mut registry = self.registry.borrow_mut();
+        if hear.behind {
+            registry.fall_behind();
+        }
+        for (user, threads) in &hear.users {
+            registry.listen_to(user, threads, hear.at);
+        }
+        registry.advance(hear.at);
+    }
+}
+
+/// Whose connections are to close.
+#[derive(Debug, Clone)]
+pub enum Whose {
+    /// Those of one login.
+    Session(SessionId),
+    /// Everybody's, each with a delay of its own spread over so many milliseconds.
+    Everybody { spread_ms: u64 },
+}
+
+/// From the hub: close these.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct Close {
+    /// Which.
+    pub whose: Whose,
+    /// Why.
+    pub code: Code,
+}
+
+impl Handler<Close> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, close: Close, _: &mut Self::Context) {
+        let Close { whose, code } = close;
+        self.registry.borrow().close_where(|sitter| match whose {
+            Whose::Session(session) => (sitter.session == Some(session)).then(|| code.into()),
+            Whose::Everybody { spread_ms } => {
+                // The id is random: so is its share of the spread.
+                let delay = sitter.connection.0.as_u64_pair().1 % spread_ms.max(1);
+                Some(Closing { code, retry_after_ms: Some(delay) })
+            }
+        });
+    }
+}
+
+/// From the hub: the node has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+impl Handler<Stop> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+/// A place among this thread's listeners; given up when dropped.
+pub struct Seat {
+    here: Here,
+    key: SeatKey,
+    user: UserId,
+    joining: Cell<bool>,
+}
+
+impl Seat {
+    /// Takes a seat and waits until the hub has told this thread what the user hears.
+    ///
+    /// Registers first, so that the hub holds back the changes of this user's memberships, then reads the
+    /// memberships, then lets the hub apply what changed since.
+    ///
+    /// # Errors
+    /// If the store or the hub cannot answer.
+    pub async fn take(node: &Arc<Node>, sitter: Sitter, line: &Rc<Line>) -> Result<Seat, Error> {
+        let here = here(node);
+        let (user, session) = (sitter.user.clone(), sitter.session);
+        let key = here.registry.borrow_mut().enter(sitter, Rc::clone(line));
+        let seat = Seat { here, key, user: user.clone(), joining: Cell::new(true) };
+        let outlet = seat.here.address.clone();
+        let busy = |_| Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500);
+        seat.here.hub.send(Enter { user: user.clone(), session, outlet }).await.map_err(busy)??;
+        let (at, threads) = node.reads.memberships(user.clone()).await?;
+        seat.joining.set(false);
+        seat.here.hub.send(Listen { user, at, threads }).await.map_err(busy)?;
+        poll_fn(|cx| seat.here.registry.borrow_mut().poll_joined(key, cx)).await;
+        Ok(seat)
+    }
+
+    /// Turns live if everything up to `read` covers what this thread has delivered.
+    pub fn try_live(&self, read: Position) -> bool {
+        self.here.registry.borrow_mut().try_live(self.key, read)
+    }
+
+    /// Up to where this thread has delivered.
+    pub fn released(&self) -> Head {
+        self.here.registry.borrow().released()
+    }
+
+    /// Waits until this seat must catch up from the store again; from where.
+    pub async fn behind(&self) -> Position {
+        poll_fn(|cx| self.here.registry.borrow_mut().poll_behind(self.key, cx)).await
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.here.registry.borrow_mut().leave(self.key);
+        // At most one a seat, and seats are bounded by the permits.
+        let (user, outlet) = (self.user.clone(), self.here.address.clone());
+        self.here.hub.do_send(Leave { user, outlet, joining: self.joining.get() });
+    }
+}

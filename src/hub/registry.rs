@@ -1,0 +1,304 @@
+//! Who listens to what on one worker thread: seats (connections), their users, and the threads those hear.
+//! A plain data structure: it queues into lines, and nothing runs inside it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use slab::Slab;
+
+use super::line::{Closing, Line};
+use crate::{
+    domain::{ConnectionId, Position, SessionId, ThreadId, Time, UserId},
+    error::Code,
+    store::Head,
+    wire::{Change, Envelope},
+};
+
+/// A seat's key; the generation tells a seat from the next one in the same slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SeatKey {
+    slot: usize,
+    generation: u64,
+}
+
+/// Who takes a seat.
+#[derive(Debug, Clone)]
+pub struct Sitter {
+    /// Names the connection.
+    pub connection: ConnectionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The login behind it, if there is one.
+    pub session: Option<SessionId>,
+    /// When its credentials end.
+    pub expires_at: Time,
+    /// Whether the transport answers pings and takes cursor frames: a socket does, a poll does not.
+    pub socket: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// The hub has not yet told what this user hears.
+    Joining,
+    /// The feed reads the store; nothing is queued here.
+    CatchingUp,
+    /// Events above this position are queued.
+    Live { after: Position },
+}
+
+struct Seat {
+    sitter: Sitter,
+    generation: u64,
+    user: usize,
+    line: Rc<Line>,
+    mode: Mode,
+    waker: Option<Waker>,
+    pinged: Instant,
+    told: Position,
+}
+
+struct User {
+    id: UserId,
+    seats: Vec<usize>,
+    threads: HashSet<ThreadId>,
+}
+
+/// Seats, users and listeners of one thread.
+pub struct Registry {
+    seats: Slab<Seat>,
+    users: Slab<User>,
+    by_id: HashMap<UserId, usize>,
+    /// One hash an event: thread to the users that hear it. None a delivery.
+    listeners: HashMap<ThreadId, Vec<usize>>,
+    released: Head,
+    generation: u64,
+}
+
+impl Registry {
+    /// An empty one, at the log's place when the thread's outlet was made.
+    pub fn new(released: Head) -> Registry {
+        Registry {
+            seats: Slab::new(),
+            users: Slab::new(),
+            by_id: HashMap::new(),
+            listeners: HashMap::new(),
+            released,
+            generation: 0,
+        }
+    }
+
+    /// Takes a seat. It hears nothing yet.
+    pub fn enter(&mut self, sitter: Sitter, line: Rc<Line>) -> SeatKey {
+        let user = *self.by_id.entry(sitter.user.clone()).or_insert_with(|| {
+            self.users.insert(User { id: sitter.user.clone(), seats: Vec::new(), threads: HashSet::new() })
+        });
+        self.generation += 1;
+        let generation = self.generation;
+        let (mode, told) = (Mode::Joining, self.released.position);
+        let seat = Seat { sitter, generation, user, line, mode, waker: None, pinged: Instant::now(), told };
+        let slot = self.seats.insert(seat);
+        self.users[user].seats.push(slot);
+        SeatKey { slot, generation }
+    }
+
+    /// Gives a seat up; the last one of a user takes what that user hears with it.
+    pub fn leave(&mut self, key: SeatKey) {
+        let Some(user) = self.seat(key).map(|seat| seat.user) else { return };
+        self.seats.remove(key.slot);
+        self.users[user].seats.retain(|slot| *slot != key.slot);
+        if self.users[user].seats.is_empty() {
+            let gone = self.users.remove(user);
+            self.by_id.remove(&gone.id);
+            for thread in gone.threads {
+                self.drop_listener(thread, user);
+            }
+        }
+    }
+
+    fn seat(&mut self, key: SeatKey) -> Option<&mut Seat> {
+        self.seats.get_mut(key.slot).filter(|seat| seat.generation == key.generation)
+    }
+
+    /// What a user hears from now on, all of it; the user's seats that waited for this may catch up.
+    pub fn listen_to(&mut self, user: &UserId, threads: &HashSet<ThreadId>, released: Head) {
+        let Some(&number) = self.by_id.get(user) else { return };
+        let before = std::mem::replace(&mut self.users[number].threads, threads.clone());
+        for gone in before.difference(threads) {
+            self.drop_listener(*gone, number);
+        }
+        for new in threads.difference(&before) {
+            self.listeners.entry(*new).or_default().push(number);
+        }
+        self.advance(released);
+        for slot in &self.users[number].seats {
+            let seat = &mut self.seats[*slot];
+            if seat.mode == Mode::Joining {
+                seat.mode = Mode::CatchingUp;
+            }
+            seat.waker.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn listen(&mut self, user: &UserId, thread: ThreadId) {
+        let Some(&number) = self.by_id.get(user) else { return };
+        if self.users[number].threads.insert(thread) {
+            self.listeners.entry(thread).or_default().push(number);
+        }
+    }
+
+    fn unlisten(&mut self, user: &UserId, thread: ThreadId) {
+        let Some(&number) = self.by_id.get(user) else { return };
+        if self.users[number].threads.remove(&thread) {
+            self.drop_listener(thread, number);
+        }
+    }
+
+    fn drop_listener(&mut self, thread: ThreadId, user: usize) {
+        if let Some(listeners) = self.listeners.get_mut(&thread) {
+            if let Some(index) = listeners.iter().position(|number| *number == user) {
+                listeners.swap_remove(index);
+            }
+            if listeners.is_empty() {
+                self.listeners.remove(&thread);
+            }
+        }
+    }
+
+    /// Delivers one event, in log order: who was added hears it, who was removed hears it last.
+    pub fn deliver(&mut self, envelope: &Envelope) {
+        if let Change::Added(users) = &envelope.change {
+            for user in users {
+                self.listen(user, envelope.thread);
+            }
+        }
+        for number in self.listeners.get(&envelope.thread).into_iter().flatten() {
+            for slot in &self.users[*number].seats {
+                let seat = &self.seats[*slot];
+                if matches!(seat.mode, Mode::Live { after } if envelope.position > after) {
+                    seat.line.send(envelope.payload.clone());
+                }
+            }
+        }
+        match &envelope.change {
+            Change::Removed(user) => self.unlisten(user, envelope.thread),
+            Change::Ended => {
+                for number in self.listeners.remove(&envelope.thread).into_iter().flatten() {
+                    self.users[number].threads.remove(&envelope.thread);
+                }
+            }
+            Change::None | Change::Added(_) => {}
+        }
+    }
+
+    /// Everything up to here has been delivered to this thread's listeners.
+    pub fn advance(&mut self, released: Head) {
+        if released.position > self.released.position {
+            self.released = released;
+        }
+    }
+
+    /// Up to where this thread has come.
+    pub fn released(&self) -> Head {
+        self.released
+    }
+
+    /// Waits until the hub has told what this seat's user hears.
+    pub fn poll_joined(&mut self, key: SeatKey, cx: &Context<'_>) -> Poll<()> {
+        match self.seat(key) {
+            Some(seat) if seat.mode == Mode::Joining => {
+                seat.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Turns a seat live if its feed has read as far as this thread has come; else it must read on.
+    pub fn try_live(&mut self, key: SeatKey, read: Position) -> bool {
+        let reached = read >= self.released.position;
+        if let Some(seat) = self.seat(key).filter(|_| reached) {
+            seat.mode = Mode::Live { after: read };
+            seat.told = read;
+        }
+        reached
+    }
+
+    /// Waits until a live seat must catch up again; from where.
+    pub fn poll_behind(&mut self, key: SeatKey, cx: &Context<'_>) -> Poll<Position> {
+        match self.seat(key) {
+            Some(seat) if seat.mode == Mode::CatchingUp => Poll::Ready(seat.told),
+            Some(seat) => {
+                seat.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    /// Batches were lost on the way to this thread: every live seat catches up from the store, from where it was.
+    pub fn fall_behind(&mut self) {
+        let released = self.released.position;
+        for (_, seat) in &mut self.seats {
+            if let Mode::Live { after } = seat.mode {
+                seat.mode = Mode::CatchingUp;
+                seat.told = released.max(after);
+                seat.waker.take().into_iter().for_each(Waker::wake);
+            }
+        }
+    }
+
+    /// Once a second: pings, deadlines, cursor frames. `cursor` makes the text of one and is called at most once.
+    pub fn sweep(
+        &mut self,
+        now: Time,
+        heartbeat: Duration,
+        grace: Duration,
+        cursor: impl FnOnce(Head) -> bytestring::ByteString,
+    ) {
+        let (instant, released) = (Instant::now(), self.released);
+        let mut cursor = Some(cursor);
+        let mut text = None;
+        for (_, seat) in &mut self.seats {
+            if now >= seat.sitter.expires_at.plus(EXPIRY_GRACE) {
+                seat.line.close(Code::CredentialsExpired);
+            }
+            if !seat.sitter.socket {
+                continue;
+            }
+            if instant.duration_since(seat.line.heard()) > heartbeat + grace {
+                seat.line.close(Code::NoSignOfLife);
+            } else if instant.duration_since(seat.pinged) >= heartbeat {
+                seat.pinged = instant;
+                seat.line.ping();
+            }
+            let live_after = matches!(seat.mode, Mode::Live { after } if released.position > after);
+            if live_after && seat.told < released.position {
+                seat.told = released.position;
+                if let Some(make) = cursor.take() {
+                    text = Some(make(released));
+                }
+                text.iter().for_each(|text: &bytestring::ByteString| seat.line.send(text.clone()));
+            }
+        }
+    }
+
+    /// Asks every seat that fits to close.
+    pub fn close_where(&self, closing: impl Fn(&Sitter) -> Option<Closing>) {
+        for (_, seat) in &self.seats {
+            if let Some(closing) = closing(&seat.sitter) {
+                seat.line.close(closing);
+            }
+        }
+    }
+}
+
+/// How long after its credentials' end a connection is closed.
+const EXPIRY_GRACE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -1,0 +1,197 @@
+//! The registry against a model: nobody gets an event of a thread they are no member of, nobody misses one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytestring::ByteString;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::{domain::Limits, hub::outbox::Out};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Enter {
+        user: u8,
+    },
+    /// The hub tells what this user hears.
+    Hear {
+        user: u8,
+    },
+    Live {
+        seat: usize,
+    },
+    Leave {
+        seat: usize,
+    },
+    Add {
+        user: u8,
+        thread: u8,
+    },
+    Remove {
+        user: u8,
+        thread: u8,
+    },
+    End {
+        thread: u8,
+    },
+    Message {
+        thread: u8,
+    },
+    FallBehind,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (user, thread, seat) = (0..3u8, 0..3u8, 0..6usize);
+    prop_oneof![
+        2 => user.clone().prop_map(|user| Step::Enter { user }),
+        3 => user.clone().prop_map(|user| Step::Hear { user }),
+        4 => seat.clone().prop_map(|seat| Step::Live { seat }),
+        1 => seat.prop_map(|seat| Step::Leave { seat }),
+        2 => (user.clone(), thread.clone()).prop_map(|(user, thread)| Step::Add { user, thread }),
+        1 => (user, thread.clone()).prop_map(|(user, thread)| Step::Remove { user, thread }),
+        1 => thread.clone().prop_map(|thread| Step::End { thread }),
+        6 => thread.prop_map(|thread| Step::Message { thread }),
+        1 => Just(Step::FallBehind),
+    ]
+}
+
+fn user_id(user: u8) -> UserId {
+    UserId::parse(&format!("user{user}")).expect("a user id")
+}
+
+fn thread_id(thread: u8) -> ThreadId {
+    ThreadId(Uuid::from_u128(u128::from(thread)))
+}
+
+struct ModelSeat {
+    user: u8,
+    key: SeatKey,
+    line: Rc<Line>,
+    heard: bool,
+    live: bool,
+    expected: Vec<String>,
+}
+
+struct World {
+    registry: Registry,
+    head: Head,
+    members: BTreeMap<u8, BTreeSet<u8>>,
+    seats: Vec<ModelSeat>,
+}
+
+impl World {
+    fn new() -> World {
+        let head = Head { epoch: Uuid::nil(), position: Position(0), mark: 0 };
+        World { registry: Registry::new(head), head, members: BTreeMap::new(), seats: Vec::new() }
+    }
+
+    fn event(&mut self, thread: u8, change: Change) {
+        self.head.position = self.head.position.next();
+        let position = self.head.position;
+        let payload = format!("{thread}:{}", position.0);
+        if let Change::Added(_) = &change {
+            self.apply(thread, &change);
+        }
+        for seat in &mut self.seats {
+            if seat.live && self.members.get(&thread).is_some_and(|members| members.contains(&seat.user)) {
+                seat.expected.push(payload.clone());
+            }
+        }
+        if !matches!(change, Change::Added(_)) {
+            self.apply(thread, &change);
+        }
+        let envelope = Envelope { position, mark: 0, thread: thread_id(thread), change, payload: payload.into() };
+        self.registry.deliver(&envelope);
+        self.registry.advance(self.head);
+    }
+
+    fn apply(&mut self, thread: u8, change: &Change) {
+        let members = self.members.entry(thread).or_default();
+        match change {
+            Change::Added(users) => {
+                members.extend(users.iter().filter_map(|u| u.as_str().strip_prefix("user")?.parse::<u8>().ok()))
+            }
+            Change::Removed(user) => members.retain(|member| user_id(*member) != *user),
+            Change::Ended => members.clear(),
+            Change::None => {}
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Enter { user } => {
+                let line = Rc::new(Line::new(&Limits::default()));
+                let sitter = Sitter {
+                    connection: ConnectionId::new(),
+                    user: user_id(user),
+                    session: None,
+                    expires_at: Time(i64::MAX),
+                    socket: true,
+                };
+                let key = self.registry.enter(sitter, Rc::clone(&line));
+                self.seats.push(ModelSeat { user, key, line, heard: false, live: false, expected: Vec::new() });
+            }
+            Step::Hear { user } => {
+                let hears = self.members.iter().filter(|(_, members)| members.contains(&user)).map(|(t, _)| thread_id(*t));
+                let hears = hears.collect();
+                self.registry.listen_to(&user_id(user), &hears, self.head);
+                self.seats.iter_mut().filter(|seat| seat.user == user).for_each(|seat| seat.heard = true);
+            }
+            Step::Live { seat } => {
+                let head = self.head.position;
+                if let Some(seat) = self.seats.get_mut(seat).filter(|seat| seat.heard && !seat.live) {
+                    assert!(
+                        !(head > Position(0)) || !self.registry.try_live(seat.key, Position(head.0 - 1)),
+                        "live too early"
+                    );
+                    seat.live = self.registry.try_live(seat.key, head);
+                    assert!(seat.live);
+                }
+            }
+            Step::Leave { seat } if seat < self.seats.len() => {
+                let seat = self.seats.remove(seat);
+                self.registry.leave(seat.key);
+            }
+            Step::Leave { .. } => {}
+            Step::Add { user, thread } => self.event(thread, Change::Added(vec![user_id(user)])),
+            Step::Remove { user, thread } => self.event(thread, Change::Removed(user_id(user))),
+            Step::End { thread } => self.event(thread, Change::Ended),
+            Step::Message { thread } => self.event(thread, Change::None),
+            Step::FallBehind => {
+                self.registry.fall_behind();
+                self.seats.iter_mut().for_each(|seat| seat.live = false);
+            }
+        }
+    }
+}
+
+fn drain(line: &Line) -> Vec<String> {
+    let context = Context::from_waker(Waker::noop());
+    let mut got = Vec::new();
+    while let Poll::Ready(out) = line.poll_out(&context) {
+        if let Out::Text(text) = out {
+            got.push(ByteString::to_string(&text));
+        }
+    }
+    got
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn a_live_seat_gets_exactly_the_events_of_its_users_threads_in_order(steps in prop::collection::vec(step(), 0..60)) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+        }
+        for seat in &world.seats {
+            prop_assert_eq!(drain(&seat.line), seat.expected.clone());
+        }
+        for seat in std::mem::take(&mut world.seats) {
+            world.registry.leave(seat.key);
+        }
+        prop_assert!(world.registry.seats.is_empty() && world.registry.users.is_empty());
+        prop_assert!(world.registry.by_id.is_empty() && world.registry.listeners.is_empty());
+    }
+}

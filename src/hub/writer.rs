@@ -1,0 +1,151 @@
+//! The writer: the one thread that appends and publishes. It drains what is queued, writes one transaction, seals
+//! each event once, publishes the batch and answers every poster itself. An ack means: stored.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::bell::Bell;
+use crate::{
+    backplane::{Backplane, Batch},
+    domain::{Limits, Outage, Position},
+    error::Error,
+    store::{Done, Log, Write},
+    wire::seal,
+};
+
+/// Writes of one transaction at most: more only adds to the wait of the first.
+const BATCH: usize = 256;
+
+/// How a write ended.
+pub type Reply = oneshot::Sender<Result<Done, Error>>;
+
+enum Order {
+    Write(Job),
+    /// Write what was queued before this, then end.
+    Stop,
+}
+
+struct Job {
+    write: Write,
+    reply: Reply,
+    _room: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+}
+
+/// The handle everybody queues through. Bounded in items and in bytes; logins have a share of their own, so that
+/// a flood of posts locks nobody out.
+#[derive(Clone)]
+pub struct Writer {
+    jobs: mpsc::Sender<Order>,
+    posts: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    logins: Arc<Semaphore>,
+}
+
+impl Writer {
+    /// Starts the thread. It ends after [`Writer::stop`], when everything queued before is written.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(
+        log: Box<dyn Log>,
+        backplane: Box<dyn Backplane>,
+        limits: &Limits,
+        bell: Bell,
+    ) -> std::io::Result<(Writer, JoinHandle<()>)> {
+        let permits =
+            |max: u64| Arc::new(Semaphore::new(usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)));
+        let (jobs, queue) = mpsc::channel();
+        let writer = Writer {
+            jobs,
+            posts: permits(limits.writer_posts),
+            bytes: permits(limits.writer_bytes),
+            logins: permits(limits.writer_logins),
+        };
+        let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+            // A panic drops the bell and with it the process; a queue whose handles are gone ends the thread quietly.
+            let bell = bell;
+            run(log, backplane.as_ref(), &queue);
+            std::mem::forget(bell);
+        })?;
+        Ok((writer, thread))
+    }
+
+    /// Queues a write. `Ok` means that `reply` will be answered.
+    ///
+    /// # Errors
+    /// [`Outage::Busy`] when the queue is full; the reply is given back.
+    pub fn queue(&self, write: Write, reply: Reply) -> Result<(), (Reply, Outage)> {
+        let room = match &write {
+            Write::Change(change) => {
+                let bytes = u32::try_from(change.bytes()).unwrap_or(u32::MAX);
+                let item = Arc::clone(&self.posts).try_acquire_owned();
+                let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(bytes);
+                item.and_then(|item| Ok((item, Some(bytes?))))
+            }
+            _ => Arc::clone(&self.logins).try_acquire_owned().map(|item| (item, None)),
+        };
+        let Ok(room) = room else { return Err((reply, Outage::Busy)) };
+        let job = Job { write, reply, _room: room };
+        self.jobs.send(Order::Write(job)).map_err(|lost| match lost.0 {
+            Order::Write(job) => (job.reply, Outage::Unavailable),
+            Order::Stop => unreachable!("a write was sent"),
+        })
+    }
+
+    /// Lets the thread end once it has written what is queued; later writes are refused.
+    pub fn stop(&self) {
+        // A thread that has ended already needs no word.
+        let _ = self.jobs.send(Order::Stop);
+    }
+
+    /// Queues a write and waits for its outcome.
+    ///
+    /// # Errors
+    /// The refusal, or an outage.
+    pub async fn write(&self, write: Write) -> Result<Done, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.queue(write, reply).map_err(|(_, outage)| outage)?;
+        answer.await.unwrap_or_else(|_| Err(Outage::Unavailable.into()))
+    }
+}
+
+fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<Order>) {
+    let mut stopping = false;
+    while !stopping && let Ok(Order::Write(first)) = queue.recv() {
+        let (mut writes, mut replies) = (vec![first.write], vec![(first.reply, first._room)]);
+        while writes.len() < BATCH {
+            match queue.try_recv() {
+                Ok(Order::Write(job)) => {
+                    writes.push(job.write);
+                    replies.push((job.reply, job._room));
+                }
+                Ok(Order::Stop) => {
+                    stopping = true;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let outcomes = match log.commit(&writes) {
+            Ok(committed) => {
+                publish(backplane, &committed.events);
+                committed.outcomes
+            }
+            Err(outage) => writes.iter().map(|_| Err(outage.into())).collect(),
+        };
+        for ((reply, _room), outcome) in replies.into_iter().zip(outcomes) {
+            // A poster that has gone away learns the truth by its retry key.
+            let _ = reply.send(outcome);
+        }
+    }
+}
+
+fn publish(backplane: &dyn Backplane, events: &[crate::domain::Event]) {
+    let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
+    let envelopes = events.iter().map(|event| Arc::new(seal::seal(event))).collect();
+    backplane.publish(Batch { from: Position(first.position.0 - 1), to: last.position, envelopes });
+}

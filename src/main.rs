@@ -1,0 +1,7 @@
+//! The `hailgate` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hailgate::cli::main()
+}

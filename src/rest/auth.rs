@@ -1,0 +1,131 @@
+//! `/api/auth`: sign in with a password or a one-time link, sign out, who am I.
+
+use std::time::Duration;
+
+use actix_identity::Identity;
+use actix_session::{Session, SessionExt};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+
+use super::{Body, Site, nothing, ok};
+use crate::{
+    auth::{
+        AuthContext, OriginAllowed,
+        session::{LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
+    },
+    domain::{Account, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
+    error::{Code, Error},
+    hub::{Node, messages::EndSession},
+    wire::{
+        rest::{LinkBody, LoginBody, MeAnswer},
+        shape,
+    },
+};
+
+/// `POST /api/auth/login`.
+///
+/// # Errors
+/// `bad_login`, with the same words and in the same time whether the name exists or not.
+pub async fn login(
+    request: HttpRequest,
+    _: OriginAllowed,
+    body: Body<LoginBody>,
+    site: web::Data<Site>,
+    node: web::Data<Node>,
+) -> Result<HttpResponse, Error> {
+    let LoginBody { username, password } = body.0;
+    let account = match UserId::parse(&username) {
+        Ok(user) => site.logins.account(user).await?,
+        Err(_) => None,
+    };
+    let hash = account.as_ref().and_then(|account| account.password_hash.clone());
+    let right = site.passwords.verify(hash, password).await?;
+    match account {
+        Some(account) if right && !account.disabled => sign_in(&request, &account, node.clock.now()),
+        _ => Err(Error::new(Code::BadLogin, "Name or password is wrong.")),
+    }
+}
+
+/// `POST /api/auth/link`.
+///
+/// # Errors
+/// `not_found` outside development, `bad_login` for a code that is used, over its time or never was.
+pub async fn link(
+    request: HttpRequest,
+    _: OriginAllowed,
+    body: Body<LinkBody>,
+    site: web::Data<Site>,
+    node: web::Data<Node>,
+) -> Result<HttpResponse, Error> {
+    if !site.links {
+        return Err(Error::new(Code::NotFound, "Sign-in links exist in development only."));
+    }
+    let now = node.clock.now();
+    let user = site.logins.consume_link(secret_hash(&body.0.code), now).await?;
+    let used =
+        || Error::new(Code::BadLogin, "This sign-in link has been used or has expired. Start the demo again for a new one.");
+    let account = site.logins.account(user.ok_or_else(used)?).await?.filter(|account| !account.disabled);
+    sign_in(&request, &account.ok_or_else(used)?, now)
+}
+
+/// Renews the session under a new key and names its user.
+fn sign_in(request: &HttpRequest, account: &Account, now: Time) -> Result<HttpResponse, Error> {
+    let session: Session = request.get_session();
+    let session_id = SessionId::new();
+    // Whatever the browser had before belongs to whoever had it before.
+    session.clear();
+    session.insert(SESSION_ID_KEY, session_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
+    let extensions = request.extensions();
+    Identity::login(&extensions, account.user_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
+    let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(now, Time::from_seconds);
+    let request_id = extensions.get::<RequestId>().map_or("", |id| &id.0);
+    Ok(ok(&MeAnswer {
+        user_id: account.user_id.as_str(),
+        name: &account.name,
+        email: account.email.as_deref(),
+        session_id: Some(session_id.to_string()),
+        auth_method: crate::auth::Method::Session.name(),
+        customer_tier: &account.tier,
+        permissions: account.permissions.iter().map(|p| p.name()).collect(),
+        expires_at: shape::time(login.plus(SESSION_MAX)),
+        request_id,
+    }))
+}
+
+/// `POST /api/auth/logout`: ends this login and closes its connections.
+///
+/// # Errors
+/// `unauthenticated`; `busy` if the hub could not be told.
+pub async fn logout(
+    request: HttpRequest,
+    who: AuthContext,
+    identity: Option<Identity>,
+    node: web::Data<Node>,
+) -> Result<HttpResponse, Error> {
+    if let Some(identity) = identity {
+        identity.logout();
+        request.get_session().purge();
+    }
+    if let Some(session) = who.session_id() {
+        // After this the hub refuses the session's connections, also one whose admission is under way.
+        let told = tokio::time::timeout(Duration::from_secs(5), node.hub.send(EndSession(session))).await;
+        if !matches!(told, Ok(Ok(()))) {
+            return Err(Error::from(Code::Busy).after_ms(500));
+        }
+    }
+    Ok(nothing())
+}
+
+/// `GET /api/auth/me`.
+pub async fn me(who: AuthContext) -> HttpResponse {
+    ok(&MeAnswer {
+        user_id: who.user_id().as_str(),
+        name: who.name(),
+        email: who.email(),
+        session_id: who.session_id().map(|id| id.to_string()),
+        auth_method: who.method().name(),
+        customer_tier: who.tier(),
+        permissions: who.permissions().iter().map(|p| p.name()).collect(),
+        expires_at: shape::time(who.expires_at()),
+        request_id: &who.request_id().0,
+    })
+}

@@ -1,0 +1,69 @@
+//! REST: the same hub and the same store as the sockets, for programs and for browsers whose socket cannot open.
+
+pub mod auth;
+mod body;
+pub mod events;
+pub mod messages;
+pub mod system;
+pub mod threads;
+pub mod users;
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, http::header};
+use serde::Serialize;
+
+use crate::{
+    auth::Passwords,
+    domain::Logins,
+    error::{Code, Error},
+};
+
+pub use self::body::Body;
+
+/// What the handlers need beside the node.
+pub struct Site {
+    /// `development`, `testing`, `staging` or `production`.
+    pub environment: &'static str,
+    /// Whether one-time sign-in links are taken: in development only.
+    pub links: bool,
+    /// Verifies passwords.
+    pub passwords: Passwords,
+    /// Accounts and sessions.
+    pub logins: Arc<dyn Logins>,
+    /// The last answer of the ready check.
+    pub canary: system::Canary,
+}
+
+/// 200 with a private JSON body.
+fn ok(body: &impl Serialize) -> HttpResponse {
+    private(HttpResponse::Ok(), body)
+}
+
+/// 201 with a private JSON body.
+fn created(body: &impl Serialize) -> HttpResponse {
+    private(HttpResponse::Created(), body)
+}
+
+fn private(mut response: actix_web::HttpResponseBuilder, body: &impl Serialize) -> HttpResponse {
+    response.insert_header((header::CACHE_CONTROL, "no-store")).json(body)
+}
+
+/// 204.
+fn nothing() -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish()
+}
+
+/// The size of a page: the limit where none is asked for.
+fn page(asked: Option<u64>, default: u64, max: u64) -> Result<u64, Error> {
+    match asked {
+        None => Ok(default.min(max)),
+        Some(limit) if (1..=max).contains(&limit) => Ok(limit),
+        Some(_) => Err(Error::field("limit", format!("must be between 1 and {max}"))),
+    }
+}
+
+/// The outcome of a post that answers with something else than was asked: a bug of ours.
+fn odd() -> Error {
+    Code::Internal.into()
+}

@@ -1,0 +1,272 @@
+//! The one authority on order: what may be written, what can be read, and the two traits an engine implements.
+//!
+//! Writes go through [`Log::commit`], called by the writer thread only. Reads go through [`Reads`], from
+//! anywhere, and every one that answers for a user carries that user in its query: membership is never
+//! checked after the fact.
+
+pub mod sqlite;
+
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        Account, Answer, Draft, Event, Message, MessageId, Outage, Person, Position, RetryKey, Sequence, SessionRecord,
+        Thread, ThreadId, Time, UserId, cursor::Cursor, logins::SecretHash,
+    },
+    error::{Code, Error},
+};
+
+impl From<Outage> for Error {
+    fn from(outage: Outage) -> Error {
+        match outage {
+            Outage::Busy => Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500),
+            Outage::Unavailable => {
+                Error::new(Code::StoreUnavailable, "Nothing was stored. Try again with the same retry key.").after_ms(1000)
+            }
+            Outage::Full => Error::new(Code::StorageFull, "The store has no space left. Nothing was stored.").after_ms(5000),
+        }
+    }
+}
+
+/// A wish to change threads, by a user, at a time. `id` becomes the id of what it creates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Names the message or thread it creates; random bits of it mark the events.
+    pub id: Uuid,
+    /// Who wishes it.
+    pub by: UserId,
+    /// When.
+    pub at: Time,
+    /// The retry key, where the client gave one.
+    pub key: Option<RetryKey>,
+    /// What.
+    pub act: Act,
+}
+
+/// What a change does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Appends a message.
+    Send { thread: ThreadId, draft: Draft },
+    /// Deletes a message: its author or the thread's owner may.
+    DeleteMessage { message: MessageId },
+    /// Creates a thread owned by `by`, with these other members.
+    CreateThread { title: Option<String>, members: Vec<UserId> },
+    /// Renames a thread or hands it over: its owner may.
+    UpdateThread { thread: ThreadId, title: Option<Option<String>>, owner: Option<UserId> },
+    /// Deletes a thread and everything in it: its owner may.
+    DeleteThread { thread: ThreadId },
+    /// Adds a member: the owner may.
+    AddMember { thread: ThreadId, user: UserId },
+    /// Removes a member: the owner may remove others, everybody may leave.
+    RemoveMember { thread: ThreadId, user: UserId },
+    /// Moves the read marker forward.
+    Read { thread: ThreadId, sequence: Sequence },
+}
+
+impl Change {
+    /// Bytes it occupies while it waits for the writer.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match &self.act {
+                Act::Send { draft, .. } => draft.bytes(),
+                Act::CreateThread { members, .. } => members.iter().map(|m| m.as_str().len() + 16).sum(),
+                _ => 0,
+            }
+    }
+}
+
+/// Everything the writer can be asked to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Threads and messages: appends events.
+    Change(Change),
+    /// A session, new or changed.
+    SaveSession { key: SecretHash, record: SessionRecord },
+    /// A session was used.
+    TouchSession { key: SecretHash, at: Time },
+    /// A session ends.
+    EndSession { key: SecretHash },
+    /// A new account; refused if the name is taken, unless `keep` says to leave it as it is.
+    CreateAccount { account: Account, at: Time, keep: bool },
+    /// Another password; ends the user's sessions.
+    SetPassword { user: UserId, hash: String },
+    /// Refuses the account from now on; ends its sessions.
+    Disable { user: UserId },
+    /// A one-time sign-in code, instead of any other of that user.
+    PutLink { code: SecretHash, user: UserId, expires_at: Time },
+    /// Uses up a one-time sign-in code.
+    ConsumeLink { code: SecretHash, at: Time },
+    /// Shows that writing works: one row outside the log.
+    Canary { at: Time },
+}
+
+/// A thread as one member sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadView {
+    /// What all members see.
+    pub thread: Thread,
+    /// Messages by others, not deleted, above the read marker; counted up to [`UNREAD_MAX`].
+    pub unread: u64,
+    /// The newest message, deleted or not.
+    pub last_message: Option<Message>,
+}
+
+/// Unread messages are counted up to here: the answer "1,000 or more" costs as much for a million.
+pub const UNREAD_MAX: u64 = 1_000;
+
+/// What a write did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// The message as it is now, and whether the retry key had stored it before.
+    Message { message: Message, duplicate: bool },
+    /// The thread as its maker or changer sees it.
+    Thread { view: ThreadView, duplicate: bool },
+    /// The read marker now, and what is unread above it.
+    Read { sequence: Sequence, unread: u64 },
+    /// Whom a one-time code signed in, if it was good.
+    Link(Option<UserId>),
+    /// There is nothing to tell.
+    Nothing,
+}
+
+/// What one transaction did: an outcome for each write, in order, and the events it appended.
+#[derive(Debug)]
+pub struct Committed {
+    /// Refusals are decided before anything of that write is inserted; they spoil nobody else.
+    pub outcomes: Vec<Result<Done, Error>>,
+    /// In position order, dense.
+    pub events: Vec<Event>,
+}
+
+/// The writing half of an engine. Blocking: it lives in the writer's thread.
+pub trait Log: Send {
+    /// Writes the batch in one transaction. When this returns `Ok`, everything in it survives power loss.
+    ///
+    /// # Errors
+    /// [`Outage`], and then nothing of the batch is stored.
+    fn commit(&mut self, batch: &[Write]) -> Result<Committed, Outage>;
+}
+
+/// The log's end, and what a cursor there needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Which log.
+    pub epoch: Uuid,
+    /// Its last position.
+    pub position: Position,
+    /// The mark of the row there.
+    pub mark: u32,
+}
+
+impl Head {
+    /// The cursor at the head.
+    pub fn cursor(self) -> Cursor {
+        Cursor { epoch: self.epoch, position: self.position, mark: self.mark }
+    }
+}
+
+/// What a user missed: how many events wait above a position, counted up to a limit plus one, and where the log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missed {
+    /// The log's end when it was counted.
+    pub head: Head,
+    /// The mark of the row at the position asked for, if there is one.
+    pub mark_there: Option<u32>,
+    /// How many events.
+    pub events: u64,
+}
+
+/// A page of the events a user may see, and the position up to which it is complete.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// In position order.
+    pub events: Vec<Event>,
+    /// Everything of this user at or below this place is in this page or before it.
+    pub complete_to: Head,
+}
+
+/// Which messages of a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// The newest.
+    Newest,
+    /// Those just before a sequence.
+    Before(Sequence),
+    /// Those just after a sequence.
+    After(Sequence),
+}
+
+/// A page of messages in rising order.
+#[derive(Debug, Clone)]
+pub struct Messages {
+    /// Rising sequence (one thread) or rising position (all threads).
+    pub messages: Vec<Message>,
+    /// Whether there are more in the direction of reading.
+    pub has_more: bool,
+    /// The page keys of the first and last row: their positions.
+    pub ends: Option<(Position, Position)>,
+    /// The log's end at the time of reading.
+    pub head: Head,
+}
+
+/// The reading half of an engine: short read transactions on a bounded pool.
+pub trait Reads: Send + Sync {
+    /// The log's end.
+    fn head(&self) -> Answer<'_, Result<Head, Outage>>;
+    /// Every event from `from` (not included) to `to` (included), whoever may see it: for the hub, to fill a hole.
+    fn events(&self, from: Position, to: Position) -> Answer<'_, Result<Vec<Event>, Outage>>;
+    /// Which threads a user is a member of, at the log's end.
+    fn memberships(&self, user: UserId) -> Answer<'_, Result<(Head, Vec<ThreadId>), Outage>>;
+    /// How much a user missed after a position; counts no further than `limit` + 1.
+    fn missed(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, Result<Missed, Outage>>;
+    /// The next events a user may see after a position.
+    fn page(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, Result<Page, Outage>>;
+    /// A page of a user's threads, latest activity first; after the given one, if any. `None`: no such thread.
+    #[allow(clippy::type_complexity, reason = "a page and the head it was read at")]
+    fn threads(
+        &self,
+        user: UserId,
+        after: Option<ThreadId>,
+        limit: u64,
+    ) -> Answer<'_, Result<Option<(Vec<ThreadView>, Head)>, Outage>>;
+    /// One thread, for a member.
+    fn thread(&self, user: UserId, thread: ThreadId) -> Answer<'_, Result<Option<ThreadView>, Outage>>;
+    /// A page of the members of a thread by id, for a member.
+    fn members(
+        &self,
+        user: UserId,
+        thread: ThreadId,
+        after: Option<UserId>,
+        limit: u64,
+    ) -> Answer<'_, Result<Option<Vec<Person>>, Outage>>;
+    /// Messages of one thread, for a member.
+    fn messages(
+        &self,
+        user: UserId,
+        thread: ThreadId,
+        window: Window,
+        limit: u64,
+    ) -> Answer<'_, Result<Option<Messages>, Outage>>;
+    /// Messages of all of a user's threads; the window counts positions instead of sequences.
+    fn all_messages(&self, user: UserId, window: Window, limit: u64) -> Answer<'_, Result<Messages, Outage>>;
+    /// One message, for a member of its thread.
+    fn message(&self, user: UserId, message: MessageId) -> Answer<'_, Result<Option<Message>, Outage>>;
+    /// Users whose id or name begins with a text.
+    fn people(&self, prefix: String, limit: u64) -> Answer<'_, Result<Vec<Person>, Outage>>;
+    /// The account of this name.
+    fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>>;
+    /// A page of accounts by name.
+    fn accounts(&self, after: Option<UserId>, limit: u64) -> Answer<'_, Result<Vec<Account>, Outage>>;
+    /// The session under a key, unless it is over its time or its user is disabled.
+    fn session(&self, key: SecretHash, now: Time) -> Answer<'_, Result<Option<SessionRecord>, Outage>>;
+}
+
+/// What an engine tells once when it is opened.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Which log this is.
+    pub epoch: Uuid,
+    /// The key under which its cursors are sealed.
+    pub cursor_key: [u8; 32],
+}

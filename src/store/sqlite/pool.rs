@@ -1,0 +1,71 @@
+//! A bounded pool of read-only connections, each with a thread of its own: a read never waits for a write.
+
+use std::sync::{Arc, Mutex, mpsc};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::{OpenError, Place, outage};
+use crate::domain::{Answer, Outage};
+
+/// Read connections of one process. Reads are short; more connections than cores would only take turns.
+const CONNECTIONS: usize = 3;
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Runs reads on the pool's threads, at most `reads_waiting` of them waiting.
+#[derive(Clone)]
+pub struct Pool {
+    jobs: mpsc::SyncSender<Job>,
+}
+
+impl Pool {
+    pub(super) fn start(place: &Place, reads_waiting: u64) -> Result<Pool, OpenError> {
+        let bound = usize::try_from(reads_waiting).unwrap_or(usize::MAX);
+        let (jobs, queue) = mpsc::sync_channel::<Job>(bound);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..CONNECTIONS {
+            let mut connection = place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            // Read-only by pragma, not by flag: a WAL file needs its shared memory file made by whoever comes first.
+            connection.pragma_update(None, "query_only", true)?;
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new()
+                .name(format!("read-{number}"))
+                .spawn(move || {
+                    while let Some(job) = next(&queue) {
+                        job(&mut connection);
+                    }
+                })
+                .map_err(|e| OpenError::System(format!("a read thread did not start: {e}")))?;
+        }
+        Ok(Pool { jobs })
+    }
+
+    /// Runs one read inside a read transaction, so that all its statements see the same moment.
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<'_, Result<T, Outage>> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = connection
+                .transaction_with_behavior(TransactionBehavior::Deferred)
+                .and_then(|transaction| read(&transaction))
+                .map_err(|error| {
+                    log::error!("a read failed: {error}");
+                    outage(&error)
+                });
+            // The asker may have gone away; its answer is then nobody's.
+            let _ = reply.send(result);
+        });
+        let queued = self.jobs.try_send(job);
+        Box::pin(async move {
+            queued.map_err(|_| Outage::Busy)?;
+            answer.await.unwrap_or(Err(Outage::Unavailable))
+        })
+    }
+}
+
+fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
+    queue.lock().ok()?.recv().ok()
+}

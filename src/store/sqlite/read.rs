@@ -1,0 +1,259 @@
+//! Reads: lists and single things, each for one user, each in one short read transaction.
+
+use rusqlite::{Connection, OptionalExtension, Result, named_params};
+
+use super::{
+    super::{Head, Messages, Missed, Page, Reads, ThreadView, Window},
+    feed,
+    pool::Pool,
+    rows::{self, ACCOUNT, MESSAGE, Membership, count, signed},
+    threads,
+};
+use crate::domain::{
+    Account, Answer, Event, Message, MessageId, Outage, Person, Position, SessionId, SessionRecord, ThreadId, Time, UserId,
+    logins::{SESSION_IDLE, SecretHash},
+};
+
+impl Reads for Pool {
+    fn head(&self) -> Answer<'_, std::result::Result<Head, Outage>> {
+        self.read(rows::head)
+    }
+
+    fn events(&self, from: Position, to: Position) -> Answer<'_, std::result::Result<Vec<Event>, Outage>> {
+        self.read(move |connection| feed::events(connection, from, to))
+    }
+
+    fn memberships(&self, user: UserId) -> Answer<'_, std::result::Result<(Head, Vec<ThreadId>), Outage>> {
+        self.read(move |connection| feed::memberships(connection, &user))
+    }
+
+    fn missed(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, std::result::Result<Missed, Outage>> {
+        self.read(move |connection| feed::missed(connection, &user, after, limit))
+    }
+
+    fn page(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, std::result::Result<Page, Outage>> {
+        self.read(move |connection| feed::page(connection, &user, after, limit))
+    }
+
+    fn threads(
+        &self,
+        user: UserId,
+        after: Option<ThreadId>,
+        limit: u64,
+    ) -> Answer<'_, std::result::Result<Option<(Vec<ThreadView>, Head)>, Outage>> {
+        self.read(move |connection| thread_page(connection, &user, after, limit))
+    }
+
+    fn thread(&self, user: UserId, thread: ThreadId) -> Answer<'_, std::result::Result<Option<ThreadView>, Outage>> {
+        self.read(move |connection| {
+            let Some(membership) = rows::membership(connection, &user, thread.0)? else { return Ok(None) };
+            let thread = rows::thread(connection, membership.thread_num)?;
+            threads::view(connection, &user, &membership, thread).map(Some)
+        })
+    }
+
+    fn members(
+        &self,
+        user: UserId,
+        thread: ThreadId,
+        after: Option<UserId>,
+        limit: u64,
+    ) -> Answer<'_, std::result::Result<Option<Vec<Person>>, Outage>> {
+        self.read(move |connection| {
+            let Some(membership) = rows::membership(connection, &user, thread.0)? else { return Ok(None) };
+            connection
+                .prepare_cached(
+                    "SELECT u.user_id, u.name FROM memberships m JOIN users u USING (user_id)
+                     WHERE m.thread_num = ?1 AND m.until_position IS NULL AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3",
+                )?
+                .query_and_then(
+                    (membership.thread_num, after.as_ref().map_or("", |user| user.as_str()), signed(limit)),
+                    |row| rows::person(row, 0),
+                )?
+                .collect::<Result<_>>()
+                .map(Some)
+        })
+    }
+
+    fn messages(
+        &self,
+        user: UserId,
+        thread: ThreadId,
+        window: Window,
+        limit: u64,
+    ) -> Answer<'_, std::result::Result<Option<Messages>, Outage>> {
+        self.read(move |connection| {
+            let Some(membership) = rows::membership(connection, &user, thread.0)? else { return Ok(None) };
+            let (bound, order) = bounds(window);
+            let rows = connection
+                .prepare_cached(&format!(
+                    "SELECT m.position, {MESSAGE} FROM messages m JOIN threads t USING (thread_num)
+                     WHERE m.thread_num = ?1 AND m.sequence {bound} ?2 ORDER BY m.sequence {order} LIMIT ?3"
+                ))?
+                .query_and_then((membership.thread_num, edge(window), signed(limit + 1)), placed)?
+                .collect::<Result<_>>()?;
+            messages(connection, rows, window, limit).map(Some)
+        })
+    }
+
+    fn all_messages(&self, user: UserId, window: Window, limit: u64) -> Answer<'_, std::result::Result<Messages, Outage>> {
+        self.read(move |connection| {
+            let (bound, order) = bounds(window);
+            // The events of each thread are met in position order through their index; only positions are sorted.
+            let rows = connection
+                .prepare_cached(&format!(
+                    "SELECT m.position, {MESSAGE} FROM (
+                         SELECT e.position FROM memberships s
+                         JOIN events e ON e.thread_num = s.thread_num AND e.position {bound} :edge AND e.message_position = e.position
+                         WHERE s.user_id = :user AND s.until_position IS NULL ORDER BY e.position {order} LIMIT :limit
+                     ) v JOIN messages m USING (position) JOIN threads t USING (thread_num) ORDER BY m.position {order}"
+                ))?
+                .query_and_then(
+                    named_params! { ":user": user.as_str(), ":edge": edge(window), ":limit": signed(limit + 1) },
+                    placed,
+                )?
+                .collect::<Result<_>>()?;
+            messages(connection, rows, window, limit)
+        })
+    }
+
+    fn message(&self, user: UserId, message: MessageId) -> Answer<'_, std::result::Result<Option<Message>, Outage>> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT {MESSAGE} FROM messages m JOIN threads t USING (thread_num)
+                     JOIN memberships s ON s.thread_num = m.thread_num AND s.user_id = ?2 AND s.until_position IS NULL
+                     WHERE m.message_id = ?1"
+                ))?
+                .query_row((message.0, user.as_str()), |row| rows::message(row, 0))
+                .optional()
+        })
+    }
+
+    fn people(&self, prefix: String, limit: u64) -> Answer<'_, std::result::Result<Vec<Person>, Outage>> {
+        self.read(move |connection| people(connection, &prefix, limit))
+    }
+
+    fn account(&self, user: UserId) -> Answer<'_, std::result::Result<Option<Account>, Outage>> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(&format!("SELECT {ACCOUNT} FROM users WHERE user_id = ?1"))?
+                .query_row([user.as_str()], rows::account)
+                .optional()
+        })
+    }
+
+    fn accounts(&self, after: Option<UserId>, limit: u64) -> Answer<'_, std::result::Result<Vec<Account>, Outage>> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(&format!("SELECT {ACCOUNT} FROM users WHERE user_id > ?1 ORDER BY user_id LIMIT ?2"))?
+                .query_map((after.as_ref().map_or("", |user| user.as_str()), signed(limit)), rows::account)?
+                .collect()
+        })
+    }
+
+    fn session(&self, key: SecretHash, now: Time) -> Answer<'_, std::result::Result<Option<SessionRecord>, Outage>> {
+        self.read(move |connection| session(connection, &key, now))
+    }
+}
+
+/// The comparison and the order in which a window is read.
+fn bounds(window: Window) -> (&'static str, &'static str) {
+    match window {
+        Window::Newest | Window::Before(_) => ("<", "DESC"),
+        Window::After(_) => (">", "ASC"),
+    }
+}
+
+fn edge(window: Window) -> i64 {
+    match window {
+        Window::Newest => i64::MAX,
+        Window::Before(sequence) | Window::After(sequence) => signed(sequence.0),
+    }
+}
+
+/// A message with the position it lives under.
+type Placed = (Position, Message);
+
+fn placed(row: &rusqlite::Row<'_>) -> Result<Placed> {
+    Ok((Position(count(row, 0)?), rows::message(row, 1)?))
+}
+
+fn messages(connection: &Connection, mut rows: Vec<Placed>, window: Window, limit: u64) -> Result<Messages> {
+    let has_more = rows.len() as u64 > limit;
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    if !matches!(window, Window::After(_)) {
+        rows.reverse();
+    }
+    let ends = rows.first().zip(rows.last()).map(|(first, last)| (first.0, last.0));
+    let messages = rows.into_iter().map(|(_, message)| message).collect();
+    Ok(Messages { messages, has_more, ends, head: self::rows::head(connection)? })
+}
+
+fn thread_page(
+    connection: &Connection,
+    user: &UserId,
+    after: Option<ThreadId>,
+    limit: u64,
+) -> Result<Option<(Vec<ThreadView>, Head)>> {
+    let head = rows::head(connection)?;
+    let below: i64 = match after {
+        None => i64::MAX,
+        Some(thread) => {
+            let Some(membership) = rows::membership(connection, user, thread.0)? else { return Ok(None) };
+            connection
+                .prepare_cached("SELECT last_position FROM threads WHERE thread_num = ?1")?
+                .query_row([membership.thread_num], |row| row.get(0))?
+        }
+    };
+    let memberships: Vec<Membership> = connection
+        .prepare_cached(
+            "SELECT t.thread_num, t.owner, t.sequence, t.member_count, m.read_sequence
+             FROM memberships m JOIN threads t USING (thread_num)
+             WHERE m.user_id = ?1 AND m.until_position IS NULL AND t.last_position < ?2
+             ORDER BY t.last_position DESC LIMIT ?3",
+        )?
+        .query_and_then((user.as_str(), below, signed(limit)), rows::membership_row)?
+        .collect::<Result<_>>()?;
+    let mut views = Vec::with_capacity(memberships.len());
+    for membership in &memberships {
+        let thread = rows::thread(connection, membership.thread_num)?;
+        views.push(threads::view(connection, user, membership, thread)?);
+    }
+    Ok(Some((views, head)))
+}
+
+fn people(connection: &Connection, prefix: &str, limit: u64) -> Result<Vec<Person>> {
+    let folded = prefix.to_lowercase();
+    // A prefix is a range: from the text itself to the text followed by the last character there is.
+    let (id_end, name_end) = (format!("{prefix}\u{10ffff}"), format!("{folded}\u{10ffff}"));
+    connection
+        .prepare_cached(
+            "SELECT user_id, name FROM users WHERE disabled = 0 AND user_id IN (
+                 SELECT user_id FROM users WHERE user_id >= :id AND user_id < :id_end
+                 UNION SELECT user_id FROM users WHERE name_folded >= :name AND name_folded < :name_end
+             ) ORDER BY user_id LIMIT :limit",
+        )?
+        .query_and_then(
+            named_params! { ":id": prefix, ":id_end": id_end, ":name": folded, ":name_end": name_end, ":limit": signed(limit) },
+            |row| rows::person(row, 0),
+        )?
+        .collect()
+}
+
+fn session(connection: &Connection, key: &SecretHash, now: Time) -> Result<Option<SessionRecord>> {
+    connection
+        .prepare_cached(
+            "SELECT s.state, s.user_id, s.session_id, s.seen_at, s.expires_at FROM sessions s
+             LEFT JOIN users u USING (user_id)
+             WHERE s.key_hash = ?1 AND s.expires_at > ?2 AND s.seen_at > ?3 AND coalesce(u.disabled, 0) = 0",
+        )?
+        .query_row((key, now.0, now.0 - i64::try_from(SESSION_IDLE.as_millis()).unwrap_or(0)), |row| {
+            let state = serde_json::from_str(row.get_ref(0)?.as_str()?)
+                .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))?;
+            let user_id = row.get::<_, Option<String>>(1)?.map(|text| rows::user(&text)).transpose()?;
+            let session_id = row.get::<_, Option<uuid::Uuid>>(2)?.map(SessionId);
+            Ok(SessionRecord { state, user_id, session_id, seen_at: Time(row.get(3)?), expires_at: Time(row.get(4)?) })
+        })
+        .optional()
+}

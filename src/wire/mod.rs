@@ -1,0 +1,12 @@
+//! The only types that clients see: frames, events, REST bodies, problems; and the seals that make text of
+//! events and cursors.
+
+pub mod cursor;
+pub mod frame;
+pub mod problem;
+pub mod rest;
+pub mod seal;
+pub mod shape;
+
+pub use cursor::CursorSeal;
+pub use seal::{Change, Envelope};

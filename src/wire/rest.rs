@@ -1,0 +1,270 @@
+//! REST bodies and answers. Unknown fields of a body are refused; the same rules hold for a frame's data,
+//! where they are ignored.
+
+use serde::{Deserialize, Serialize};
+
+use super::shape::{MessageShape, ThreadShape, UserShape};
+use crate::{
+    domain::{Draft, Limits, Metadata, RetryKey, ThreadId, UserId},
+    error::{Code, Error, FieldError},
+};
+
+/// Reads JSON text and names the field that is wrong.
+///
+/// # Errors
+/// `invalid` with the field, or `not_json`.
+pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| json_error(&error))?;
+    reader.end().map_err(|error| Error::new(Code::NotJson, format!("There is more after the JSON text: {error}.")))?;
+    Ok(value)
+}
+
+/// Reads a query string; unknown names are refused.
+///
+/// # Errors
+/// `invalid`.
+pub fn from_query<T: for<'de> Deserialize<'de>>(query: &str) -> Result<T, Error> {
+    actix_web::web::Query::from_query(query)
+        .map(actix_web::web::Query::into_inner)
+        .map_err(|error| Error::field("query", error.to_string()))
+}
+
+fn json_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let (path, inner) = (error.path().to_string(), error.inner());
+    if inner.is_data() {
+        let field = if path == "." { "body".to_owned() } else { path };
+        return Error::fields(vec![FieldError { field: field.into(), reason: inner.to_string().into() }]);
+    }
+    Error::new(Code::NotJson, format!("The text is not JSON: {inner}."))
+}
+
+/// `message.send` and `POST /api/messages`.
+#[derive(Debug, Deserialize)]
+pub struct SendBody {
+    thread_id: String,
+    content: String,
+    #[serde(default)]
+    client_message_id: Option<String>,
+    #[serde(default)]
+    metadata: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl SendBody {
+    /// The draft in it.
+    ///
+    /// # Errors
+    /// `invalid` with the field.
+    pub fn accept(self, limits: &Limits) -> Result<(ThreadId, Draft, Option<RetryKey>), Error> {
+        let thread = ThreadId::parse(&self.thread_id).map_err(|reason| Error::field("thread_id", reason))?;
+        let named = |(field, reason)| Error::field(field, reason);
+        let metadata = self.metadata.map(|object| metadata(object, limits)).transpose()?;
+        let draft = Draft::new(self.content, metadata, limits).map_err(named)?;
+        let key = self.client_message_id.as_deref().map(RetryKey::new).transpose();
+        Ok((thread, draft, key.map_err(|reason| Error::field("client_message_id", reason))?))
+    }
+}
+
+fn metadata(object: serde_json::Map<String, serde_json::Value>, limits: &Limits) -> Result<Metadata, Error> {
+    let value = serde_json::Value::Object(object);
+    let depth = depth(&value);
+    // Maps of this parser are sorted, so equal objects have equal text.
+    Metadata::new(value.to_string(), depth, limits).map_err(|(field, reason)| Error::field(field, reason))
+}
+
+fn depth(value: &serde_json::Value) -> u64 {
+    let inner = match value {
+        serde_json::Value::Object(map) => map.values().map(depth).max(),
+        serde_json::Value::Array(items) => items.iter().map(depth).max(),
+        _ => return 0,
+    };
+    1 + inner.unwrap_or(0)
+}
+
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$at:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(missing_docs, reason = "named as on the wire")]
+        pub struct $name { $($(#[$at])* pub $field: $type),* }
+    )*};
+}
+
+bodies! {
+    /// `POST /api/messages`: as [`SendBody`], but unknown fields are refused.
+    StrictSendBody {
+        thread_id: String,
+        content: String,
+        #[serde(default)] client_message_id: Option<String>,
+        #[serde(default)] metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    }
+    /// `POST /api/auth/login`.
+    LoginBody { username: String, password: String }
+    /// `POST /api/auth/link`.
+    LinkBody { code: String }
+    /// `POST /api/threads`.
+    ThreadBody { #[serde(default)] title: Option<String>, members: Vec<String> }
+    /// `PATCH /api/threads/{id}`: `title: null` removes the title.
+    ThreadPatch {
+        #[serde(default, deserialize_with = "present")] title: Option<Option<String>>,
+        #[serde(default)] owner: Option<String>,
+    }
+    /// `PUT /api/threads/{id}/read`.
+    ReadBody { sequence: u64 }
+    /// `GET /api/threads`.
+    ThreadsQuery { #[serde(default)] limit: Option<u64>, #[serde(default)] after: Option<String> }
+    /// `GET /api/threads/{id}/members`.
+    MembersQuery { #[serde(default)] limit: Option<u64>, #[serde(default)] after: Option<String> }
+    /// `GET /api/messages`.
+    MessagesQuery {
+        #[serde(default)] thread_id: Option<String>,
+        #[serde(default)] before: Option<String>,
+        #[serde(default)] after: Option<String>,
+        #[serde(default)] limit: Option<u64>,
+    }
+    /// `GET /api/users`.
+    UsersQuery { q: String }
+    /// `GET /api/events`.
+    EventsQuery { #[serde(default)] since: Option<String>, #[serde(default)] timeout_ms: Option<u64> }
+    /// `GET /ws`.
+    SocketQuery { #[serde(default)] since: Option<String>, #[serde(default)] token: Option<String> }
+}
+
+impl From<StrictSendBody> for SendBody {
+    fn from(body: StrictSendBody) -> SendBody {
+        let StrictSendBody { thread_id, content, client_message_id, metadata } = body;
+        SendBody { thread_id, content, client_message_id, metadata }
+    }
+}
+
+/// Tells `null` from a field that is not there.
+fn present<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Option<Option<String>>, D::Error> {
+    Deserialize::deserialize(reader).map(Some)
+}
+
+/// A title within its limit: `None` if it is blank.
+///
+/// # Errors
+/// `invalid`, if it is too long or holds control characters.
+pub fn title(title: Option<String>, limits: &Limits) -> Result<Option<String>, Error> {
+    let Some(title) = title else { return Ok(None) };
+    if title.chars().count() as u64 > limits.title_chars {
+        return Err(Error::field("title", format!("must be at most {} characters", limits.title_chars)));
+    }
+    if title.chars().any(char::is_control) {
+        return Err(Error::field("title", "must not hold control characters"));
+    }
+    Ok(Some(title.trim().to_owned()).filter(|t| !t.is_empty()))
+}
+
+/// User ids out of a body's list.
+///
+/// # Errors
+/// `unknown_user` for text that cannot be one: nobody has it.
+pub fn members(members: &[String]) -> Result<Vec<UserId>, Error> {
+    let parse = |text: &String| {
+        UserId::parse(text)
+            .map_err(|_| Error::new(Code::UnknownMember, "One of the members is no user. Nothing was created."))
+    };
+    members.iter().map(parse).collect()
+}
+
+/// `GET /api/auth/me`, and the answer to a login: the auth context.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct MeAnswer<'a> {
+    pub user_id: &'a str,
+    pub name: &'a str,
+    pub email: Option<&'a str>,
+    pub session_id: Option<String>,
+    pub auth_method: &'a str,
+    pub customer_tier: &'a str,
+    pub permissions: Vec<&'a str>,
+    pub expires_at: String,
+    pub request_id: &'a str,
+}
+
+/// `POST /api/messages`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct SentAnswer<'a> {
+    pub message: MessageShape<'a>,
+    pub duplicate: bool,
+}
+
+/// `GET /api/messages`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct MessagesAnswer<'a> {
+    pub messages: Vec<MessageShape<'a>>,
+    pub has_more: bool,
+    pub cursor: String,
+    /// Page keys for `before` and `after`, where the list goes over all threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// `GET /api/threads`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct ThreadsAnswer<'a> {
+    pub threads: Vec<ThreadShape<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// `GET /api/threads/{id}/members`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct MembersAnswer<'a> {
+    pub members: Vec<UserShape<'a>>,
+}
+
+/// `GET /api/users`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct UsersAnswer<'a> {
+    pub users: Vec<UserShape<'a>>,
+}
+
+/// `PUT /api/threads/{id}/read`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct ReadAnswer {
+    pub thread_id: String,
+    pub sequence: u64,
+    pub unread: u64,
+}
+
+/// `GET /api/system/info`; what only signed-in users see is left out for others.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct InfoAnswer<'a> {
+    pub name: &'static str,
+    pub environment: &'a str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildInfo<'a>>,
+}
+
+/// Which program answers.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct BuildInfo<'a> {
+    pub version: &'static str,
+    pub git_commit: &'static str,
+    pub build_time: &'static str,
+    pub started_at: String,
+    pub node_id: &'a str,
+}
+
+/// `/health*`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct HealthAnswer {
+    pub status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing: Option<&'static str>,
+}

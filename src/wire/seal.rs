@@ -1,0 +1,79 @@
+//! Seal: an event becomes bytes once, and every listener gets the same bytes.
+
+use bytestring::ByteString;
+use serde::Serialize;
+
+use super::shape::{self, MessageShape, ThreadShape, UserShape};
+use crate::domain::{Event, Fact, Position, ThreadId, UserId};
+
+/// What an event changes in who listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// These listen from this event on.
+    Added(Vec<UserId>),
+    /// This one listens no more after this event.
+    Removed(UserId),
+    /// Nobody listens any more after this event.
+    Ended,
+}
+
+/// An event sealed once into bytes, with its address.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// Place in the log.
+    pub position: Position,
+    /// Mark of the row, for cursors.
+    pub mark: u32,
+    /// Whose members get it.
+    pub thread: ThreadId,
+    /// What it changes in who listens.
+    pub change: Change,
+    /// The frame's text.
+    pub payload: ByteString,
+}
+
+#[derive(Serialize)]
+struct EventFrame<'a> {
+    r#type: &'static str,
+    thread_id: String,
+    sequence: u64,
+    at: String,
+    by: &'a str,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Message(MessageShape<'a>),
+    Thread(ThreadShape<'a>),
+    User(UserShape<'a>),
+    Nothing {},
+}
+
+/// Seals an event.
+///
+/// # Panics
+/// Never: the shapes hold text and numbers only.
+pub fn seal(event: &Event) -> Envelope {
+    let (data, change) = match &event.fact {
+        Fact::MessageCreated(message) | Fact::MessageDeleted(message) => (Data::Message(message.into()), Change::None),
+        Fact::ThreadCreated(thread, joined) => (Data::Thread(thread.into()), Change::Added(joined.clone())),
+        Fact::ThreadUpdated(thread) => (Data::Thread(thread.into()), Change::None),
+        Fact::ThreadDeleted => (Data::Nothing {}, Change::Ended),
+        Fact::MemberAdded(person) => (Data::User(person.into()), Change::Added(vec![person.user_id.clone()])),
+        Fact::MemberRemoved(person) => (Data::User(person.into()), Change::Removed(person.user_id.clone())),
+    };
+    let frame = EventFrame {
+        r#type: event.fact.name(),
+        thread_id: event.thread.to_string(),
+        sequence: event.sequence.0,
+        at: shape::time(event.at),
+        by: event.by.as_str(),
+        data,
+    };
+    let payload = serde_json::to_string(&frame).expect("text and numbers").into();
+    Envelope { position: event.position, mark: event.mark, thread: event.thread, change, payload }
+}

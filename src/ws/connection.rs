@@ -1,0 +1,224 @@
+//! The connection: one actor a socket. It turns frames into posts, answers them, and alone ends its socket.
+
+use std::{
+    num::NonZeroU32,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task,
+    time::{Duration, Instant},
+};
+
+use actix::prelude::*;
+use futures_util::Stream;
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock as _, MonotonicClock},
+    state::{InMemoryState, NotKeyed},
+};
+
+use super::{admission::Admitted, strikes::Strikes};
+use crate::{
+    domain::{Reset, UserId},
+    error::{Code, Error},
+    feed::{self, CaughtUp},
+    hub::{
+        Closing, Inbound, Line, Node,
+        messages::{Answer, Post},
+    },
+    store::Done,
+    wire::{
+        cursor::Purpose,
+        frame::{self, Auth, Command, Established, FrameId, Myself, Reply},
+        shape,
+    },
+};
+
+/// How long a closing socket may take for its last words before it is cut.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
+
+/// See the module. Open until somebody asks to close, then closing, then gone with its transport.
+pub(super) struct Connection {
+    admitted: Rc<Admitted>,
+    line: Rc<Line>,
+    node: Arc<Node>,
+    rate: Rate,
+    bad: Strikes,
+    hasty: Strikes,
+    unanswered: u64,
+    open: bool,
+}
+
+impl Connection {
+    /// Starts the actor of an admitted upgrade on this thread.
+    pub fn open(admitted: Admitted, line: Rc<Line>, node: Arc<Node>) {
+        let per = |number: u64| NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(per(node.limits.frames_per_second)).allow_burst(per(node.limits.frames_burst));
+        let connection = Connection {
+            admitted: Rc::new(admitted),
+            line,
+            node,
+            rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
+            bad: Strikes::default(),
+            hasty: Strikes::default(),
+            unanswered: 0,
+            open: false,
+        };
+        connection.start();
+    }
+
+    /// The first frame, what was missed, then live. Ends only with the line.
+    fn follow(&self) -> impl Future<Output = Result<(), Error>> + use<> {
+        let (admitted, line, node) = (Rc::clone(&self.admitted), Rc::clone(&self.line), Arc::clone(&self.node));
+        async move {
+            let opening = feed::open(&node, admitted.sitter(), &line, admitted.since()).await?;
+            established(&admitted, &node, &line, &opening);
+            line.set_reading(true);
+            let user: &UserId = admitted.context().user_id();
+            let Some(caught_up) = feed::catch_up(&node, user, &opening.seat, &line, opening.from).await else {
+                return Ok(());
+            };
+            if opening.resumed {
+                let CaughtUp { at, events } = caught_up;
+                let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
+                line.send(Reply::CaughtUp { cursor: &cursor, events, read: [] }.text());
+            }
+            feed::stay_live(&node, user, &opening.seat, &line).await;
+            Ok(())
+        }
+    }
+
+    fn close(&mut self, closing: Closing, ctx: &mut Context<Self>) {
+        self.open = false;
+        self.line.set_reading(true);
+        let code = closing.code.close().unwrap_or(1000);
+        let reconnect = closing.code.retryable();
+        let Closing { retry_after_ms, .. } = closing;
+        let bye = Reply::Bye { code, reason: closing.code.name(), reconnect, retry_after_ms };
+        self.line.finish(closing, bye.text());
+        ctx.run_later(LAST_WORDS, |connection, ctx| {
+            connection.line.cut();
+            ctx.stop();
+        });
+    }
+
+    fn refuse(&mut self, id: Option<&FrameId>, error: &Error) {
+        self.line.send(frame::error(id, error));
+    }
+
+    fn frame(&mut self, text: &str, ctx: &mut Context<Self>) {
+        if let Err(until) = self.rate.check() {
+            let wait = until.wait_time_from(MonotonicClock.now()).as_millis();
+            let error = Error::new(Code::RateLimited, "You are sending frames too fast. Wait a moment.");
+            self.refuse(None, &error.after_ms(u64::try_from(wait).unwrap_or(u64::MAX) + 1));
+            if self.hasty.strike(Instant::now()) {
+                self.line.close(Closing { code: Code::Flooding, retry_after_ms: Some(5_000) });
+            }
+            return;
+        }
+        let (id, command) = frame::parse(text, &self.node.limits);
+        match command {
+            Ok(command) => self.obey(id, command, ctx),
+            Err(error) => {
+                self.refuse(id.as_ref(), &error);
+                if self.bad.strike(Instant::now()) {
+                    self.line.close(Code::ContractBroken);
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
+        let (who, now) = (self.admitted.context(), self.node.clock.now());
+        match command {
+            Command::Ping => self.line.send(frame::pong(id.as_ref(), now)),
+            Command::Beat => {}
+            Command::Send { thread, draft, key } => self.post(id, Post::by(who, now, thread, draft, key), ctx),
+            Command::Delete { message } => self.post(id, Post::deletion(who, now, message), ctx),
+        }
+    }
+
+    /// Hands a post to the hub; the answer comes when it is stored or refused. Over so many unanswered posts the
+    /// socket is not read, so that a user's messages keep their order and nobody queues without bound.
+    fn post(&mut self, id: Option<FrameId>, post: (Post, Answer), ctx: &mut Context<Self>) {
+        self.unanswered += 1;
+        if self.unanswered >= self.node.limits.posts_waiting {
+            self.line.set_reading(false);
+        }
+        let done = self.node.post(post);
+        ctx.spawn(done.into_actor(self).map(move |outcome, connection, _| {
+            match outcome {
+                Ok(Done::Message { message, duplicate }) => {
+                    connection.line.send(frame::ack(id.as_ref(), &message, duplicate))
+                }
+                Ok(_) => connection.refuse(id.as_ref(), &Code::Internal.into()),
+                Err(error) => connection.refuse(id.as_ref(), &error),
+            }
+            connection.unanswered -= 1;
+            connection.line.set_reading(connection.open || connection.line.closing().is_some());
+        }));
+    }
+}
+
+impl Actor for Connection {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.open = true;
+        ctx.add_stream(Frames(Rc::clone(&self.line)));
+        let line = Rc::clone(&self.line);
+        let asked = async move { line.close_asked().await };
+        ctx.spawn(asked.into_actor(self).map(|closing, connection, ctx| connection.close(closing, ctx)));
+        ctx.spawn(self.follow().into_actor(self).map(|ended, connection, _| {
+            if let Err(error) = ended {
+                let code = if error.code.close().is_some() { error.code } else { Code::OverCapacity };
+                log::warn!("connection {} could not follow the log: {error}", connection.admitted.connection_id());
+                connection.line.close(Closing { code, retry_after_ms: error.retry_after_ms });
+            }
+        }));
+    }
+}
+
+impl StreamHandler<Inbound> for Connection {
+    fn handle(&mut self, inbound: Inbound, ctx: &mut Self::Context) {
+        match inbound {
+            // Once it closes, a connection accepts nothing more.
+            Inbound::Text(text) if self.line.closing().is_none() => self.frame(&text, ctx),
+            Inbound::Fault(code) => self.line.close(code),
+            Inbound::Text(_) | Inbound::Closed => {}
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+fn established(admitted: &Admitted, node: &Node, line: &Line, opening: &feed::Opening) {
+    let context = admitted.context();
+    let first = Established {
+        connection_id: admitted.connection_id().to_string(),
+        user: Myself { user_id: context.user_id().as_str(), name: context.name() },
+        epoch: opening.epoch.to_string(),
+        cursor: &opening.cursor,
+        resumed: opening.resumed,
+        reason: opening.reset.map(|reset: Reset| feed::reset_code(reset).name()),
+        heartbeat_ms: node.limits.heartbeat_ms,
+        limits: frame::limits(&node.limits),
+        auth: Auth { method: context.method().name(), expires_at: shape::time(context.expires_at()) },
+    };
+    line.send(Reply::ConnectionEstablished(first).text());
+}
+
+/// What arrives on a line, as a stream.
+struct Frames(Rc<Line>);
+
+impl Stream for Frames {
+    type Item = Inbound;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<Option<Inbound>> {
+        self.0.poll_inbound(cx)
+    }
+}

@@ -1,0 +1,272 @@
+// conversation.js: the open thread: its messages drawn in order, read upwards without losing the place, and marked read at the end.
+
+import { $, announce, arrange, el, on, soon } from './dom.js';
+import { History } from './history.js';
+import { messageElement } from './message.js';
+import { count, dayInWords, dayOf, minute } from './text.js';
+import { confirmed } from './dialogs.js';
+
+const NEAR_PX = 800;        // distance from an end at which the next page is asked for
+const END_PX = 40;          // closer than this counts as being at the end
+const READ_EVERY_MS = 1_000;
+const SPOKEN_CHARACTERS = 200;
+
+export class Conversation {
+  #scroller = $('#history');
+  #list = $('#messages');
+  #toEnd = $('#to-end');
+  #history = null;
+  #drawn = new Map();        // key -> {element, version}
+  #marks = new Map();        // day separators and other rows between messages, by key
+  #unfolded = new Set();
+  #newFrom = null;           // sequence of the first message under the "new messages" line
+  #missed = 0;               // messages that came while the reader was further up
+  #atEnd = true;
+  #loading = null;           // the history that a page is being read for
+  #again = false;            // events were missed meanwhile: read anew when that page is here
+  #readTimer = null;
+  thread_id = null;
+  draw = soon(() => this.#history && this.#draw());
+
+  /** @param {{hailgate, model, outbox, onRead: () => void, onFocus: () => void}} parts */
+  constructor(parts) {
+    Object.assign(this, parts);
+    on(this.#scroller, 'scroll', () => this.#scrolled(), { passive: true });
+    on(this.#toEnd, 'click', () => { this.#scroller.focus(); this.toEnd(); });
+    on($('#trouble-again'), 'click', () => { $('#trouble').hidden = true; if (this.#history.loaded) this.#scrolled(); else this.reload(); });
+    new ResizeObserver(() => this.#history && this.#atEnd && this.#scrollToEnd()).observe(this.#scroller);
+    on(document, 'visibilitychange', () => this.#read());
+  }
+
+  get thread() { return this.model.threads.get(this.thread_id); }
+
+  close() {
+    this.thread_id = this.#history = this.#newFrom = null;
+    this.#missed = 0;
+    this.#atEnd = true;
+    this.#loading = null;
+    this.#again = false;
+    for (const kept of [this.#drawn, this.#marks, this.#unfolded]) kept.clear();
+    this.#list.replaceChildren();
+    $('#trouble').hidden = this.#toEnd.hidden = $('#empty').hidden = true;
+  }
+
+  async open(thread_id) {
+    this.close();
+    this.thread_id = thread_id;
+    this.#history = new History();
+    this.#list.replaceChildren(...Array.from({ length: 8 }, (_, i) => el('li', { class: `skeleton ${i % 3 ? 'other' : 'own'}`, 'aria-hidden': 'true' })));
+    await this.reload();
+  }
+
+  /** Reads the thread again: on opening, and when events were missed. A reader further up stays there. */
+  async reload() {
+    if (this.#loading === this.#history) { this.#again = true; return; }
+    const from = this.#atEnd || !this.#history.loaded ? null : Number(this.#place()?.element.dataset.sequence ?? 0);
+    const first = !this.#history.loaded;
+    const which = { limit: 100, ...(from && { after: Math.max(0, from - 50) }) };
+    if (!await this.#page(which, (history, page) => (from ? history.restartAt(page) : history.restart(page)))) return;
+    if (first) this.#placeNewLine();
+    this.#draw();
+    const line = first && $('.new-line', this.#list);
+    if (line) this.#scroller.scrollTop = line.offsetTop - this.#scroller.clientHeight / 4;
+    this.#scrolled();
+  }
+
+  take({ type, data }) {
+    if (!type.startsWith('message.') || !this.#history) return;
+    if (type === 'message.created' && data.author !== this.model.me.user_id && !data.deleted_at) this.#arrived(data);
+    this.put(data);
+  }
+
+  put(message) {
+    this.#history.put(message);
+    if (this.#atEnd) this.#history.trim();
+    this.draw();
+  }
+
+  #arrived(message) {
+    announce(`${this.model.nameOf(message.author)}: ${message.content.slice(0, SPOKEN_CHARACTERS)}`);
+    if (this.#atEnd && document.visibilityState === 'visible') return;
+    if (this.thread?.unread === 1 || this.#newFrom === null) this.#newFrom = message.sequence;
+    if (!this.#atEnd) this.#missed += 1;
+  }
+
+  /** The reader wrote something: the rest is read, and the new message is to be seen. */
+  wrote() {
+    this.#newFrom = null;
+    this.toEnd();
+  }
+
+  async toEnd() {
+    this.#atEnd = true;
+    if (this.#history.newer) await this.reload();
+    else this.#draw();
+  }
+
+  // Pages
+
+  async #page(which, put) {
+    const history = this.#history;
+    if (this.#loading === history) return false;
+    this.#loading = history;
+    try {
+      const page = await this.hailgate.messages(this.thread_id, which);
+      if (history !== this.#history) return false;
+      put(history, page);
+      $('#trouble').hidden = true;
+      return true;
+    } catch (error) {
+      if (history === this.#history && error.status !== 401) this.#trouble(error);
+      return false;
+    } finally {
+      if (this.#loading === history) {
+        this.#loading = null;
+        if (this.#again) { this.#again = false; this.reload(); }
+      }
+    }
+  }
+
+  #trouble(error) {
+    if (!this.#history.loaded) this.#list.replaceChildren();
+    this.#say(`The messages could not be loaded: ${error.detail}`);
+  }
+
+  #say(words) {
+    $('#trouble-words').textContent = words;
+    $('#trouble').hidden = false;
+  }
+
+  async #more(which, put) {
+    if (await this.#page({ limit: 100, ...which }, put)) { this.#draw(); this.#scrolled(); }
+  }
+
+  #scrolled() {
+    const history = this.#history;
+    if (!history?.loaded) return;
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller, below = scrollHeight - scrollTop - clientHeight;
+    this.#atEnd = below < END_PX && !history.newer;
+    if (this.#atEnd) this.#missed = 0;
+    this.#toEnd.hidden = this.#atEnd;
+    this.#toEnd.textContent = this.#missed ? count(this.#missed, 'new message') : 'To the end';
+    this.#read();
+    if (history.older && scrollTop < NEAR_PX && history.first) this.#more({ before: history.first }, (held, page) => held.prepend(page));
+    else if (history.newer && below < NEAR_PX) this.#more({ after: history.last }, (held, page) => held.append(page));
+  }
+
+  // Reading
+
+  /** Above the first unread message, if that is among those loaded. */
+  #placeNewLine() {
+    let left = this.thread?.unread ?? 0;
+    for (const { author, deleted_at, sequence } of this.#history.messages.toReversed()) {
+      if (left === 0) break;
+      if (author === this.model.me.user_id || deleted_at) continue;
+      left -= 1;
+      this.#newFrom = sequence;
+    }
+    if (left) this.#newFrom = null;
+  }
+
+  /** At the end and looked at: everything is read. The server is told at most once a second. */
+  #read() {
+    const thread = this.thread;
+    if (!thread?.unread || !this.#history?.loaded || !this.#atEnd || document.visibilityState !== 'visible') return;
+    if (!(this.#history.last >= (thread.last_message?.sequence ?? 0))) return;
+    thread.unread = 0;
+    this.onRead();
+    if (this.#readTimer) return;
+    const { thread_id } = thread;
+    this.#readTimer = setTimeout(() => {
+      this.#readTimer = null;
+      const last = this.model.threads.get(thread_id)?.last_message?.sequence;
+      if (last) this.hailgate.markRead(thread_id, last).catch(() => { /* the next reading tells it again */ });
+    }, READ_EVERY_MS);
+  }
+
+  // Drawing
+
+  #draw() {
+    const history = this.#history;
+    if (!history?.loaded) return;
+    const stay = this.#atEnd && !history.newer ? null : this.#place();
+    const waiting = history.newer ? [] : this.outbox.of(this.thread_id);
+    arrange(this.#list, this.#rows([...history.messages, ...waiting]));
+    $('#empty').hidden = history.messages.length + waiting.length > 0;
+    if (!stay) this.#scrollToEnd();
+    else {
+      const element = this.#drawn.get(stay.key)?.element;
+      if (element) this.#scroller.scrollTop += element.getBoundingClientRect().top - stay.top;
+    }
+    this.#scrolled();
+  }
+
+  #scrollToEnd() { this.#scroller.scrollTop = this.#scroller.scrollHeight; }
+
+  /** The first message in sight, and where: what must not move. */
+  #place() {
+    const top = this.#scroller.getBoundingClientRect().top;
+    for (const [key, { element }] of this.#drawn) {
+      const box = element.getBoundingClientRect();
+      if (box.height && box.bottom > top) return { key, element, top: box.top };
+    }
+    return null;
+  }
+
+  #rows(messages) {
+    const rows = [], drawn = new Map(), marks = new Map();
+    const mark = (key, make) => { marks.set(key, this.#marks.get(key) ?? make()); rows.push(marks.get(key)); };
+    let before = null;
+    if (this.#history.older) mark('older', () => el('li', { class: 'older' }, 'Loading earlier messages'));
+    else if (messages.length) mark('start', () => el('li', { class: 'start' }, 'The beginning of this thread'));
+    for (const message of messages) {
+      const day = dayOf(message.created_at), words = dayInWords(message.created_at), news = message.sequence && message.sequence === this.#newFrom;
+      const newDay = !before || dayOf(before.created_at) !== day;
+      if (newDay) mark(`day ${day} ${words}`, () => el('li', { class: 'day' }, el('h3', {}, words)));
+      if (news) mark('news', () => el('li', { class: 'new-line' }, 'New messages'));
+      const element = this.#element(message, drawn);
+      element.classList.toggle('head', newDay || Boolean(news) || !sameGroup(before, message));
+      rows.push(element);
+      before = message;
+    }
+    this.#drawn = drawn;   // in the order of the page; what is not drawn any more is forgotten
+    this.#marks = marks;
+    return rows;
+  }
+
+  /** The element of a message, made again only when it has changed. */
+  #element(message, drawn) {
+    const { me } = this.model, own = message.author === me.user_id;
+    const key = own && message.client_message_id ? `own ${message.client_message_id}` : message.message_id;
+    const author = this.model.nameOf(message.author), folded = !this.#unfolded.has(message.message_id);
+    const removable = own || this.thread?.owner === me.user_id;
+    const version = [message.state, message.reason, message.edited_at, message.deleted_at, message.message_id, author, folded, removable].join('\n');
+    const known = this.#drawn.get(key);
+    if (known?.version === version) { drawn.set(key, known); return known.element; }
+    const element = messageElement(message, { own, author, folded, removable, on: this.#actions });
+    if (known?.element.contains(document.activeElement)) this.onFocus();
+    drawn.set(key, { element, version });
+    return element;
+  }
+
+  #actions = {
+    remove: (message) => this.#remove(message),
+    retry: (key) => this.outbox.retry(key),
+    discard: (key) => this.outbox.discard(key),
+    unfold: ({ message_id }) => { this.#unfolded.add(message_id); this.#atEnd = false; this.#draw(); },
+  };
+
+  async #remove(message) {
+    const whose = message.author === this.model.me.user_id ? 'your message' : `the message by ${this.model.nameOf(message.author)}`;
+    if (!await confirmed(`Delete ${whose} of ${minute(message.created_at)} for everyone? This cannot be undone.`, 'Delete')) return;
+    try {
+      await this.hailgate.deleteMessage(message.message_id);
+      if (this.thread_id === message.thread_id) this.put({ ...message, content: null, metadata: null, deleted_at: new Date().toISOString() });
+    } catch (error) {
+      this.#say(`The message was not deleted: ${error.detail}`);
+    }
+  }
+}
+
+/** By the same author within the same minute. */
+const sameGroup = (a, b) => a.author === b.author && a.created_at.slice(0, 16) === b.created_at.slice(0, 16);

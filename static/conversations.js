@@ -1,0 +1,202 @@
+// conversations.js: the conversations view: the threads, the open one and its people, kept in step with the events.
+
+import { $, announce, on } from './dom.js';
+import { Model } from './model.js';
+import { Outbox } from './outbox.js';
+import { Composer } from './composer.js';
+import { Conversation } from './conversation.js';
+import { newThreadDialog } from './newthread.js';
+import { People } from './people.js';
+import { peopleInWords, ThreadList } from './threads.js';
+
+const PAGES_MAX = 50;      // of 100 threads; one user owns 5,000 at most
+const RETRY_MS = 3_000;
+const WIDE = matchMedia('(min-width: 720px)');
+
+export class Conversations {
+  #app = $('#app');
+  #loading = false;
+  #stale = false;           // a reload was asked for while one was under way
+
+  constructor(hailgate, me) {
+    this.hailgate = hailgate;
+    this.model = new Model(me);
+    this.outbox = new Outbox(hailgate);
+    this.list = new ThreadList(this.model);
+    this.composer = new Composer(hailgate, (thread_id, content) => this.#write(thread_id, content));
+    this.open = new Conversation({ hailgate, model: this.model, outbox: this.outbox, onRead: () => this.list.draw(), onFocus: () => this.composer.focus() });
+    this.people = new People({ hailgate, model: this.model, onToggle: (open) => this.#people(open) });
+    $('#me').textContent = me.name;
+    $('#me').title = me.user_id;
+    this.#listen();
+  }
+
+  #listen() {
+    const { hailgate, outbox } = this;
+    on(hailgate, 'event', ({ detail }) => this.#take(detail));
+    on(hailgate, 'notice', ({ detail: { type, thread_id, data } }) => type === 'thread.read' && this.#marker({ thread_id, ...data }));
+    on(hailgate, 'caught_up', ({ detail }) => Array.isArray(detail.read) && detail.read.forEach((marker) => this.#marker(marker)));
+    on(hailgate, 'reload', ({ detail }) => (detail.thread_id ? this.#reloadThread(detail.thread_id) : this.#reload()));
+    on(outbox, 'change', ({ detail }) => detail === this.open.thread_id && this.open.draw());
+    on(outbox, 'stored', ({ detail }) => detail.thread_id === this.open.thread_id && this.open.put(detail));
+    on(window, 'hashchange', () => this.#route());
+    const begin = newThreadDialog(hailgate, (thread) => { this.model.put(thread); this.list.draw(); location.hash = `thread=${thread.thread_id}`; });
+    for (const button of document.querySelectorAll('.new-thread')) on(button, 'click', begin);
+    on($('#people-toggle'), 'click', () => this.#people($('#people').hidden));
+    on($('#skip'), 'click', () => (this.open.thread_id ? this.composer.focus() : $('#conversation').focus()));
+  }
+
+  get unsent() { return this.outbox.size > 0 || this.composer.written; }
+
+  /** Threads by REST first, then the stream from the cursor of that answer: nothing falls between the two. */
+  async start() {
+    if (this.hailgate.cursor) { this.hailgate.start(); return; }
+    const cursor = await this.#reload();
+    if (cursor) this.hailgate.start({ since: cursor });
+  }
+
+  // Reading by REST
+
+  /** @returns the cursor of the first page, from which the stream goes on */
+  async #reload() {
+    if (this.#loading) { this.#stale = true; return null; }
+    this.#loading = true;
+    let first = null;
+    try {
+      first = await this.hailgate.threads();
+      this.model.threads.clear();
+      this.#put(first.threads);
+      const shown = this.open.thread_id;
+      this.#route();
+      if (shown && shown === this.open.thread_id) this.open.reload();
+      this.#rest(first.threads);
+    } catch (error) {
+      if (error.status !== 401) setTimeout(() => (this.hailgate.cursor ? this.#reload() : this.start()), Math.max(error.retryAfterMs, RETRY_MS));
+    }
+    this.#loading = false;
+    if (this.#stale) { this.#stale = false; return this.#reload(); }
+    return first?.cursor ?? null;
+  }
+
+  #put(threads) {
+    threads.forEach((thread) => this.model.put(thread));
+    this.list.loaded();
+  }
+
+  /** The pages after the first, behind the reader's back. */
+  async #rest(page) {
+    for (let read = 1; page.length >= 100 && read < PAGES_MAX; read += 1) {
+      const known = this.model.threads.size;
+      try { page = (await this.hailgate.threads({ after: page.at(-1).thread_id })).threads; } catch { return; }
+      this.#put(page);
+      if (this.model.threads.size === known) return;
+    }
+    if (!this.open.thread_id) this.#route();
+  }
+
+  async #loadThread(thread_id) {
+    try {
+      this.model.put(await this.hailgate.thread(thread_id));
+      this.#changed(thread_id);
+      return true;
+    } catch (error) {
+      if (error.status === 404) this.#gone(thread_id);
+      return false;
+    }
+  }
+
+  #reloadThread(thread_id) {
+    this.#loadThread(thread_id);
+    if (thread_id === this.open.thread_id) this.open.reload();
+  }
+
+  // Events
+
+  #take(event) {
+    const { type, thread_id, data } = event, next = this.model.apply(event);
+    if (type === 'message.created' && data.author === this.model.me.user_id && data.client_message_id) this.outbox.confirm(data.client_message_id);
+    if (thread_id === this.open.thread_id) this.open.take(event);
+    else if (type === 'message.created' && data.author !== this.model.me.user_id && this.model.threads.has(thread_id)) {
+      announce(`New message from ${this.model.nameOf(data.author)} in ${this.model.titleOf(this.model.threads.get(thread_id))}`);
+    }
+    if (next === 'gone') this.#gone(thread_id, type);
+    else if (next === 'load') this.#loadThread(thread_id);
+    else this.#changed(thread_id, type);
+  }
+
+  #marker({ thread_id, unread }) {
+    const thread = this.model.threads.get(thread_id);
+    if (!thread || typeof unread !== 'number') return;
+    thread.unread = unread;
+    this.list.draw();
+  }
+
+  #changed(thread_id, type = 'thread.') {
+    this.list.draw();
+    if (thread_id !== this.open.thread_id || !type.startsWith('thread.')) return;
+    this.#head();
+    this.open.draw();
+    if (!$('#people').hidden) this.people.refresh();
+  }
+
+  #gone(thread_id, type) {
+    this.model.forget(thread_id);
+    this.list.draw();
+    if (thread_id === this.open.thread_id) {
+      this.#show(null, type === 'thread.deleted' ? 'This thread was deleted.' : 'You are no longer in this thread.');
+    }
+  }
+
+  // What is open
+
+  /** The address says which thread is open, so that back, forward and reload do what they say. */
+  async #route() {
+    const wanted = /^#thread=([\w-]+)$/.exec(location.hash)?.[1];
+    if (!wanted) {
+      const newest = this.model.inOrder()[0];
+      if (WIDE.matches && newest && !location.hash) { history.replaceState(null, '', `#thread=${newest.thread_id}`); this.#route(); return; }
+      this.#show(null, this.model.threads.size ? 'Choose a thread.' : '');
+    } else if (wanted !== this.open.thread_id || !this.model.threads.has(wanted)) {
+      if (this.model.threads.has(wanted) || await this.#loadThread(wanted)) this.#show(wanted);
+      else this.#show(null, 'This thread is not here, or you are not in it.');
+    }
+  }
+
+  #show(thread_id, words = '') {
+    this.list.open = thread_id;
+    this.list.draw();
+    $('#conversation').dataset.open = Boolean(thread_id);
+    $('#nothing-words').textContent = words;
+    $('#nothing-start').hidden = this.model.threads.size > 0;
+    this.#app.dataset.pane = thread_id || (words && location.hash) ? 'conversation' : 'threads';
+    if (!thread_id) { this.open.close(); this.#people(false); this.composer.open(null, ''); $('#thread-title').textContent = ''; return; }
+    this.#head();
+    this.composer.open(thread_id, $('#thread-title').textContent);
+    if (!$('#people').hidden) this.people.show(thread_id);
+    if (!WIDE.matches) $('#thread-title').focus({ preventScroll: true });
+    else this.composer.focus();
+    this.open.open(thread_id);
+  }
+
+  #head() {
+    const thread = this.model.threads.get(this.list.open);
+    if (!thread) return;
+    const title = this.model.titleOf(thread);
+    $('#thread-title').textContent = title;
+    $('#people-toggle').textContent = peopleInWords(thread);
+    this.composer.rename(title);
+  }
+
+  #people(open) {
+    const panel = $('#people'), toggle = $('#people-toggle'), had = panel.contains(document.activeElement);
+    toggle.setAttribute('aria-expanded', open);
+    this.#app.dataset.people = open;
+    if (open) { this.people.show(this.open.thread_id); $('#people-close').focus(); } else { this.people.hide(); if (had) toggle.focus(); }
+  }
+
+  #write(thread_id, content) {
+    const taken = this.outbox.add(thread_id, content);
+    if (taken) this.open.wrote();
+    return taken;
+  }
+}

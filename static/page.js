@@ -1,0 +1,74 @@
+// page.js: the page: signs in, reads what is, follows what comes, and hands each event to the view that shows it.
+
+import { Hailgate } from '/hailgate.js';
+import { codeInAddress, SignIn } from './signin.js';
+import { showConnection } from './connection.js';
+import { confirmed } from './dialogs.js';
+import { $, on } from './dom.js';
+import { Conversations } from './conversations.js';
+
+const RETRY_MS = 3_000;
+
+const hailgate = new Hailgate();
+const signIn = new SignIn(hailgate, signedIn);
+const windows = new BroadcastChannel('hailgate-sign-in');   // windows share the cookie: none may go on as another user
+let conversations = null;
+let me = null;
+let leaving = false;
+
+async function begin() {
+  const code = codeInAddress();
+  let trouble = '';
+  if (code !== null) {
+    try { signedIn(await hailgate.link(code)); return; } catch (error) { trouble = `This sign-in link does not work: ${error.detail}`; }
+  }
+  try {
+    signedIn(await hailgate.me());
+  } catch (error) {
+    if (error.status && !error.retryable) { signIn.show(trouble); return; }
+    sayConnection('offline', `${error.detail}. Trying again`);
+    setTimeout(begin, Math.max(error.retryAfterMs, RETRY_MS));
+  }
+}
+
+function signedIn(who) {
+  if (me && me.user_id !== who.user_id) { leave(); return; }   // nothing of the last user may stay
+  if (!me) windows.postMessage(who.user_id);
+  me = who;
+  signIn.hide();
+  $('#app').hidden = false;
+  conversations ??= new Conversations(hailgate, { user_id: me.user_id, name: me.name ?? me.user_id });
+  conversations.start();
+}
+
+/** Nothing of the conversations stays in sight once the sign-in has ended; what is unsent waits for the same user. */
+function signedOut() {
+  if (!me || leaving) return;
+  $('#app').hidden = true;
+  for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
+  signIn.show();   // the connection line says why
+}
+
+function leave() {
+  leaving = true;
+  history.replaceState(null, '', location.pathname);
+  location.reload();
+}
+
+const sayConnection = showConnection(hailgate, () => hailgate.start());
+on(hailgate, 'state', ({ detail }) => {
+  if (detail.state === 'signed_out' || detail.code === 'disabled') signedOut();
+});
+on(windows, 'message', ({ data }) => me && data !== me.user_id && leave());
+on($('#signout'), 'click', async () => {
+  if (conversations.unsent && !await confirmed('What you wrote and did not send will be lost. Sign out?', 'Sign out')) return;
+  for (let sure = true; sure;) {
+    leaving = true;
+    const error = await hailgate.logout().then(() => null, (refused) => refused);
+    if (!error || error.status === 401) { windows.postMessage(null); leave(); return; }
+    leaving = false;
+    sure = await confirmed(`You are still signed in: ${error.detail}.`, 'Try again');
+  }
+});
+on(window, 'beforeunload', (event) => !leaving && conversations?.unsent && event.preventDefault());
+begin();

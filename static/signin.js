@@ -1,0 +1,53 @@
+// signin.js: the sign-in view: name and password, or a one-time link that brings its code in the fragment.
+
+import { $, on } from './dom.js';
+
+/** Takes `#signin=CODE` out of the address before anything else, so that it is neither kept nor used twice. */
+export function codeInAddress() {
+  const code = new URLSearchParams(location.hash.slice(1)).get('signin');
+  if (code !== null) history.replaceState(null, '', location.pathname);
+  return code;
+}
+
+export class SignIn {
+  #form = $('#signin-form');
+  #words = $('#signin-words');
+
+  /** @param {(me: object) => void} onSignedIn */
+  constructor(hailgate, onSignedIn) {
+    this.hailgate = hailgate;
+    this.onSignedIn = onSignedIn;
+    on(this.#form, 'submit', (event) => { event.preventDefault(); this.#submit(); });
+  }
+
+  show(words = '') {
+    $('#signin').hidden = false;
+    this.#words.textContent = words;
+    const { username, password } = this.#form.elements;
+    password.value = '';
+    (username.value ? password : username).focus();
+  }
+
+  hide() {
+    $('#signin').hidden = true;
+    this.#form.reset();
+    this.#words.textContent = '';
+  }
+
+  async #submit() {
+    const { username, password } = this.#form.elements, button = $('#signin-submit');
+    const missing = [username, password].find((field) => !field.value.trim());
+    if (missing) { this.#words.textContent = `Enter your ${missing === username ? 'name' : 'password'}`; missing.focus(); return; }
+    button.disabled = true;
+    this.#words.textContent = 'Signing in';
+    try {
+      this.onSignedIn(await this.hailgate.login(username.value.trim(), password.value));
+    } catch (error) {
+      const wait = error.retryAfterMs ? `. Try again in ${Math.ceil(error.retryAfterMs / 1_000)} s` : '';
+      this.#words.textContent = error.detail + wait;
+      password.select();
+    } finally {
+      button.disabled = false;
+    }
+  }
+}
