@@ -157,7 +157,7 @@ pub struct Complaint {
 }
 
 impl Complaint {
-    pub(crate) fn new(what: impl Into<String>, place: impl ToString, remedy: impl Into<String>) -> Complaint {
+    pub(crate) fn new(what: impl Into<String>, place: &impl ToString, remedy: impl Into<String>) -> Complaint {
         Complaint { what: what.into(), place: place.to_string(), remedy: remedy.into() }
     }
 }

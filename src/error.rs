@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident $name:literal $status:literal $close:literal $retry:literal $title:literal)*) => {
+    ($($variant:ident $name:literal $status:literal $close:literal $retry:literal $title:literal)*) => {
         /// A public code: every refusal, error and close that a client can see is one row of the table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[$doc])* $variant),* }
+        pub enum Code { $(#[doc = $title] $variant),* }
 
         impl Code {
             /// Every row, in the order of the table.

@@ -37,8 +37,11 @@ impl Method {
 /// Who acts. Has no public constructor.
 ///
 /// ```compile_fail,E0451
+/// use hailgate::{auth::AuthContext, domain::UserId};
 /// // A handler cannot make up a user: every field is private.
-/// let context = hailgate::auth::AuthContext { user_id: todo!() };
+/// fn forge(alice: AuthContext, bob: UserId) -> AuthContext {
+///     AuthContext { user_id: bob, ..alice }
+/// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthContext {

@@ -110,16 +110,19 @@ where
     }
 }
 
+/// What a session cookie opened: whose login, its public id, when it ends.
+type CookieLogin = (UserId, Option<SessionId>, Time);
+
 /// Credentials as a request carries them, before anything is verified.
 struct Carried {
     explicit: Vec<(Method, String)>,
-    cookie: Option<(UserId, Option<SessionId>, Time)>,
+    cookie: Option<CookieLogin>,
 }
 
 impl Judge {
     async fn decide(&self, request: &ServiceRequest) -> Result<Verdict, Error> {
         let ways = (self.ways)(request.path());
-        let carried = self.carried(request, ways)?;
+        let carried = Self::carried(request, ways)?;
         let unsafe_request = ways.upgrade || !request.method().is_safe();
         let cookie_only = carried.explicit.is_empty() && carried.cookie.is_some();
         let origin = if unsafe_request { self.origins.judge(request.headers(), cookie_only) } else { Ok(()) };
@@ -133,7 +136,7 @@ impl Judge {
         Ok(Verdict { who, origin })
     }
 
-    fn carried(&self, request: &ServiceRequest, ways: Ways) -> Result<Carried, Error> {
+    fn carried(request: &ServiceRequest, ways: Ways) -> Result<Carried, Error> {
         let mut explicit = Vec::new();
         for value in request.headers().get_all(AUTHORIZATION) {
             // Another scheme, or bytes that are no text, is a bearer token that cannot verify: never a fallback.
@@ -148,11 +151,11 @@ impl Judge {
             // A way used where the path does not take it cannot verify either.
             explicit.push((Method::QueryToken, if ways.query_token { token } else { String::new() }));
         }
-        Ok(Carried { explicit, cookie: self.cookie(request)? })
+        Ok(Carried { explicit, cookie: Self::cookie(request)? })
     }
 
     /// Who the session cookie says, as the identity layer left it.
-    fn cookie(&self, request: &ServiceRequest) -> Result<Option<(UserId, Option<SessionId>, Time)>, Error> {
+    fn cookie(request: &ServiceRequest) -> Result<Option<CookieLogin>, Error> {
         let broken = || Error::new(Code::Internal, "The session could not be read.");
         let user = match request.get_identity().and_then(|identity| identity.id()) {
             Ok(user) => user,

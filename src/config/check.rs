@@ -104,7 +104,7 @@ impl Checker<'_> {
             }
             place => place.to_string(),
         };
-        self.complaints.push(Complaint::new(what, place, remedy));
+        self.complaints.push(Complaint::new(what, &place, remedy));
     }
 
     fn parsed<T: FromStr>(&mut self, key: &'static str, remedy: &str) -> Option<T> {

@@ -76,12 +76,12 @@ fn read_variable(name: &str, value: &OsString, values: &mut Values, complaints: 
             let known = SETTINGS.iter().map(|setting| setting.variable.to_owned());
             let limits = Limits::TABLE.iter().map(|(limit, ..)| format!("{LIMIT_PREFIX}{}", limit.to_uppercase()));
             let remedy = format!("Did you mean {}? Else remove it.", nearest(name, known.chain(limits)));
-            complaints.push(Complaint::new(format!("There is no setting {name}."), place, remedy));
+            complaints.push(Complaint::new(format!("There is no setting {name}."), &place, remedy));
         }
         return;
     }
     let Some(text) = value.to_str() else {
-        complaints.push(Complaint::new(format!("The value of {name} is not UTF-8."), place, "Write it as text."));
+        complaints.push(Complaint::new(format!("The value of {name} is not UTF-8."), &place, "Write it as text."));
         return;
     };
     let written = Written { text: text.to_owned(), place };
@@ -97,7 +97,7 @@ fn read_file(path: &Path, values: &mut Values, complaints: &mut Vec<Complaint>) 
         Ok(text) => text,
         Err(error) => {
             let what = format!("The configuration file cannot be read: {error}.");
-            complaints.push(Complaint::new(what, path.display(), "Check its name and who may read it."));
+            complaints.push(Complaint::new(what, &path.display(), "Check its name and who may read it."));
             return;
         }
     };
@@ -107,7 +107,7 @@ fn read_file(path: &Path, values: &mut Values, complaints: &mut Vec<Complaint>) 
         Err(error) => {
             let place = Place::File(path.to_owned(), line(error.span().map_or(0, |span| span.start)));
             let what = format!("The configuration file is not TOML: {}.", error.message());
-            complaints.push(Complaint::new(what, place, "Mend that line."));
+            complaints.push(Complaint::new(what, &place, "Mend that line."));
             return;
         }
     };
@@ -140,15 +140,14 @@ fn note(
 ) {
     let Some(key) = known.clone().find(|key| *key == name) else {
         let remedy = format!("Did you mean `{}`? Else remove it.", nearest(name, known.map(str::to_owned)));
-        complaints.push(Complaint::new(format!("There is no setting `{name}`."), place, remedy));
+        complaints.push(Complaint::new(format!("There is no setting `{name}`."), &place, remedy));
         return;
     };
-    match text(value) {
-        Some(text) => _ = into.insert(key, Written { text, place }),
-        None => {
-            let what = format!("`{name}` has a value of the wrong kind.");
-            complaints.push(Complaint::new(what, place, "Write text, a number, true or false, or a list of texts."));
-        }
+    if let Some(text) = text(value) {
+        into.insert(key, Written { text, place });
+    } else {
+        let what = format!("`{name}` has a value of the wrong kind.");
+        complaints.push(Complaint::new(what, &place, "Write text, a number, true or false, or a list of texts."));
     }
 }
 
@@ -167,6 +166,6 @@ fn text(value: &DeValue<'_>) -> Option<String> {
 
 /// The known name that is most like one.
 fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
-    let likeness = |known: &String| (strsim::jaro_winkler(name, known) * 1e6).round() as i64;
-    known.max_by_key(likeness).unwrap_or_default()
+    let likeness = |known: &String| strsim::jaro_winkler(name, known);
+    known.max_by(|one, other| likeness(one).total_cmp(&likeness(other))).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use super::*;
 const JWT: &str = "kq3vX0yZr8mT5wB2nC7dF4gH6jL9pQ1s";
 
 fn session_key() -> String {
-    (0..64u8).map(|byte| format!("{:02x}", byte.wrapping_mul(37).wrapping_add(11))).collect()
+    hex::encode((0..64u8).map(|byte| byte.wrapping_mul(37).wrapping_add(11)).collect::<Vec<_>>())
 }
 
 fn load(variables: &[(&str, &str)]) -> Result<Config, Vec<Complaint>> {

@@ -4,23 +4,25 @@
 //!
 //! ```compile_fail,E0599
 //! use hailgate::http::stack::Stack;
-//! // no method named `identity` found for struct `Stack<NoSession>`: the session layer comes first
-//! Stack::new().identity(todo!());
+//! fn identity_first(identity: actix_identity::IdentityMiddleware) {
+//!     // no method named `identity` found for struct `Stack<NoSession>`: the session layer comes before it
+//!     Stack::new().identity(identity);
+//! }
 //! ```
 //! ```compile_fail,E0599
-//! use hailgate::{auth::LoginSessions, http::stack::Stack};
-//! fn f(sessions: actix_session::SessionMiddleware<LoginSessions>) {
+//! use hailgate::{auth::{AuthContextLayer, LoginSessions}, http::stack::Stack};
+//! fn no_identity(sessions: actix_session::SessionMiddleware<LoginSessions>, context: AuthContextLayer) {
 //!     // no method named `auth_context` found for struct `Stack<HasSession<_>>`: identity comes before it
-//!     Stack::new().session(sessions).auth_context(todo!());
+//!     Stack::new().session(sessions).auth_context(context);
 //! }
 //! ```
 //! ```compile_fail,E0277
 //! // A stack that is not finished is no middleware.
 //! actix_web::App::new().wrap(hailgate::http::stack::Stack::new());
 //! ```
-//! ```no_run
+//! ```
 //! use hailgate::{auth::{AuthContextLayer, LoginSessions}, http::stack::Stack};
-//! fn f(
+//! fn the_one_that_compiles(
 //!     sessions: actix_session::SessionMiddleware<LoginSessions>,
 //!     identity: actix_identity::IdentityMiddleware,
 //!     context: AuthContextLayer,

@@ -8,6 +8,7 @@ use bytestring::ByteString;
 
 /// What a transport puts on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Out {
     /// A text frame.
     Text(ByteString),

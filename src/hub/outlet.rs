@@ -139,6 +139,7 @@ impl Handler<Hear> for Outlet {
 
 /// Whose connections are to close.
 #[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Whose {
     /// Those of one login.
     Session(SessionId),

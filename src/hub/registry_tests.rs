@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{domain::Limits, hub::outbox::Out};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Enter {
         user: u8,
@@ -110,7 +110,7 @@ impl World {
         let members = self.members.entry(thread).or_default();
         match change {
             Change::Added(users) => {
-                members.extend(users.iter().filter_map(|u| u.as_str().strip_prefix("user")?.parse::<u8>().ok()))
+                members.extend(users.iter().filter_map(|u| u.as_str().strip_prefix("user")?.parse::<u8>().ok()));
             }
             Change::Removed(user) => members.retain(|member| user_id(*member) != *user),
             Change::Ended => members.clear(),
@@ -142,7 +142,7 @@ impl World {
                 let head = self.head.position;
                 if let Some(seat) = self.seats.get_mut(seat).filter(|seat| seat.heard && !seat.live) {
                     assert!(
-                        !(head > Position(0)) || !self.registry.try_live(seat.key, Position(head.0 - 1)),
+                        head == Position(0) || !self.registry.try_live(seat.key, Position(head.0 - 1)),
                         "live too early"
                     );
                     seat.live = self.registry.try_live(seat.key, head);

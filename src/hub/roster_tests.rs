@@ -58,13 +58,15 @@ fn thread_id(thread: u8) -> ThreadId {
     ThreadId(Uuid::from_u128(u128::from(thread)))
 }
 
+/// A seat's user and outlet, and what was read when it entered, or none once it listens.
+type ModelSeat = (u8, usize, Option<(u64, Vec<u8>)>);
+
 #[derive(Default)]
 struct Model {
     /// The truth of the store: who is a member of what, and where the log ends.
     members: BTreeSet<(u8, u8)>,
     position: u64,
-    /// (user, outlet, what was read when it entered, or none once it listens).
-    seats: Vec<(u8, usize, Option<(u64, Vec<u8>)>)>,
+    seats: Vec<ModelSeat>,
 }
 
 impl Model {
@@ -89,6 +91,18 @@ fn released(roster: &mut Roster, model: &Model, thread: u8, change: &Change) -> 
     roster.release(Position(model.position), thread_id(thread), change).into_iter().collect()
 }
 
+/// The oldest joining seat of a user gets what was read for it: the roster must make up for what came since.
+fn listen(roster: &mut Roster, model: &mut Model, user: u8) -> Result<(), TestCaseError> {
+    let waiting = model.seats.iter_mut().find(|(u, _, waits)| *u == user && waits.is_some());
+    if let Some((at, threads)) = waiting.and_then(|(_, _, waits)| waits.take()) {
+        let threads = threads.into_iter().map(thread_id).collect();
+        let (heard, _) = roster.listen(&user_id(user), Position(at), threads).expect("a present user");
+        let truth: HashSet<ThreadId> = model.threads_of(user).into_iter().map(thread_id).collect();
+        prop_assert_eq!(heard.as_ref(), &truth);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
@@ -102,15 +116,7 @@ proptest! {
                     let read = (model.position, model.threads_of(user));
                     model.seats.push((user, outlet, Some(read)));
                 }
-                Step::Listen { user } => {
-                    let waiting = model.seats.iter_mut().find(|(u, _, waits)| *u == user && waits.is_some());
-                    if let Some((at, threads)) = waiting.and_then(|(_, _, waits)| waits.take()) {
-                        let threads = threads.into_iter().map(thread_id).collect();
-                        let (heard, _) = roster.listen(&user_id(user), Position(at), threads).expect("a present user");
-                        let truth: HashSet<ThreadId> = model.threads_of(user).into_iter().map(thread_id).collect();
-                        prop_assert_eq!(heard.as_ref(), &truth);
-                    }
-                }
+                Step::Listen { user } => listen(&mut roster, &mut model, user)?,
                 Step::Leave { user, outlet } => {
                     if let Some(index) = model.seats.iter().position(|(u, o, _)| *u == user && *o == outlet) {
                         let (_, _, waits) = model.seats.remove(index);

@@ -23,6 +23,9 @@ const BATCH: usize = 256;
 /// How a write ended.
 pub type Reply = oneshot::Sender<Result<Done, Error>>;
 
+/// The places a write takes in the queue's bounds until it is answered: one item, and bytes if it is a post.
+type Room = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
 enum Order {
     Write(Job),
     /// Write what was queued before this, then end.
@@ -32,7 +35,7 @@ enum Order {
 struct Job {
     write: Write,
     reply: Reply,
-    _room: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    room: Room,
 }
 
 /// The handle everybody queues through. Bounded in items and in bytes; logins have a share of their own, so that
@@ -89,7 +92,7 @@ impl Writer {
             _ => Arc::clone(&self.logins).try_acquire_owned().map(|item| (item, None)),
         };
         let Ok(room) = room else { return Err((reply, Outage::Busy)) };
-        let job = Job { write, reply, _room: room };
+        let job = Job { write, reply, room };
         self.jobs.send(Order::Write(job)).map_err(|lost| match lost.0 {
             Order::Write(job) => (job.reply, Outage::Unavailable),
             Order::Stop => unreachable!("a write was sent"),
@@ -116,12 +119,12 @@ impl Writer {
 fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<Order>) {
     let mut stopping = false;
     while !stopping && let Ok(Order::Write(first)) = queue.recv() {
-        let (mut writes, mut replies) = (vec![first.write], vec![(first.reply, first._room)]);
+        let (mut writes, mut replies) = (vec![first.write], vec![(first.reply, first.room)]);
         while writes.len() < BATCH {
             match queue.try_recv() {
                 Ok(Order::Write(job)) => {
                     writes.push(job.write);
-                    replies.push((job.reply, job._room));
+                    replies.push((job.reply, job.room));
                 }
                 Ok(Order::Stop) => {
                     stopping = true;

@@ -61,10 +61,10 @@ pub async fn link(
     }
     let now = node.clock.now();
     let user = site.logins.consume_link(secret_hash(&body.0.code), now).await?;
-    let used =
+    let spent =
         || Error::new(Code::BadLogin, "This sign-in link has been used or has expired. Start the demo again for a new one.");
-    let account = site.logins.account(user.ok_or_else(used)?).await?.filter(|account| !account.disabled);
-    sign_in(&request, &account.ok_or_else(used)?, now)
+    let account = site.logins.account(user.ok_or_else(spent)?).await?.filter(|account| !account.disabled);
+    sign_in(&request, &account.ok_or_else(spent)?, now)
 }
 
 /// Renews the session under a new key and names its user.

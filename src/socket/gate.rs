@@ -118,11 +118,11 @@ mod tests {
         match length {
             0..126 => bytes.push(0x80 | u8::try_from(length).unwrap_or(0)),
             126..65_536 => {
-                bytes.push(0x80 | 126);
+                bytes.push(0xfe);
                 bytes.extend_from_slice(&u16::try_from(length).unwrap_or(0).to_be_bytes());
             }
             _ => {
-                bytes.push(0x80 | 127);
+                bytes.push(0xff);
                 bytes.extend_from_slice(&length.to_be_bytes());
             }
         }

@@ -45,6 +45,7 @@ pub struct Change {
 
 /// What a change does.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Act {
     /// Appends a message.
     Send { thread: ThreadId, draft: Draft },
@@ -78,6 +79,7 @@ impl Change {
 
 /// Everything the writer can be asked to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Write {
     /// Threads and messages: appends events.
     Change(Change),
@@ -117,6 +119,7 @@ pub const UNREAD_MAX: u64 = 1_000;
 
 /// What a write did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Done {
     /// The message as it is now, and whether the retry key had stored it before.
     Message { message: Message, duplicate: bool },

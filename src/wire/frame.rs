@@ -21,6 +21,7 @@ pub struct FrameId(Box<str>);
 
 /// A command out of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Command {
     /// Answered with `pong`.
     Ping,
@@ -109,6 +110,7 @@ fn data<'a, T: Deserialize<'a>>(frame: &Frame<'a>) -> Result<T, Error> {
 /// What the server says, beside events.
 #[derive(Serialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Reply<'a> {
     /// First on every connection.
     ConnectionEstablished(Established<'a>),

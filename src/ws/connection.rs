@@ -151,7 +151,7 @@ impl Connection {
         ctx.spawn(done.into_actor(self).map(move |outcome, connection, _| {
             match outcome {
                 Ok(Done::Message { message, duplicate }) => {
-                    connection.line.send(frame::ack(id.as_ref(), &message, duplicate))
+                    connection.line.send(frame::ack(id.as_ref(), &message, duplicate));
                 }
                 Ok(_) => connection.refuse(id.as_ref(), &Code::Internal.into()),
                 Err(error) => connection.refuse(id.as_ref(), &error),
