@@ -162,7 +162,7 @@ fn what_belongs_in_one_place_stands_in_one_place() {
     for (text, places, why) in SINGLE_PLACES {
         let mut seen = false;
         for source in &sources {
-            for (number, line) in source.code().filter(|(_, line)| line.contains(text)) {
+            for (number, _) in source.code().filter(|(_, line)| line.contains(text)) {
                 seen = true;
                 if !places.iter().any(|place| source.path.starts_with(place)) {
                     breaches.push(format!("{}:{number}: `{text}`: {why}", source.path));
@@ -177,7 +177,7 @@ fn what_belongs_in_one_place_stands_in_one_place() {
 #[test]
 fn close_codes_stand_in_the_table_of_codes_only() {
     let private = |word: &str| {
-        word.len() == 4 && word.starts_with("4") && word.parse::<u16>().is_ok_and(|n| (4200..4500).contains(&n))
+        word.len() == 4 && word.starts_with('4') && word.parse::<u16>().is_ok_and(|n| (4200..4500).contains(&n))
     };
     let mut breaches = Vec::new();
     for source in sources("src", "rs").iter().filter(|source| source.path != "src/error.rs") {
@@ -234,11 +234,11 @@ fn files_and_functions_stay_small_and_begin_with_what_they_are() {
 #[test]
 fn the_spine_can_be_read_in_an_hour() {
     let sources = sources("src", "rs");
-    let lines = |path: &&str| sources.iter().find(|source| source.path == **path).map_or(0, |source| source.lines.len());
+    let lines = |path: &str| sources.iter().find(|source| source.path == path).map_or(0, |source| source.lines.len());
     for path in SPINE {
-        assert!(lines(&path) > 0, "{path} is gone: name what took its place");
+        assert!(lines(path) > 0, "{path} is gone: name what took its place");
     }
-    let total: usize = SPINE.iter().map(|path| lines(&path)).sum();
+    let total: usize = SPINE.iter().map(|path| lines(path)).sum();
     assert!(total <= SPINE_LINES_MAX, "the spine has {total} lines, at most {SPINE_LINES_MAX}");
 }
 

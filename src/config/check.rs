@@ -30,7 +30,7 @@ struct Checker<'a> {
 pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let mut checker = Checker { values, complaints: Vec::new() };
     let environment = checker.environment();
-    let bind = checker.parsed::<SocketAddr>("bind", "Write an address and port like 127.0.0.1:8080.");
+    let bind = checker.bind();
     let database = checker.database();
     let jwt_secret = checker.jwt_secret();
     let session_key = checker.session_key();
@@ -114,6 +114,20 @@ impl Checker<'_> {
             self.complain(key, format!("`{key}` cannot be {text:?}."), remedy);
         }
         parsed
+    }
+
+    /// The listen address. Platforms that run images say `PORT`; it is obeyed where the address is open to all anyway.
+    fn bind(&mut self) -> Option<SocketAddr> {
+        let mut bind = self.parsed::<SocketAddr>("bind", "Write an address and port like 127.0.0.1:8080.")?;
+        if let Some(port) = self.values.port.as_ref().filter(|_| bind.ip().is_unspecified()) {
+            let Ok(number) = port.text.parse() else {
+                let what = format!("PORT cannot be {:?}.", port.text);
+                self.complaints.push(Complaint::new(what, &port.place, "Write a port number."));
+                return None;
+            };
+            bind.set_port(number);
+        }
+        Some(bind)
     }
 
     /// Nothing else than the exact name: a variable that was meant and misspelt must not pass for another environment.

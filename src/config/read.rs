@@ -36,6 +36,7 @@ pub(super) struct Values {
     pub settings: BTreeMap<&'static str, Written>,
     pub limits: BTreeMap<&'static str, Written>,
     pub state_directory: Option<PathBuf>,
+    pub port: Option<Written>,
 }
 
 const LIMIT_PREFIX: &str = "HAILGATE_LIMIT_";
@@ -50,6 +51,8 @@ pub(super) fn read(sources: &Sources) -> Result<Values, Vec<Complaint>> {
     // systemd may give several, colon-separated; the first is ours.
     let state = named("STATE_DIRECTORY").and_then(|dirs| dirs.to_str()?.split(':').next().map(PathBuf::from));
     values.state_directory = state.filter(|path| path.is_absolute());
+    let port = named("PORT").and_then(|port| port.to_str());
+    values.port = port.map(|text| Written { text: text.to_owned(), place: Place::Variable("PORT".to_owned()) });
     for (name, value) in &sources.variables {
         if let Some(name) = name.to_str() {
             read_variable(name, value, &mut values, &mut complaints);

@@ -74,6 +74,15 @@ fn an_unknown_variable_is_refused_with_the_nearest_name_and_those_of_kubernetes_
 }
 
 #[test]
+fn the_port_of_a_platform_is_obeyed_where_the_address_is_open_to_all() {
+    let bind =
+        |bind: &str, port: &str| with_secrets(&[("HAILGATE_BIND", bind), ("PORT", port)]).map(|config| config.bind.port());
+    assert_eq!(bind("0.0.0.0:8080", "9000"), Ok(9000));
+    assert_eq!(bind("127.0.0.1:8080", "9000"), Ok(8080));
+    assert!(bind("0.0.0.0:8080", "tcp://10.0.0.1:80").is_err());
+}
+
+#[test]
 fn weak_secrets_are_refused_and_never_repeated() {
     let key = session_key();
     let same = format!("{key}{key}");

@@ -110,7 +110,6 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
     #[test]
     fn every_event_is_sent_once_in_order_whatever_the_schedule(steps in prop::collection::vec(step(), 0..80)) {
         let mut world = World::new();

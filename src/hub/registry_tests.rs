@@ -178,7 +178,6 @@ fn drain(line: &Line) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
     fn a_live_seat_gets_exactly_the_events_of_its_users_threads_in_order(steps in prop::collection::vec(step(), 0..60)) {
         let mut world = World::new();

@@ -104,7 +104,6 @@ fn listen(roster: &mut Roster, model: &mut Model, user: u8) -> Result<(), TestCa
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
     fn every_event_goes_to_every_outlet_with_a_member_and_to_no_other(steps in prop::collection::vec(step(), 0..60)) {
         let (mut roster, mut model) = (Roster::default(), Model::default());
