@@ -43,6 +43,7 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize) -> std::io
         _ = terminate.recv() => log::warn!("asked twice: not waiting any longer"),
         _ = interrupt.recv() => log::warn!("asked twice: not waiting any longer"),
     }
+    node.begin_end();
     handle.stop(true).await;
     node.end().await;
     serving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;

@@ -163,6 +163,11 @@ impl Node {
         tokio::time::timeout(Duration::from_millis(self.limits.drain_ms), emptied).await.is_ok()
     }
 
+    /// From here on parts may end: worker threads take their outlets with them.
+    pub fn begin_end(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
     /// Ends the node: writes what is queued, then stops hub and outlets. Idempotent.
     pub async fn end(&self) {
         let Some((arbiter, writer)) = self.threads.lock().ok().and_then(|mut threads| threads.take()) else { return };
@@ -173,7 +178,7 @@ impl Node {
                 log::error!("the writer's thread ended by a panic");
             }
         }
-        self.ending.store(true, Ordering::Release);
+        self.begin_end();
         // A hub that is gone already has nothing left to stop.
         let _ = self.hub.send(say::End).await;
         arbiter.stop();
