@@ -25,7 +25,6 @@ macro_rules! codes {
 codes! {
     // variant            name                     HTTP close retry  title
     Invalid              "invalid"                  400    0 false "The request is not valid"
-    NotJson              "not_json"                 400    0 false "The text is not JSON"
     UnknownType          "unknown_type"             400    0 false "The frame type is not known"
     SeveralCredentials   "several_credentials"      400    0 false "More than one explicit credential"
     BadUpgrade           "bad_upgrade"              400    0 false "The upgrade request is malformed"
@@ -68,7 +67,7 @@ codes! {
     CredentialsExpired   "credentials_expired"        0 4205 true  "The credentials expired"
     Flooding             "flooding"                   0 4210 true  "Too many frames"
     ContractBroken       "contract_broken"            0 4400 false "Too many bad frames"
-    SignedOut            "signed_out"                 0 4401 false "Signed out"
+    SignedOut            "signed_out"               401 4401 false "Signed out"
     Disabled             "disabled"                 401 4403 false "The account is disabled"
 }
 
@@ -106,6 +105,7 @@ impl Code {
     pub fn of_status(status: u16) -> Code {
         match status {
             400 => Code::Invalid,
+            401 => Code::Unauthenticated,
             _ => *Code::ALL.iter().find(|code| code.row().1 == status).unwrap_or(&Code::Internal),
         }
     }

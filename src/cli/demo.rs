@@ -122,19 +122,29 @@ fn prepare(config: &Config) -> Result<Prepared, Failure> {
         codes.push(code);
     }
     let (alice, bob) = (user(PEOPLE[0].0)?, user(PEOPLE[1].0)?);
-    let title = Some("Demo".to_owned());
-    writes.push(change(&alice, "demo thread", Act::CreateThread { title, members: vec![bob] })?);
-    let Some(Done::Thread { view, duplicate }) = commit(&mut store, &writes)?.pop() else {
+    commit(&mut store, &writes)?;
+    let thread = thread(&mut store, config, &alice, &bob)?;
+    let grant = Grant { user: alice, ttl: Duration::from_secs(24 * 60 * 60), permissions: Vec::new(), tier: None };
+    Ok(Prepared { thread, codes, token: serve::tokens(config).sign(&grant, now)? })
+}
+
+/// The shared thread: the one the first demo made, or a new one if alice has left it since.
+fn thread(store: &mut Sqlite, config: &Config, alice: &UserId, bob: &UserId) -> Result<ThreadId, Failure> {
+    let new = || Act::CreateThread { title: Some("Demo".to_owned()), members: vec![bob.clone()] };
+    let made = match commit(store, &[change(alice, "demo thread", new())?]) {
+        Ok(made) => made,
+        Err(_) => commit(store, &[change(alice, &Uuid::now_v7().to_string(), new())?])?,
+    };
+    let Some(Done::Thread { view, duplicate }) = made.into_iter().next() else {
         return Err(Failure::Failed("the demo's thread could not be made".to_owned()));
     };
     let thread = view.thread.thread_id;
     if !duplicate {
         let words = "Hello! Open the other link in a second window and answer me.".to_owned();
         let draft = Draft::new(words, None, &config.limits).map_err(|(field, reason)| Error::field(field, reason))?;
-        commit(&mut store, &[change(&alice, "demo message", Act::Send { thread, draft })?])?;
+        commit(store, &[change(alice, &Uuid::now_v7().to_string(), Act::Send { thread, draft })?])?;
     }
-    let grant = Grant { user: alice, ttl: Duration::from_secs(24 * 60 * 60), permissions: Vec::new(), tier: None };
-    Ok(Prepared { thread, codes, token: serve::tokens(config).sign(&grant, now)? })
+    Ok(thread)
 }
 
 /// A change under a retry key, so that a second demo in the same directory finds what the first made.

@@ -5,7 +5,7 @@
 //! It has a store of its own in memory, random keys and a clock that stands still; it never touches the configured
 //! store and costs no password hash.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::Protocol;
 use actix_service::{Service, ServiceFactory};
@@ -52,6 +52,15 @@ pub enum Answer {
     Dropped,
 }
 
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Status(status, _) => write!(f, "{status}"),
+            Answer::Dropped => f.write_str("no answer"),
+        }
+    }
+}
+
 impl Check {
     /// Whether the answer is right.
     pub fn passed(&self) -> bool {
@@ -92,7 +101,7 @@ impl Report {
         };
         let expected = first.expected.map_or("neither 404 nor 5xx".to_owned(), |status| status.to_string());
         Some(format!(
-            "{cause} ({} of {} checks failed; first: {}: expected {expected}, got {:?}). Look at src/http/stack.rs and src/http/routes.rs.",
+            "{cause} ({} of {} checks failed; first: {}: expected {expected}, got {}). Look at src/http/stack.rs and src/http/routes.rs.",
             wrong.len(),
             self.0.len(),
             first.name,

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Messages that may wait for the hub; over it posters are told that the server is busy.
-const MAILBOX: usize = 16_384;
+const MAILBOX: usize = 4_096;
 /// Batches kept that arrived before the one they follow; the store has them all anyway.
 const EARLY: usize = 64;
 /// Events that one read fills a hole with.

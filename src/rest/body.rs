@@ -30,7 +30,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             let late = |_| Error::new(Code::RequestTimeout, "The body did not arrive in time. Send it again.");
             let bytes = tokio::time::timeout(Duration::from_millis(limits.body_ms), bytes).await.map_err(late)?;
             let bytes = bytes.map_err(|error| refused(&error, limits.frame_bytes))?;
-            let text = std::str::from_utf8(&bytes).map_err(|_| Error::new(Code::NotJson, "The body is not UTF-8."))?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| Error::field("body", "is not UTF-8"))?;
             rest::from_json(text).map(Body)
         })
     }
@@ -39,6 +39,6 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 fn refused(error: &actix_web::Error, max: u64) -> Error {
     match error.as_response_error().status_code().as_u16() {
         413 => Error::new(Code::BodyTooBig, format!("A body may have {max} bytes.")),
-        _ => Error::new(Code::Invalid, "The body could not be read."),
+        _ => Error::field("body", "could not be read to its end"),
     }
 }

@@ -113,7 +113,7 @@ fn closed(closing: Closing, at: Head) -> Result<(Vec<ByteString>, Head), Error> 
             Err(error.after_ms(closing.retry_after_ms.unwrap_or(1_000)))
         }
         Code::CredentialsExpired => Err(Error::new(Code::TokenExpired, "The credentials have expired. Get new ones.")),
-        _ => Err(Error::new(Code::Unauthenticated, "This login has ended. Sign in again.")),
+        _ => Err(Error::new(Code::SignedOut, "This login has ended. Sign in again.")),
     }
 }
 

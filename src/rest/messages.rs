@@ -117,7 +117,7 @@ fn id(path: &str) -> Result<MessageId, Error> {
 ///
 /// # Errors
 /// `not_found`, or an outage.
-pub async fn get(path: web::Path<String>, who: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn get(who: AuthContext, path: web::Path<String>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     let message = node.reads.message(who.user_id().clone(), id(&path)?).await?.ok_or_else(Error::no_message)?;
     Ok(ok(&MessageShape::from(&message)))
 }
@@ -126,7 +126,7 @@ pub async fn get(path: web::Path<String>, who: AuthContext, node: web::Data<Node
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `rate_limited`, or an outage.
-pub async fn delete(path: web::Path<String>, who: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn delete(who: AuthContext, path: web::Path<String>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     match node.post(Post::deletion(&who, node.clock.now(), id(&path)?)).await? {
         Done::Message { message, .. } => Ok(ok(&MessageShape::from(&message))),
         _ => Err(odd()),

@@ -70,7 +70,7 @@ pub async fn create(
 ///
 /// # Errors
 /// `not_found`, or an outage.
-pub async fn get(path: web::Path<String>, who: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn get(who: AuthContext, path: web::Path<String>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     let view = node.reads.thread(who.user_id().clone(), id(&path)?).await?.ok_or_else(Error::no_thread)?;
     Ok(ok(&shape(&view)))
 }
@@ -80,8 +80,8 @@ pub async fn get(path: web::Path<String>, who: AuthContext, node: web::Data<Node
 /// # Errors
 /// `invalid`, `not_found`, `forbidden`, `rate_limited`, or an outage.
 pub async fn update(
-    path: web::Path<String>,
     who: AuthContext,
+    path: web::Path<String>,
     body: Body<ThreadPatch>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
@@ -101,7 +101,7 @@ pub async fn update(
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `rate_limited`, or an outage.
-pub async fn delete(path: web::Path<String>, who: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn delete(who: AuthContext, path: web::Path<String>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     change(&node, &who, None, Act::DeleteThread { thread: id(&path)? }).await?;
     Ok(nothing())
 }
@@ -112,8 +112,8 @@ pub async fn delete(path: web::Path<String>, who: AuthContext, node: web::Data<N
 /// `invalid`, `not_found`, or an outage.
 pub async fn members(
     request: HttpRequest,
-    path: web::Path<String>,
     who: AuthContext,
+    path: web::Path<String>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     let query: MembersQuery = rest::from_query(request.query_string())?;
@@ -133,7 +133,7 @@ fn member(text: &str) -> Result<UserId, Error> {
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `unknown_user`, `rate_limited`, or an outage.
-pub async fn add(path: web::Path<(String, String)>, who: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn add(who: AuthContext, path: web::Path<(String, String)>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     change(&node, &who, None, Act::AddMember { thread: id(&path.0)?, user: member(&path.1)? }).await?;
     Ok(nothing())
 }
@@ -143,8 +143,8 @@ pub async fn add(path: web::Path<(String, String)>, who: AuthContext, node: web:
 /// # Errors
 /// `not_found`, `forbidden`, `unknown_user`, `rate_limited`, or an outage.
 pub async fn remove(
-    path: web::Path<(String, String)>,
     who: AuthContext,
+    path: web::Path<(String, String)>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     change(&node, &who, None, Act::RemoveMember { thread: id(&path.0)?, user: member(&path.1)? }).await?;
@@ -156,8 +156,8 @@ pub async fn remove(
 /// # Errors
 /// `invalid`, `not_found`, or an outage.
 pub async fn read(
-    path: web::Path<String>,
     who: AuthContext,
+    path: web::Path<String>,
     body: Body<ReadBody>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {

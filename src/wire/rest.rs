@@ -12,11 +12,11 @@ use crate::{
 /// Reads JSON text and names the field that is wrong.
 ///
 /// # Errors
-/// `invalid` with the field, or `not_json`.
+/// `invalid` with the field; text that is not JSON has the field `body`.
 pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| json_error(&error))?;
-    reader.end().map_err(|error| Error::new(Code::NotJson, format!("There is more after the JSON text: {error}.")))?;
+    reader.end().map_err(|error| Error::field("body", format!("there is more after the JSON text: {error}")))?;
     Ok(value)
 }
 
@@ -36,7 +36,7 @@ fn json_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
         let field = if path == "." { "body".to_owned() } else { path };
         return Error::fields(vec![FieldError { field: field.into(), reason: inner.to_string().into() }]);
     }
-    Error::new(Code::NotJson, format!("The text is not JSON: {inner}."))
+    Error::field("body", format!("is not JSON: {inner}"))
 }
 
 /// `message.send` and `POST /api/messages`.

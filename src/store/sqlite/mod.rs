@@ -10,7 +10,7 @@ mod read;
 mod rows;
 mod threads;
 
-use std::{path::Path, time::Duration};
+use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
@@ -59,7 +59,12 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`], with the engine's words.
     pub fn open(file: &Path, limits: &Limits) -> Result<Sqlite, OpenError> {
-        Self::open_at(Place::File(file.to_owned()), limits)
+        // For its owner alone: it holds password hashes. SQLite gives its side files the same mode.
+        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(OpenError::System(error.to_string())),
+            _ => Self::open_at(Place::File(file.to_owned()), limits),
+        }
     }
 
     /// A throwaway database in memory, gone with its last connection: for the probe and for tests.
