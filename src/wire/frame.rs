@@ -163,7 +163,7 @@ pub struct Auth<'a> {
 
 /// The limits in force as `connection_established` tells them.
 pub fn limits(limits: &Limits) -> serde_json::Map<String, serde_json::Value> {
-    limits.entries().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+    limits.told().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
 }
 
 impl Reply<'_> {

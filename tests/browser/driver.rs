@@ -1,0 +1,120 @@
+//! Chromium and the driver it is steered through: started here, each with a profile of its own, and ended with the test.
+
+use std::{
+    cell::RefCell,
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, TcpStream},
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::window::Window;
+
+/// Nothing of a browser that talks to the network by itself, or needs hardware or memory that a container lacks.
+const ARGUMENTS: &[&str] = &[
+    "--headless",
+    "--window-size=1280,900",
+    "--lang=en-GB",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-quic",
+    "--disable-smooth-scrolling",
+    "--disable-sync",
+    "--no-first-run",
+];
+/// As root Chromium refuses its sandbox, and there is no need for one: it sees pages of this test only.
+const AS_ROOT: &[&str] = &["--no-sandbox", "--disable-dev-shm-usage"];
+/// How long an orderly end may take before the driver is killed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// One driver, and the browsers it has started.
+pub struct Driver {
+    process: Child,
+    port: u16,
+    chromium: PathBuf,
+    profiles: RefCell<Vec<TempDir>>,
+}
+
+impl Driver {
+    /// Starts one; `None`, after saying so, where there is no browser. With `CI=true` that is a failure.
+    pub fn start() -> Option<Driver> {
+        let (Some(driver), Some(chromium)) = (find("chromedriver"), find("chromium")) else {
+            let why = "chromium and chromedriver are not both in PATH (Debian: apt install chromium chromium-driver)";
+            assert_ne!(env::var("CI").as_deref(), Ok("true"), "{why}");
+            // Not `println!`, which a test that passes keeps to itself.
+            let _ = writeln!(std::io::stdout(), "SKIPPED: {why}");
+            return None;
+        };
+        let mut process = Command::new(driver)
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver starts");
+        let mut said = BufReader::new(process.stdout.take().expect("its stdout is piped"));
+        let mut driver = Driver { process, port: 0, chromium, profiles: RefCell::default() };
+        driver.port = loop {
+            let mut line = String::new();
+            assert_ne!(said.read_line(&mut line).expect("chromedriver speaks UTF-8"), 0, "chromedriver ended early");
+            if let Some((_, port)) = line.trim_end_matches(['.', '\n']).split_once("started successfully on port ") {
+                break port.parse().expect("chromedriver says its port");
+            }
+        };
+        // It must always find a reader, or it stops at a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        Some(driver)
+    }
+
+    /// A browser of its own for one person.
+    pub async fn window(&self) -> Window {
+        let profile = TempDir::new().expect("a directory for the browser's profile");
+        let root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+        let mut arguments: Vec<String> = ARGUMENTS.iter().map(ToString::to_string).collect();
+        arguments.extend(AS_ROOT.iter().filter(|_| root).map(ToString::to_string));
+        arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        self.profiles.borrow_mut().push(profile);
+        let wanted = json!({
+            "browserName": "chrome",
+            "unhandledPromptBehavior": "dismiss and notify",
+            "goog:chromeOptions": { "binary": self.chromium, "args": arguments },
+        });
+        let wanted = wanted.as_object().cloned().expect("it is an object");
+        let client: Client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(wanted)
+            .connect(&format!("http://127.0.0.1:{}", self.port))
+            .await
+            .expect("Chromium starts");
+        Window::of(client).await
+    }
+
+    /// Asks the driver to end its browsers and itself. Killing it would leave them behind.
+    fn shut_down(&mut self) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(LAST_WORDS))?;
+        stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+        stream.read_to_end(&mut Vec::new()).map(|_| ())
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if self.shut_down().is_err() {
+            let _ = self.process.kill();
+        }
+        let _ = self.process.wait();
+    }
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|place| place.join(program)).find(|path| path.is_file())
+}

@@ -1,0 +1,214 @@
+//! The server dies, or the socket cannot be had: nothing is lost, nothing doubled, and the page says what is.
+
+use serde_json::json;
+
+use crate::{
+    HELLO, Stage,
+    driver::Driver,
+    proxy::Proxy,
+    server::Server,
+    window::{View, Window},
+};
+
+const OFFLINE: &str = "Offline: your messages are kept and will be sent";
+const FALLBACK: &str = "Connected without WebSocket (slower)";
+
+#[tokio::test]
+async fn after_a_kill_both_pages_come_back_and_show_every_acknowledged_message_once_and_in_order() {
+    let Some(mut stage) = Stage::set().await else { return };
+    let Stage { alice, bob, server, .. } = &mut stage;
+    alice.writes("before").await;
+    bob.sees_messages(&[HELLO, "before"]).await;
+
+    // The kill falls into the middle of a burst: what was acknowledged until then must be there.
+    let (program, thread) = (server.program.clone(), server.thread.clone());
+    let burst = tokio::spawn(async move {
+        let mut acknowledged = Vec::new();
+        for number in 1.. {
+            let content = format!("burst {number}");
+            if !program.tries_to_post(&thread, &content).await {
+                break;
+            }
+            acknowledged.push(content);
+        }
+        acknowledged
+    });
+    bob.sees("the burst has begun", |view| view.texts().contains(&"burst 10")).await;
+    server.kill();
+    let acknowledged = burst.await.expect("the burst ends with the server");
+    for window in [&alice, &bob] {
+        window.sees("that it is offline", |view| view.connection == "offline" && view.connection_words == OFFLINE).await;
+    }
+
+    alice.writes("while away").await;
+    bob.writes("so do I").await;
+    let waits = |view: &View| {
+        view.messages.last().is_some_and(|last| last.state == "waiting" && last.fate == "Will be sent when you are back")
+    };
+    alice.sees("that the message waits", waits).await;
+    bob.sees("that the message waits", waits).await;
+    server.start_again();
+
+    let back = |view: &View| {
+        view.connection == "live"
+            && view.connection_words.is_empty()
+            && view.messages.iter().all(|message| message.state == "sent")
+    };
+    alice.sees("that all is sent", back).await;
+    bob.sees("that all is sent", back).await;
+    alice.writes("after").await;
+    let both_after = |view: &View| view.sent().last() == Some(&"after");
+    let (left, right) = (alice.sees("the last message", both_after).await, bob.sees("the last message", both_after).await);
+    let stored = server.stored().await;
+    let shown = |view: &View| view.texts().iter().map(ToString::to_string).rev().take(100).rev().collect::<Vec<_>>();
+    assert_eq!(shown(&left), stored);
+    assert_eq!(shown(&right), stored);
+    let kept: Vec<_> = left.texts().into_iter().filter(|text| text.starts_with("burst ")).collect();
+    let told: Vec<_> = (1..=kept.len()).map(|number| format!("burst {number}")).collect();
+    assert_eq!(kept, told, "each once, in order, without a hole");
+    assert!(
+        kept.len() == acknowledged.len() || kept.len() == acknowledged.len() + 1,
+        "{} of {}",
+        kept.len(),
+        acknowledged.len()
+    );
+    for late in ["before", "while away", "so do I", "after"] {
+        assert_eq!(left.texts().iter().filter(|text| **text == late).count(), 1, "{late}");
+    }
+    alice.is_clean().await;
+    bob.is_clean().await;
+}
+
+#[tokio::test]
+async fn a_page_loaded_while_the_server_is_away_says_so_and_comes_in_when_it_is_back() {
+    let Some(mut stage) = Stage::set().await else { return };
+    let Stage { alice, bob, server, .. } = &mut stage;
+    server.kill();
+    alice.sees("that it is offline", |view| view.connection == "offline").await;
+    bob.sees("that it is offline", |view| view.connection == "offline").await;
+    alice.writes("kept over a second kill").await;
+    server.start_again();
+    alice.sees_messages(&[HELLO, "kept over a second kill"]).await;
+    server.kill();
+    bob.sees("that it is offline", |view| view.connection == "offline").await;
+    server.start_again();
+    for window in [&alice, &bob] {
+        window.is_live().await;
+        window.sees_messages(&[HELLO, "kept over a second kill"]).await;
+    }
+}
+
+/// A server behind a proxy, and both people at the proxy's address.
+struct Behind {
+    _driver: Driver,
+    alice: Window,
+    bob: Window,
+    proxy: Proxy,
+    server: Server,
+}
+
+impl Behind {
+    /// Alice comes through the proxy; bob comes straight.
+    async fn set() -> Option<Behind> {
+        let driver = Driver::start()?;
+        let proxy = Proxy::start().await;
+        let server = Server::start_with(&[("HAILGATE_ALLOWED_ORIGINS", &format!("http://127.0.0.1:{}", proxy.port))]);
+        proxy.serves(server.port);
+        let (alice, bob) = tokio::join!(driver.window(), driver.window());
+        Some(Behind { _driver: driver, alice, bob, proxy, server })
+    }
+
+    async fn sign_in(&self) {
+        let link = self.server.links[0].replace(&self.server.port.to_string(), &self.proxy.port.to_string());
+        self.alice.go(&link).await;
+        self.bob.sign_in(&self.server.links[1]).await;
+    }
+}
+
+async fn falls_back(window: &Window) {
+    window
+        .sees("that it is connected without WebSocket", |view| {
+            view.connection == "fallback" && view.connection_words == FALLBACK
+        })
+        .await;
+}
+
+/// How often the page has asked this path by `fetch`.
+async fn asked(window: &Window, path: &str) -> u64 {
+    let script = "return performance.getEntriesByType('resource').filter(({ name, initiatorType }) =>
+        initiatorType === 'fetch' && name.replace(location.origin, '').startsWith(arguments[0])).length";
+    window.run(script, json!([path])).await.as_u64().expect("a number")
+}
+
+#[tokio::test]
+async fn without_a_socket_the_page_sends_by_rest_and_receives_by_long_poll_and_says_so() {
+    let Some(behind) = Behind::set().await else { return };
+    let Behind { alice, bob, proxy, server, .. } = &behind;
+    proxy.lets_sockets_through(false);
+    behind.sign_in().await;
+    falls_back(alice).await;
+    alice.writes("by REST").await;
+    bob.sees_messages(&[HELLO, "by REST"]).await;
+    bob.writes("by long poll").await;
+    alice.sees_messages(&[HELLO, "by REST", "by long poll"]).await;
+    for number in 1..=5 {
+        alice.writes(&format!("question {number}")).await;
+        bob.sees("the question", |view| view.sent().last() == Some(&&*format!("question {number}"))).await;
+        bob.writes(&format!("answer {number}")).await;
+        alice.sees("the answer", |view| view.sent().last() == Some(&&*format!("answer {number}"))).await;
+    }
+    assert_eq!(alice.look().await.texts(), server.stored().await);
+    assert_eq!(bob.look().await.texts(), server.stored().await);
+    assert!(asked(alice, "/api/events?").await >= 6, "each answer came by a poll");
+    assert!(asked(alice, "/api/messages").await >= 6, "each question went by REST");
+    assert!(proxy.upgrades().is_empty());
+    falls_back(alice).await;
+}
+
+#[tokio::test]
+async fn the_page_returns_to_the_socket_by_itself_with_its_cursor() {
+    let Some(behind) = Behind::set().await else { return };
+    let Behind { alice, bob, proxy, server, .. } = &behind;
+    behind.sign_in().await;
+    alice.is_live().await;
+    // The page looks for the socket every half minute or more; here it need not wait for it.
+    let hurry = "const { LIMITS } = await import('/hailgate.js'); LIMITS.probe_min_ms = 500; LIMITS.probe_max_ms = 1000; return true";
+    alice.run_module(hurry).await;
+    proxy.lets_sockets_through(false);
+    falls_back(alice).await;
+    bob.writes("while you polled").await;
+    alice.sees_messages(&[HELLO, "while you polled"]).await;
+    proxy.lets_sockets_through(true);
+    alice
+        .sees("that it is live, without a word", |view| view.connection == "live" && view.connection_words.is_empty())
+        .await;
+    let polls = asked(alice, "/api/events?").await;
+    for text in ["over the socket", "and again"] {
+        bob.writes(text).await;
+    }
+    alice.writes("over it too").await;
+    let all = |view: &View| view.sent().len() == 5;
+    let (left, right) = (alice.sees("all messages", all).await, bob.sees("all messages", all).await);
+    assert_eq!(left.texts(), server.stored().await);
+    assert_eq!(right.texts(), server.stored().await);
+    assert_eq!(asked(alice, "/api/events?").await, polls, "it polls no more");
+    let upgrades = proxy.upgrades();
+    assert!(upgrades.len() >= 2 && upgrades.iter().all(|line| line.starts_with("GET /ws?since=")), "{upgrades:#?}");
+    let cursors: std::collections::BTreeSet<_> = upgrades.iter().collect();
+    assert!(cursors.len() >= 2, "it comes back with the cursor of its last poll: {upgrades:#?}");
+    alice.is_clean().await;
+}
+
+#[tokio::test]
+async fn when_the_network_comes_back_the_page_looks_for_the_socket_at_once() {
+    let Some(behind) = Behind::set().await else { return };
+    let Behind { alice, bob, proxy, .. } = &behind;
+    proxy.lets_sockets_through(false);
+    behind.sign_in().await;
+    falls_back(alice).await;
+    proxy.lets_sockets_through(true);
+    alice.run("window.dispatchEvent(new Event('online'))", json!([])).await;
+    alice.sees("that it is live", |view| view.connection == "live").await;
+    bob.writes("welcome back").await;
+    alice.sees_messages(&[HELLO, "welcome back"]).await;
+}

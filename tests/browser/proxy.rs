@@ -1,0 +1,95 @@
+//! A proxy that can be told to let no WebSocket through, as those of some companies do. Loopback only.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// What a head may be long.
+const HEAD_MAX: usize = 16 * 1024;
+const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// A listening proxy. It ends with the test's runtime.
+pub struct Proxy {
+    /// Where it listens.
+    pub port: u16,
+    rules: Arc<Rules>,
+}
+
+struct Rules {
+    /// Where the server listens; 0 until it is there.
+    server: AtomicU16,
+    sockets: watch::Sender<bool>,
+    /// The request line of each upgrade that was let through.
+    upgrades: Mutex<Vec<String>>,
+}
+
+impl Proxy {
+    /// Listens, and lets everything through.
+    pub async fn start() -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("a bound port").port();
+        let rules = Rules { server: AtomicU16::new(0), sockets: watch::Sender::new(true), upgrades: Mutex::default() };
+        let rules = Arc::new(rules);
+        let proxy = Proxy { port, rules: Arc::clone(&rules) };
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let rules = Arc::clone(&rules);
+                // A connection that breaks is what a proxy is there for; the test sees it at the page.
+                tokio::spawn(async move { pass(stream, &rules).await.ok() });
+            }
+        });
+        proxy
+    }
+
+    /// Where to pass things on to.
+    pub fn serves(&self, server: u16) {
+        self.rules.server.store(server, Ordering::Relaxed);
+    }
+
+    /// Whether sockets are let through. Those that are open end at once when they are not any more.
+    pub fn lets_sockets_through(&self, yes: bool) {
+        self.rules.sockets.send_replace(yes);
+    }
+
+    /// The request line of each upgrade that was let through.
+    pub fn upgrades(&self) -> Vec<String> {
+        self.rules.upgrades.lock().expect("nobody panicked with it").clone()
+    }
+}
+
+async fn pass(mut stream: TcpStream, rules: &Rules) -> io::Result<()> {
+    // A browser opens a connection of its own for each socket, so the first head tells what a connection is for.
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 || head.len() > HEAD_MAX {
+            return Ok(());
+        }
+    }
+    let text = String::from_utf8_lossy(&head);
+    let upgrade = text.to_ascii_lowercase().contains("\r\nupgrade: websocket\r\n");
+    let mut sockets = rules.sockets.subscribe();
+    if upgrade && !*sockets.borrow_and_update() {
+        stream.write_all(REFUSAL).await?;
+        return stream.shutdown().await;
+    }
+    if upgrade {
+        let line = text.lines().next().unwrap_or_default().to_owned();
+        rules.upgrades.lock().expect("nobody panicked with it").push(line);
+    }
+    let mut server = TcpStream::connect(("127.0.0.1", rules.server.load(Ordering::Relaxed))).await?;
+    server.write_all(&head).await?;
+    tokio::select! {
+        passed = copy_bidirectional(&mut stream, &mut server) => passed.map(|_| ()),
+        _ = sockets.wait_for(|let_through| !let_through), if upgrade => Ok(()),
+    }
+}
