@@ -25,6 +25,7 @@ export class Conversation {
   #loading = null;           // the history that a page is being read for
   #again = false;            // events were missed meanwhile: read anew when that page is here
   #readTimer = null;
+  #untold = new Map();       // thread_id -> read up to here, not told yet
   thread_id = null;
   draw = soon(() => this.#history && this.#draw());
 
@@ -175,12 +176,11 @@ export class Conversation {
     if (!(this.#history.last >= (thread.last_message?.sequence ?? 0))) return;
     thread.unread = 0;
     this.onRead();
-    if (this.#readTimer) return;
-    const { thread_id } = thread;
-    this.#readTimer = setTimeout(() => {
+    this.#untold.set(thread.thread_id, this.#history.last);
+    this.#readTimer ??= setTimeout(() => {
       this.#readTimer = null;
-      const last = this.model.threads.get(thread_id)?.last_message?.sequence;
-      if (last) this.hailgate.markRead(thread_id, last).catch(() => { /* the next reading tells it again */ });
+      for (const [thread_id, last] of this.#untold) this.hailgate.markRead(thread_id, last).catch(() => { /* the next reading tells */ });
+      this.#untold.clear();
     }, READ_EVERY_MS);
   }
 

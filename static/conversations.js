@@ -40,6 +40,7 @@ export class Conversations {
     on(outbox, 'change', ({ detail }) => detail === this.open.thread_id && this.open.draw());
     on(outbox, 'stored', ({ detail }) => detail.thread_id === this.open.thread_id && this.open.put(detail));
     on(window, 'hashchange', () => this.#route());
+    on($('#thread-list'), 'click', ({ target }) => target.closest('a')?.hash === location.hash && this.#route());   // which changes no address
     const begin = newThreadDialog(hailgate, (thread) => { this.model.put(thread); this.list.draw(); location.hash = `thread=${thread.thread_id}`; });
     for (const button of document.querySelectorAll('.new-thread')) on(button, 'click', begin);
     on($('#people-toggle'), 'click', () => this.#people($('#people').hidden));

@@ -206,15 +206,16 @@ export class Hailgate extends EventTarget {
   }
 
   /** Comes back later. While the long poll stands in, this is the probe in the background. */
-  #retry({ wait_ms = 0, state = 'connecting', words, min, max } = {}) {
-    if (this.#polling) { min ??= LIMITS.probe_min_ms; max ??= LIMITS.probe_max_ms; } else this.#set(state, words);
-    const delay = Math.max(wait_ms, backoffMs(this.#attempt++, { min, max, random: this.#random }));
-    this.#notBefore = Date.now() + Math.max(wait_ms, min ?? 0);
+  #retry({ wait_ms = 0, state = 'connecting', words, max } = {}) {
+    const probe = this.#polling ? { min: LIMITS.probe_min_ms, max: LIMITS.probe_max_ms } : { max };
+    if (!this.#polling) this.#set(state, words);
+    const delay = Math.max(wait_ms, backoffMs(this.#attempt++, { ...probe, random: this.#random }));
+    this.#notBefore = Date.now() + wait_ms;
     clearTimeout(this.#retryTimer);
     this.#retryTimer = setTimeout(() => this.#dial(), delay);
   }
 
-  /** The network or the reader came back: look at once, but never before a time that the server asked for. */
+  /** The network or the reader came back: look at once, but never before a time that was asked for. */
   #hurry() {
     if (this.#established) { if (Date.now() - this.#heardAt > this.#heartbeat) this.#doubt(); return; }
     if (this.#retryTimer === null || Date.now() < this.#notBefore) return;
@@ -294,7 +295,7 @@ export class Hailgate extends EventTarget {
   #standIn(code, reason) {
     this.#emit('error', new HailgateError({ code: `close_${code}`, detail: reason || `The server closed the connection with ${code}`, retryable: false }));
     this.#poll();
-    this.#retry({ min: LIMITS.bug_wait_ms });
+    this.#retry({ wait_ms: LIMITS.bug_wait_ms });
   }
 
   #stopPolling() { this.#polling?.abort(); this.#polling = null; }

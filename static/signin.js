@@ -45,6 +45,7 @@ export class SignIn {
     } catch (error) {
       const wait = error.retryAfterMs ? `. Try again in ${Math.ceil(error.retryAfterMs / 1_000)} s` : '';
       this.#words.textContent = error.detail + wait;
+      password.focus();
       password.select();
     } finally {
       button.disabled = false;

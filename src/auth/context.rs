@@ -119,7 +119,7 @@ impl AuthContext {
 pub struct Verdict {
     /// Who acts, or why nobody does: an anonymous request grants nothing.
     pub(super) who: Result<AuthContext, Error>,
-    /// Whether the request's `Origin` lets it do what it asks.
+    /// Whether the request's `Origin` would let it change something or open a socket.
     pub(super) origin: Result<(), Error>,
 }
 
@@ -141,7 +141,7 @@ impl Verdict {
         self.who
     }
 
-    /// Whether the origin is allowed.
+    /// Whether the origin lets the request change something or open a socket.
     ///
     /// # Errors
     /// `foreign_origin`.
@@ -150,15 +150,16 @@ impl Verdict {
     }
 }
 
-/// Credentials first, then the origin.
+/// Credentials first, then, where something may change, the origin.
 impl FromRequest for AuthContext {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Verdict::of(request).and_then(|verdict| {
-            let context = verdict.who.clone()?;
-            verdict.origin.map(|()| context)
+            let Verdict { who, origin } = verdict;
+            let context = who?;
+            if request.method().is_safe() { Ok(context) } else { origin.map(|()| context) }
         }))
     }
 }

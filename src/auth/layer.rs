@@ -22,13 +22,11 @@ use crate::{
     error::{Code, Error},
 };
 
-/// Which credentials a path takes beside cookie and bearer, and whether it opens sockets.
+/// Which credentials a path takes beside cookie and bearer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ways {
     /// `?token=`.
     pub query_token: bool,
-    /// The path is for upgrades: a browser's request changes something whatever its method.
-    pub upgrade: bool,
 }
 
 /// Everything the decision needs.
@@ -123,9 +121,8 @@ impl Judge {
     async fn decide(&self, request: &ServiceRequest) -> Result<Verdict, Error> {
         let ways = (self.ways)(request.path());
         let carried = Self::carried(request, ways)?;
-        let unsafe_request = ways.upgrade || !request.method().is_safe();
         let cookie_only = carried.explicit.is_empty() && carried.cookie.is_some();
-        let origin = if unsafe_request { self.origins.judge(request.headers(), cookie_only) } else { Ok(()) };
+        let origin = self.origins.judge(request.headers(), cookie_only);
         let request_id = request.extensions().get::<RequestId>().cloned();
         let request_id = request_id.ok_or_else(|| Error::new(Code::StackBroken, "The telemetry layer did not run."))?;
         let who = match self.who(carried, request_id).await {
@@ -205,6 +202,8 @@ impl Judge {
         let mut account = match found {
             Some(account) => account,
             None if self.create_users => {
+                let local = UserId::new_local(claims.user.as_str());
+                local.map_err(|reason| Error::new(Code::UnknownAccount, format!("No account can be created: {reason}.")))?;
                 let account = Account {
                     user_id: claims.user.clone(),
                     name: claims.name.unwrap_or_else(|| claims.user.to_string()),

@@ -64,6 +64,10 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     if config.environment != Environment::Development {
         return Err(Failure::Failed("a demo runs in development only; unset ENVIRONMENT".to_owned()));
     }
+    if config.database != directory.join("hailgate.db") {
+        let what = "a demo keeps its own database; unset HAILGATE_DATABASE_URL";
+        return Err(Failure::Failed(what.to_owned()));
+    }
     logging::start(config.log_format);
     actix::System::new().block_on(async move {
         serve::prove().await?;

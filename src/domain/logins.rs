@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Answer, Permission, SessionId, Time, UserId};
 
-/// Why the store could not answer. Nothing was decided; the caller refuses.
+/// Why the store could not answer. But for [`Outage::Unknown`], nothing was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Outage {
     /// A queue in front of it is full.
@@ -13,6 +13,9 @@ pub enum Outage {
     /// It failed, or the file is locked by another process.
     #[error("the store failed")]
     Unavailable,
+    /// It failed in the middle of a commit, and could not be asked afterwards.
+    #[error("the store failed, and it is not known what it kept")]
+    Unknown,
     /// No space is left.
     #[error("the store has no space left")]
     Full,

@@ -92,15 +92,11 @@ pub struct CaughtUp {
     pub events: u64,
 }
 
-/// Sends everything after `from` and turns the seat live. Paced by the line: a page is read when there is room for it.
+/// Sends everything after `from` and turns the seat live. Paced by the line: each event waits until there is room.
 /// `None` if the line ended before.
 pub async fn catch_up(node: &Node, user: &UserId, seat: &Seat, line: &Line, mut from: Position) -> Option<CaughtUp> {
     let mut events = 0;
     loop {
-        line.has_room().await;
-        if line.gone() || line.closing().is_some() {
-            return None;
-        }
         let page = match node.reads.page(user.clone(), from, PAGE).await {
             Ok(page) => page,
             Err(outage) => {
@@ -110,10 +106,14 @@ pub async fn catch_up(node: &Node, user: &UserId, seat: &Seat, line: &Line, mut 
         };
         events += page.events.len() as u64;
         for payload in payloads(&page) {
+            line.has_room().await;
+            if line.gone() || line.closing().is_some() {
+                return None;
+            }
             line.send(payload);
         }
         from = page.complete_to.position;
-        // No await between the last page and this: what the outlet delivers next is what comes after `from`.
+        // No await between the last event and this: what the outlet delivers next is what comes after `from`.
         if seat.try_live(from) {
             return Some(CaughtUp { at: page.complete_to, events });
         }

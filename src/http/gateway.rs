@@ -157,6 +157,8 @@ impl Gateway {
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD)
             .client_disconnect_timeout(LINGER)
+            // A client that has gone must not leave its long poll waiting.
+            .h1_allow_half_closed(false)
             .tcp_nodelay(true)
             .on_connect_ext(on_connect)
             .finish(map_config(app, |()| AppConfig::default()))

@@ -11,6 +11,9 @@ use crate::socket::Cutter;
 /// Seconds that requests under way get after the connections have left.
 const FINISH: u64 = 5;
 
+/// Plain requests a worker may have open beside sockets.
+const REQUESTS: usize = 10_000;
+
 /// Serves until a signal says to end, then drains: ready turns 503 and nobody is admitted while the port stays open;
 /// every connection is sent away, spread over time; when the last has left, or the time is over, the server stops and
 /// the writer writes what is queued. A second signal ends the waiting.
@@ -21,10 +24,13 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize) -> std::io
     let node = Arc::clone(&gateway.node);
     let gateway = Arc::new(gateway);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // The limit on connections is ours, at admission, where it has an answer; the library's would let clients hang.
+    let connections = usize::try_from(node.limits.connections_node).unwrap_or(usize::MAX).saturating_add(REQUESTS);
     let server = Server::build()
         .disable_signals()
         .workers(workers)
         .shutdown_timeout(FINISH)
+        .max_concurrent_connections(connections)
         .listen("hailgate", port, move || gateway.service(Cutter::install).tcp())?
         .run();
     let handle = server.handle();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage, HttpResponse,
+    HttpMessage, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     error::InternalError,
@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::{
     domain::RequestId,
     error::{Code, Error},
+    socket::Cutter,
     wire::problem::Problem,
 };
 
@@ -85,6 +86,7 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (service, quiet) = (Rc::clone(&self.service), self.quiet);
         Box::pin(async move {
+            Cutter::hold_refused(request.request()).await;
             let began = Instant::now();
             let id = RequestId(Uuid::now_v7().to_string().into());
             request.extensions_mut().insert(id.clone());
@@ -98,13 +100,23 @@ where
                 }
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
-                    let response = told(error.error_response(), &id);
+                    let response = told(layer_error(&error), &id);
                     asked.log(None, response.status(), &id);
                     Err(InternalError::from_response("a layer failed", response).into())
                 }
             }
         })
     }
+}
+
+/// What a layer failed with. The session layer tells every failure of its store as a bare 500.
+fn layer_error(error: &actix_web::Error) -> HttpResponse {
+    let response = error.error_response();
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR || response.extensions().contains::<Error>() {
+        return response;
+    }
+    let error = Error::new(Code::StoreUnavailable, "Your login could not be read or written. Try again.");
+    error.after_ms(1_000).error_response()
 }
 
 /// An answer with the headers that all have.

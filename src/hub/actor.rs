@@ -214,9 +214,15 @@ impl Handler<Enter> for Hub {
             Some(session) if self.ended.contains_key(&session) => {
                 Err(Error::new(Code::SignedOut, "This login has ended. Sign in again."))
             }
+            // Admitted before the drain, seated after it: nobody would send it away.
+            _ if self.drained => Err(draining()),
             _ => Ok(()),
         }
     }
+}
+
+fn draining() -> Error {
+    Error::new(Code::Draining, "The server is shutting down. Try again shortly.").after_ms(2_000)
 }
 
 impl Handler<Listen> for Hub {
@@ -257,7 +263,7 @@ impl Handler<Admit> for Hub {
             return Err(Error::new(Code::TooManyConnections, detail).after_ms(5_000));
         }
         if self.drained {
-            return Err(Error::new(Code::Draining, "The server is shutting down. Try again shortly.").after_ms(2_000));
+            return Err(draining());
         }
         if self.open >= self.limits.connections_node {
             return Err(Error::new(Code::OverCapacity, "The server is full. Try again later.").after_ms(10_000));

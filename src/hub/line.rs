@@ -21,6 +21,8 @@ use crate::{domain::Limits, error::Code};
 pub enum Inbound {
     /// A whole text message.
     Text(ByteString),
+    /// A ping, a pong, or a fragment that does not complete a message.
+    Control,
     /// The client closed, and its close frame was answered.
     Closed,
     /// The client broke the protocol; this is the close code to answer with.
@@ -58,6 +60,9 @@ impl Sleeper {
     }
 }
 
+/// Frames inside after which the transport reads no further.
+const INSIDE_MAX: u64 = 16;
+
 /// One socket's queues.
 pub struct Line {
     outbox: RefCell<Outbox>,
@@ -66,6 +71,8 @@ pub struct Line {
     inbox: RefCell<VecDeque<Inbound>>,
     inbound: Sleeper,
     reading: Cell<bool>,
+    /// Frames that the transport has let in and the connection has not taken.
+    inside: Cell<u64>,
     may_read: Sleeper,
     closing: Cell<Option<Closing>>,
     close_asked: Sleeper,
@@ -84,6 +91,7 @@ impl Line {
             inbox: RefCell::default(),
             inbound: Sleeper::default(),
             reading: Cell::new(false),
+            inside: Cell::new(0),
             may_read: Sleeper::default(),
             closing: Cell::new(None),
             close_asked: Sleeper::default(),
@@ -189,24 +197,38 @@ impl Line {
 
     /// For the connection: what arrived next; `None` when the transport has ended.
     pub fn poll_inbound(&self, cx: &Context<'_>) -> Poll<Option<Inbound>> {
+        if !self.reading.get() {
+            return self.inbound.wait(cx);
+        }
         match self.inbox.borrow_mut().pop_front() {
-            Some(inbound) => Poll::Ready(Some(inbound)),
+            Some(inbound) => {
+                self.inside.set(self.inside.get().saturating_sub(1));
+                self.may_read.wake();
+                Poll::Ready(Some(inbound))
+            }
             None if self.gone.get() => Poll::Ready(None),
             None => self.inbound.wait(cx),
         }
     }
 
-    /// Whether the transport may read on: a connection that owes too many answers is not read.
+    /// Whether the connection is read: one that owes too many answers is not.
     pub fn set_reading(&self, reading: bool) {
         self.reading.set(reading);
         if reading {
             self.may_read.wake();
+            self.inbound.wake();
         }
     }
 
-    /// For the transport: waits until it may read.
+    /// For the transport: it lets so many more frames in. Each arrives as one [`Inbound`].
+    pub fn let_in(&self, frames: u64) {
+        self.inside.set(self.inside.get() + frames);
+    }
+
+    /// For the transport: waits until it may read. Without this a library that reads all there is and hands over
+    /// a few frames at a time would hold a flood of tiny frames without bound.
     pub fn poll_may_read(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.reading.get() { Poll::Ready(()) } else { self.may_read.wait(cx) }
+        if self.reading.get() && self.inside.get() < INSIDE_MAX { Poll::Ready(()) } else { self.may_read.wait(cx) }
     }
 
     // The end.

@@ -101,12 +101,23 @@ pub struct Deliver {
 impl Handler<Deliver> for Outlet {
     type Result = ();
 
-    fn handle(&mut self, batch: Deliver, _: &mut Self::Context) {
-        let mut registry = self.registry.borrow_mut();
-        for envelope in &batch.envelopes {
-            registry.deliver(envelope);
+    fn handle(&mut self, batch: Deliver, ctx: &mut Self::Context) {
+        let (registry, bytes_max) = (Rc::clone(&self.registry), self.node.limits.outbox_bytes / 8);
+        let mut rest = self.registry.borrow_mut().deliver_slice(&batch.envelopes, bytes_max);
+        if rest == 0 {
+            self.registry.borrow_mut().advance(batch.to);
+            return;
         }
-        registry.advance(batch.to);
+        // Between slices the transports write, or a burst would make fast readers look slow; the mailbox waits.
+        let deliver = async move {
+            while rest > 0 {
+                tokio::task::yield_now().await;
+                let left = &batch.envelopes[batch.envelopes.len() - rest..];
+                rest = registry.borrow_mut().deliver_slice(left, bytes_max);
+            }
+            registry.borrow_mut().advance(batch.to);
+        };
+        ctx.wait(deliver.into_actor(self));
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -192,6 +193,21 @@ impl Registry {
             }
             Change::None | Change::Added(_) => {}
         }
+        // At once, so that a seat that turns live between two events of a batch misses none.
+        self.advance(Head { position: envelope.position, mark: envelope.mark, ..self.released });
+    }
+
+    /// Delivers the first events of a batch, up to so many and so many bytes; how many are left.
+    pub fn deliver_slice(&mut self, envelopes: &[Arc<Envelope>], bytes_max: u64) -> usize {
+        let mut bytes = 0;
+        for (number, envelope) in envelopes.iter().enumerate() {
+            if number > 0 && (number >= SLICE || bytes > bytes_max) {
+                return envelopes.len() - number;
+            }
+            bytes += envelope.payload.len() as u64;
+            self.deliver(envelope);
+        }
+        0
     }
 
     /// Everything up to here has been delivered to this thread's listeners.
@@ -295,6 +311,9 @@ impl Registry {
         }
     }
 }
+
+/// Events of one slice of a batch at most.
+const SLICE: usize = 64;
 
 /// How long after its credentials' end a connection is closed.
 const EXPIRY_GRACE: Duration = Duration::from_secs(5);

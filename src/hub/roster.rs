@@ -22,6 +22,8 @@ struct Present {
     joining: usize,
     /// Membership changes released since the first of those entered.
     changes: Vec<(Position, ThreadId, bool)>,
+    /// Whether `threads` is known; from then on releases keep it.
+    known: bool,
     threads: Arc<HashSet<ThreadId>>,
 }
 
@@ -61,9 +63,15 @@ impl Roster {
     }
 
     /// The memberships of a user as read at a position. What changed since is applied; the result is what the
-    /// user hears.
+    /// user hears. Only the first read counts: it may be ahead of what is released, which its own seat makes up for by
+    /// reading the store, but another seat that is live already must still hear what lies between.
     pub fn listen(&mut self, user: &UserId, at: Position, threads: Vec<ThreadId>) -> Option<Heard> {
         let present = self.users.get_mut(user)?;
+        let outlets: Vec<OutletNumber> = present.seats.keys().copied().collect();
+        if std::mem::replace(&mut present.known, true) {
+            present.joined();
+            return Some((Arc::clone(&present.threads), outlets));
+        }
         let mut threads: HashSet<ThreadId> = threads.into_iter().collect();
         for (position, thread, added) in &present.changes {
             match added {
@@ -73,7 +81,6 @@ impl Roster {
             }
         }
         let before = std::mem::replace(&mut present.threads, Arc::new(threads));
-        let outlets: Vec<OutletNumber> = present.seats.keys().copied().collect();
         for gone in before.difference(&present.threads) {
             unroute(&mut self.routes, *gone, &outlets);
         }

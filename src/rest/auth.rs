@@ -9,7 +9,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use super::{Body, Site, nothing, ok};
 use crate::{
     auth::{
-        AuthContext, OriginAllowed,
+        AuthContext, Method, OriginAllowed,
         session::{LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
     },
     domain::{Account, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
@@ -83,7 +83,7 @@ fn sign_in(request: &HttpRequest, account: &Account, now: Time) -> Result<HttpRe
         name: &account.name,
         email: account.email.as_deref(),
         session_id: Some(session_id.to_string()),
-        auth_method: crate::auth::Method::Session.name(),
+        auth_method: Method::Session.name(),
         customer_tier: &account.tier,
         permissions: account.permissions.iter().map(|p| p.name()).collect(),
         expires_at: shape::time(login.plus(SESSION_MAX)),
@@ -101,7 +101,10 @@ pub async fn logout(
     identity: Option<Identity>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
-    if let Some(identity) = identity {
+    // Beside a token the cookie adds nothing: it is not signed out by one either.
+    if who.method() == Method::Session
+        && let Some(identity) = identity
+    {
         identity.logout();
         request.get_session().purge();
     }

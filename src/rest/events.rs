@@ -81,9 +81,11 @@ async fn receive(
         }
     };
     let first = tokio::select! {
-        out = poll_fn(|cx| line.poll_out(cx)) => Some(out),
+        // In this order: what has been queued is worth nothing once the seat must close or has fallen behind.
+        biased;
         closing = line.close_asked() => return closed(closing, at),
         _ = opening.seat.behind() => None,
+        out = poll_fn(|cx| line.poll_out(cx)) => Some(out),
         () = tokio::time::sleep(wait) => None,
     };
     let Some(first) = first else { return Ok((Vec::new(), at)) };

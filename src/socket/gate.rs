@@ -26,12 +26,12 @@ impl Gate {
         Gate { message_bytes_max, fragments_max, header: [0; HEADER_MAX], have: 0, payload_left: 0, message: None }
     }
 
-    /// Walks over the next bytes of the stream.
+    /// Walks over the next bytes of the stream; how many frames begin in them.
     ///
     /// # Errors
     /// The close code to answer with, and how many of these bytes come before the offending frame.
-    pub fn pass(&mut self, bytes: &[u8]) -> Result<(), (usize, Code)> {
-        let mut at = 0;
+    pub fn pass(&mut self, bytes: &[u8]) -> Result<u64, (usize, Code)> {
+        let (mut at, mut frames) = (0, 0);
         let mut frame_start = 0;
         while at < bytes.len() {
             if self.payload_left > 0 {
@@ -49,9 +49,10 @@ impl Gate {
             if self.have >= 2 && self.have == self.header_length() {
                 self.judge().map_err(|code| (frame_start, code))?;
                 self.have = 0;
+                frames += 1;
             }
         }
-        Ok(())
+        Ok(frames)
     }
 
     fn header_length(&self) -> usize {
@@ -131,7 +132,7 @@ mod tests {
     }
 
     fn judged(bytes: &[u8]) -> Result<(), Code> {
-        Gate::new(131_072, 64).pass(bytes).map_err(|(_, code)| code)
+        Gate::new(131_072, 64).pass(bytes).map(drop).map_err(|(_, code)| code)
     }
 
     #[test]
@@ -167,9 +168,9 @@ mod tests {
     #[test]
     fn fragments_are_limited_in_number_and_in_sum() {
         let mut gate = Gate::new(1_000, 64);
-        assert_eq!(gate.pass(&frame(0x01, 0)), Ok(()));
+        assert_eq!(gate.pass(&frame(0x01, 0)), Ok(1));
         for _ in 1..64 {
-            assert_eq!(gate.pass(&frame(0x00, 0)), Ok(()));
+            assert_eq!(gate.pass(&frame(0x00, 0)), Ok(1));
         }
         assert_eq!(gate.pass(&frame(0x00, 0)), Err((0, Code::FrameTooBig)));
         let mut gate = Gate::new(1_000, 64);
@@ -186,10 +187,10 @@ mod tests {
             let whole = Gate::new(300, 3).pass(&bytes);
             let mut gate = Gate::new(300, 3);
             let (mut at, mut cuts) = (0, cuts.into_iter().cycle());
-            let mut in_pieces = Ok(());
+            let mut in_pieces = Ok(0);
             while at < bytes.len() && in_pieces.is_ok() {
                 let end = bytes.len().min(at + cuts.next().unwrap_or(7));
-                in_pieces = gate.pass(&bytes[at..end]);
+                in_pieces = in_pieces.and_then(|before| Ok(before + gate.pass(&bytes[at..end])?));
                 at = end;
             }
             prop_assert_eq!(whole.map_err(|(_, code)| code), in_pieces.map_err(|(_, code)| code));

@@ -8,14 +8,16 @@ mod fragments;
 pub mod gate;
 pub mod web_actors;
 
-use std::{net::Shutdown, sync::Arc};
+use std::{cell::Cell, net::Shutdown, sync::Arc, time::Duration};
 
 use actix_http::{Extensions, RequestHead, ws};
 use actix_web::{
     HttpRequest,
+    dev::Payload,
     http::{Version, header},
     rt::net::TcpStream,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use socket2::{SockRef, Socket};
 
 use crate::error::{Code, Error};
@@ -31,7 +33,7 @@ impl UpgradeSlot {
     ///
     /// # Errors
     /// `upgrade_required` for an ordinary request, `bad_upgrade` for a malformed one.
-    pub fn of(head: &RequestHead) -> Result<UpgradeSlot, Error> {
+    pub fn of(head: &RequestHead, payload: &Payload) -> Result<UpgradeSlot, Error> {
         let bad = |detail: &'static str| Err(Error::new(Code::BadUpgrade, detail));
         match ws::handshake(head) {
             Ok(_) => {}
@@ -51,28 +53,73 @@ impl UpgradeSlot {
         if head.headers().contains_key(header::TRANSFER_ENCODING) || head.headers().contains_key(header::CONTENT_LENGTH) {
             return bad("An upgrade has no body: leave Transfer-Encoding and Content-Length out.");
         }
+        // Exactly what the HTTP library takes for an upgrade, whose bytes it then leaves alone; anything else that
+        // looks like one would be answered 101 and read on as requests.
+        let upgrade = only(head, &header::UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
+        if !upgrade || matches!(payload, Payload::None) {
+            return bad("The Upgrade header must say websocket and nothing else.");
+        }
+        let key = only(head, &header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key).ok());
+        if key.is_none_or(|key| key.len() != 16) {
+            return bad("The Sec-WebSocket-Key header must be 16 bytes in base64.");
+        }
         Ok(UpgradeSlot(()))
     }
 }
 
+/// The value of a header that stands once.
+fn only<'a>(head: &'a RequestHead, name: &header::HeaderName) -> Option<&'a str> {
+    let mut values = head.headers().get_all(name);
+    let first = values.next()?.to_str().ok();
+    if values.next().is_some() { None } else { first }
+}
+
 /// Ends a TCP connection from outside. The HTTP dispatcher is stuck in a write while the peer does not read, and
 /// with it everything that runs inside the response; this needs neither.
-pub struct Cutter(Arc<Socket>);
+pub struct Cutter {
+    socket: Arc<Socket>,
+    /// An upgrade was refused here: what follows on this connection is not a request.
+    refused: Cell<bool>,
+}
+
+/// How long a connection with a refused upgrade may take for its answer before it is cut.
+const LINGER: Duration = Duration::from_secs(1);
 
 impl Cutter {
     /// For the HTTP service's connect callback: keeps a duplicate of the socket's descriptor with the connection.
     /// Without it, cutting a peer that does not read is best effort: it happens when the system notices.
     pub fn install(io: &TcpStream, data: &mut Extensions) {
         match SockRef::from(io).try_clone() {
-            Ok(socket) => _ = data.insert(Cutter(Arc::new(socket))),
+            Ok(socket) => _ = data.insert(Cutter { socket: Arc::new(socket), refused: Cell::new(false) }),
             Err(error) => log::warn!("a connection cannot be cut from outside: {error}"),
         }
     }
 
     /// What cuts this request's connection, if it can be cut.
     pub fn of(request: &HttpRequest) -> Option<impl FnOnce() + use<>> {
-        let socket = Arc::clone(&request.conn_data::<Cutter>()?.0);
+        let socket = Arc::clone(&request.conn_data::<Cutter>()?.socket);
         // An error means that the peer has gone already.
         Some(move || drop(socket.shutdown(Shutdown::Both)))
+    }
+
+    /// Nothing more on this request's connection is to be answered: an upgrade was refused, and whoever is in
+    /// front of us may take what follows for anything. Once the refusal had time to be written, the connection is
+    /// cut: the HTTP library would wait for the end of a body for ever.
+    pub fn refuse_rest(request: &HttpRequest) {
+        let (Some(cutter), Some(cut)) = (request.conn_data::<Cutter>(), Cutter::of(request)) else { return };
+        if !cutter.refused.replace(true) {
+            actix_rt::spawn(async move {
+                tokio::time::sleep(LINGER).await;
+                cut();
+            });
+        }
+    }
+
+    /// Holds a request that follows a refused upgrade, which the HTTP library had read before it knew, until the
+    /// connection is cut. Every other request passes at once.
+    pub async fn hold_refused(request: &HttpRequest) {
+        if request.conn_data::<Cutter>().is_some_and(|cutter| cutter.refused.get()) {
+            std::future::pending::<()>().await;
+        }
     }
 }

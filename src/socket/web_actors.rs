@@ -12,7 +12,7 @@ use std::{
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, StreamHandler};
 use actix_http::ws::{Codec, ProtocolError};
-use actix_web::{HttpRequest, HttpResponse, error::PayloadError, web};
+use actix_web::{HttpRequest, HttpResponse, dev::Payload, error::PayloadError};
 use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, WebsocketContext, WsResponseBuilder};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -33,7 +33,7 @@ const PUMP: usize = 64 * 1024;
 /// `bad_upgrade`, if the library refuses what the slot has passed.
 pub fn upgrade(
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: Payload,
     _proof: UpgradeSlot,
     line: Rc<Line>,
     limits: &Limits,
@@ -74,14 +74,14 @@ impl StreamHandler<Result<Message, ProtocolError>> for Pump {
             Ok(Message::Text(text)) => self.line.arrived(Inbound::Text(text)),
             Ok(Message::Continuation(item)) => match self.fragments.take(item) {
                 Ok(Some(text)) => self.line.arrived(Inbound::Text(text)),
-                Ok(None) => self.line.hear(),
+                Ok(None) => self.line.arrived(Inbound::Control),
                 Err(code) => self.line.arrived(Inbound::Fault(code)),
             },
             Ok(Message::Ping(data)) => {
-                self.line.hear();
                 self.line.pong(data);
+                self.line.arrived(Inbound::Control);
             }
-            Ok(Message::Pong(_) | Message::Nop) => self.line.hear(),
+            Ok(Message::Pong(_) | Message::Nop) => self.line.arrived(Inbound::Control),
             Ok(Message::Binary(_)) => self.line.arrived(Inbound::Fault(Code::BinaryFrame)),
             Ok(Message::Close(reason)) => {
                 self.line.arrived(Inbound::Closed);
@@ -141,7 +141,7 @@ impl ActorFuture<Pump> for Outgoing {
 
 /// The client's bytes behind the gate, read only while the line lets us.
 struct Incoming {
-    payload: web::Payload,
+    payload: Payload,
     gate: Gate,
     line: Rc<Line>,
     fault: Rc<Cell<Option<Code>>>,
@@ -163,7 +163,10 @@ impl Stream for Incoming {
             return Poll::Ready(None);
         };
         match self.gate.pass(&chunk) {
-            Ok(()) => Poll::Ready(Some(Ok(chunk))),
+            Ok(frames) => {
+                self.line.let_in(frames);
+                Poll::Ready(Some(Ok(chunk)))
+            }
             Err((before, code)) => {
                 self.ended = true;
                 self.fault.set(Some(code));

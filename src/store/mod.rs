@@ -23,6 +23,10 @@ impl From<Outage> for Error {
             Outage::Unavailable => {
                 Error::new(Code::StoreUnavailable, "Nothing was stored. Try again with the same retry key.").after_ms(1000)
             }
+            Outage::Unknown => {
+                let detail = "It is not known whether this was stored. Try again with the same retry key.";
+                Error::new(Code::StoreUnavailable, detail).after_ms(1000)
+            }
             Outage::Full => Error::new(Code::StorageFull, "The store has no space left. Nothing was stored.").after_ms(5000),
         }
     }
@@ -147,7 +151,7 @@ pub trait Log: Send {
     /// Writes the batch in one transaction. When this returns `Ok`, everything in it survives power loss.
     ///
     /// # Errors
-    /// [`Outage`], and then nothing of the batch is stored.
+    /// [`Outage`]; but for [`Outage::Unknown`], nothing of the batch is stored then.
     fn commit(&mut self, batch: &[Write]) -> Result<Committed, Outage>;
 }
 

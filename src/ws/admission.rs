@@ -1,14 +1,15 @@
 //! Admission: `GET /ws` is refused before the upgrade, or accepted; never accepted and then refused.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, dev, http::ConnectionType, web};
 
 use super::connection::Connection;
 use crate::{
     auth::{AuthContext, Verdict},
     domain::ConnectionId,
     error::Error,
+    feed,
     hub::{Line, Node, Sitter, messages::Permit},
     socket::{Cutter, UpgradeSlot, web_actors},
     wire::rest::{self, SocketQuery},
@@ -51,28 +52,36 @@ impl Admitted {
 }
 
 /// In the order of refusal: origin, credentials, the form of the upgrade, the user's limits, capacity.
-async fn admit(request: &HttpRequest, node: &Node) -> Result<(Admitted, UpgradeSlot), Error> {
+async fn admit(request: &HttpRequest, payload: &dev::Payload, node: &Node) -> Result<(Admitted, UpgradeSlot), Error> {
     let verdict = Verdict::of(request)?;
     verdict.origin()?;
     let context = verdict.who()?;
-    let slot = UpgradeSlot::of(request.head())?;
+    let slot = UpgradeSlot::of(request.head(), payload)?;
     let SocketQuery { since, token: _ } = rest::from_query(request.query_string())?;
     let permit = node.admit(context.user_id()).await?;
     Ok((Admitted { context, connection_id: ConnectionId::new(), since, _permit: permit }, slot))
 }
 
-/// `GET /ws`.
-///
-/// # Errors
-/// Every refusal, as a problem document, before the upgrade.
-pub async fn connect(request: HttpRequest, payload: web::Payload, node: web::Data<Node>) -> Result<HttpResponse, Error> {
-    let node = node.into_inner();
-    let (admitted, slot) = admit(&request, &node).await?;
+/// `GET /ws`: 101, or a problem document before the upgrade.
+pub async fn connect(request: HttpRequest, payload: web::Payload, node: web::Data<Node>) -> HttpResponse {
+    open(&request, payload, node.into_inner()).await.unwrap_or_else(|refused| {
+        let mut response = refused.error_response();
+        Cutter::refuse_rest(&request);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+        response
+    })
+}
+
+async fn open(request: &HttpRequest, payload: web::Payload, node: Arc<Node>) -> Result<HttpResponse, Error> {
+    let payload = payload.into_inner();
+    let (admitted, slot) = admit(request, &payload, &node).await?;
     let line = Rc::new(Line::new(&node.limits));
-    if let Some(cut) = Cutter::of(&request) {
+    if let Some(cut) = Cutter::of(request) {
         line.set_cut(cut);
     }
-    let response = web_actors::upgrade(&request, payload, slot, Rc::clone(&line), &node.limits)?;
-    Connection::open(admitted, line, node);
+    // Everything that can fail comes before the answer: once accepted, a connection is not refused.
+    let opening = feed::open(&node, admitted.sitter(), &line, admitted.since()).await?;
+    let response = web_actors::upgrade(request, payload, slot, Rc::clone(&line), &node.limits)?;
+    Connection::open(admitted, opening, line, node);
     Ok(response)
 }

@@ -21,7 +21,7 @@ use super::{admission::Admitted, strikes::Strikes};
 use crate::{
     domain::{Reset, UserId},
     error::{Code, Error},
-    feed::{self, CaughtUp},
+    feed::{self, CaughtUp, Opening},
     hub::{
         Closing, Inbound, Line, Node,
         messages::{Answer, Post},
@@ -42,56 +42,50 @@ type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
 /// See the module. Open until somebody asks to close, then closing, then gone with its transport.
 pub(super) struct Connection {
     admitted: Rc<Admitted>,
+    /// Where its feed begins, until it has begun.
+    opening: Option<Opening>,
     line: Rc<Line>,
     node: Arc<Node>,
     rate: Rate,
     bad: Strikes,
     hasty: Strikes,
     unanswered: u64,
-    open: bool,
 }
 
 impl Connection {
     /// Starts the actor of an admitted upgrade on this thread.
-    pub fn open(admitted: Admitted, line: Rc<Line>, node: Arc<Node>) {
+    pub fn open(admitted: Admitted, opening: Opening, line: Rc<Line>, node: Arc<Node>) {
         let per = |number: u64| NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(per(node.limits.frames_per_second)).allow_burst(per(node.limits.frames_burst));
         let connection = Connection {
             admitted: Rc::new(admitted),
+            opening: Some(opening),
             line,
             node,
             rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
             bad: Strikes::default(),
             hasty: Strikes::default(),
             unanswered: 0,
-            open: false,
         };
         connection.start();
     }
 
-    /// The first frame, what was missed, then live. Ends only with the line.
-    fn follow(&self) -> impl Future<Output = Result<(), Error>> + use<> {
+    /// What was missed, then live. Ends only with the line.
+    fn follow(&self, opening: Opening) -> impl Future<Output = ()> + use<> {
         let (admitted, line, node) = (Rc::clone(&self.admitted), Rc::clone(&self.line), Arc::clone(&self.node));
         async move {
-            let opening = feed::open(&node, admitted.sitter(), &line, admitted.since()).await?;
-            established(&admitted, &node, &line, &opening);
-            line.set_reading(true);
             let user: &UserId = admitted.context().user_id();
-            let Some(caught_up) = feed::catch_up(&node, user, &opening.seat, &line, opening.from).await else {
-                return Ok(());
-            };
+            let Some(caught_up) = feed::catch_up(&node, user, &opening.seat, &line, opening.from).await else { return };
             if opening.resumed {
                 let CaughtUp { at, events } = caught_up;
                 let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
                 line.send(Reply::CaughtUp { cursor: &cursor, events, read: [] }.text());
             }
             feed::stay_live(&node, user, &opening.seat, &line).await;
-            Ok(())
         }
     }
 
     fn close(&mut self, closing: Closing, ctx: &mut Context<Self>) {
-        self.open = false;
         self.line.set_reading(true);
         let code = closing.code.close().unwrap_or(1000);
         let reconnect = closing.code.retryable();
@@ -108,16 +102,19 @@ impl Connection {
         self.line.send(frame::error(id, error));
     }
 
-    fn frame(&mut self, text: &str, ctx: &mut Context<Self>) {
-        if let Err(until) = self.rate.check() {
-            let wait = until.wait_time_from(MonotonicClock.now()).as_millis();
-            let error = Error::new(Code::RateLimited, "You are sending frames too fast. Wait a moment.");
-            self.refuse(None, &error.after_ms(u64::try_from(wait).unwrap_or(u64::MAX) + 1));
-            if self.hasty.strike(Instant::now()) {
-                self.line.close(Closing { code: Code::Flooding, retry_after_ms: Some(5_000) });
-            }
-            return;
+    /// Whether one more frame is within the rate; if not, the client is told, and after ten times sent away.
+    fn within_rate(&mut self) -> bool {
+        let Err(until) = self.rate.check() else { return true };
+        let wait = until.wait_time_from(MonotonicClock.now()).as_millis();
+        let error = Error::new(Code::RateLimited, "You are sending frames too fast. Wait a moment.");
+        self.refuse(None, &error.after_ms(u64::try_from(wait).unwrap_or(u64::MAX) + 1));
+        if self.hasty.strike(Instant::now()) {
+            self.line.close(Closing { code: Code::Flooding, retry_after_ms: Some(5_000) });
         }
+        false
+    }
+
+    fn frame(&mut self, text: &str, ctx: &mut Context<Self>) {
         let (id, command) = frame::parse(text, &self.node.limits);
         match command {
             Ok(command) => self.obey(id, command, ctx),
@@ -128,6 +125,11 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Reads on unless too many posts are unanswered; a connection that closes waits for the client's own close.
+    fn read_or_not(&self) {
+        self.line.set_reading(self.unanswered < self.node.limits.posts_waiting || self.line.closing().is_some());
     }
 
     fn obey(&mut self, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
@@ -144,9 +146,7 @@ impl Connection {
     /// socket is not read, so that a user's messages keep their order and nobody queues without bound.
     fn post(&mut self, id: Option<FrameId>, post: (Post, Answer), ctx: &mut Context<Self>) {
         self.unanswered += 1;
-        if self.unanswered >= self.node.limits.posts_waiting {
-            self.line.set_reading(false);
-        }
+        self.read_or_not();
         let done = self.node.post(post);
         ctx.spawn(done.into_actor(self).map(move |outcome, connection, _| {
             match outcome {
@@ -157,7 +157,7 @@ impl Connection {
                 Err(error) => connection.refuse(id.as_ref(), &error),
             }
             connection.unanswered -= 1;
-            connection.line.set_reading(connection.open || connection.line.closing().is_some());
+            connection.read_or_not();
         }));
     }
 }
@@ -166,18 +166,15 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.open = true;
         ctx.add_stream(Frames(Rc::clone(&self.line)));
         let line = Rc::clone(&self.line);
         let asked = async move { line.close_asked().await };
         ctx.spawn(asked.into_actor(self).map(|closing, connection, ctx| connection.close(closing, ctx)));
-        ctx.spawn(self.follow().into_actor(self).map(|ended, connection, _| {
-            if let Err(error) = ended {
-                let code = if error.code.close().is_some() { error.code } else { Code::OverCapacity };
-                log::warn!("connection {} could not follow the log: {error}", connection.admitted.connection_id());
-                connection.line.close(Closing { code, retry_after_ms: error.retry_after_ms });
-            }
-        }));
+        if let Some(opening) = self.opening.take() {
+            established(&self.admitted, &self.node, &self.line, &opening);
+            self.line.set_reading(true);
+            ctx.spawn(self.follow(opening).into_actor(self));
+        }
     }
 }
 
@@ -185,9 +182,11 @@ impl StreamHandler<Inbound> for Connection {
     fn handle(&mut self, inbound: Inbound, ctx: &mut Self::Context) {
         match inbound {
             // Once it closes, a connection accepts nothing more.
-            Inbound::Text(text) if self.line.closing().is_none() => self.frame(&text, ctx),
             Inbound::Fault(code) => self.line.close(code),
-            Inbound::Text(_) | Inbound::Closed => {}
+            Inbound::Closed => {}
+            _ if self.line.closing().is_some() || !self.within_rate() => {}
+            Inbound::Text(text) => self.frame(&text, ctx),
+            Inbound::Control => {}
         }
     }
 
@@ -196,7 +195,7 @@ impl StreamHandler<Inbound> for Connection {
     }
 }
 
-fn established(admitted: &Admitted, node: &Node, line: &Line, opening: &feed::Opening) {
+fn established(admitted: &Admitted, node: &Node, line: &Line, opening: &Opening) {
     let context = admitted.context();
     let first = Established {
         connection_id: admitted.connection_id().to_string(),

@@ -1,12 +1,12 @@
 //! Chromium and the driver it is steered through: started here, each with a profile of its own, and ended with the test.
 
 use std::{
-    cell::RefCell,
+    cell::Cell,
     env, fs,
     io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpStream},
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -41,7 +41,9 @@ pub struct Driver {
     process: Child,
     port: u16,
     chromium: PathBuf,
-    profiles: RefCell<Vec<TempDir>>,
+    /// Profiles and whatever else a browser leaves; gone with the driver.
+    scratch: TempDir,
+    windows: Cell<u32>,
 }
 
 impl Driver {
@@ -54,35 +56,46 @@ impl Driver {
             let _ = writeln!(std::io::stdout(), "SKIPPED: {why}");
             return None;
         };
+        // It takes one port of two address families; now and then another program has got the second.
+        (0..5).find_map(|_| Driver::listen(&driver, &chromium)).or_else(|| panic!("chromedriver does not start"))
+    }
+
+    /// Starts the driver on a port of its choice; `None` if it ends before it listens.
+    fn listen(driver: &Path, chromium: &Path) -> Option<Driver> {
+        let scratch = TempDir::new().expect("a directory for the browsers");
         let mut process = Command::new(driver)
             .arg("--port=0")
+            .env("TMPDIR", scratch.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver starts");
         let mut said = BufReader::new(process.stdout.take().expect("its stdout is piped"));
-        let mut driver = Driver { process, port: 0, chromium, profiles: RefCell::default() };
-        driver.port = loop {
-            let mut line = String::new();
-            assert_ne!(said.read_line(&mut line).expect("chromedriver speaks UTF-8"), 0, "chromedriver ended early");
+        let mut line = String::new();
+        let port = loop {
+            line.clear();
+            if said.read_line(&mut line).expect("chromedriver speaks UTF-8") == 0 {
+                let _ = process.wait();
+                return None;
+            }
             if let Some((_, port)) = line.trim_end_matches(['.', '\n']).split_once("started successfully on port ") {
                 break port.parse().expect("chromedriver says its port");
             }
         };
         // It must always find a reader, or it stops at a full pipe.
         std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Some(driver)
+        Some(Driver { process, port, chromium: chromium.to_owned(), scratch, windows: Cell::new(0) })
     }
 
     /// A browser of its own for one person.
     pub async fn window(&self) -> Window {
-        let profile = TempDir::new().expect("a directory for the browser's profile");
+        self.windows.set(self.windows.get() + 1);
+        let profile = self.scratch.path().join(format!("profile{}", self.windows.get()));
         let root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(ToString::to_string).collect();
         arguments.extend(AS_ROOT.iter().filter(|_| root).map(ToString::to_string));
-        arguments.push(format!("--user-data-dir={}", profile.path().display()));
-        self.profiles.borrow_mut().push(profile);
+        arguments.push(format!("--user-data-dir={}", profile.display()));
         let wanted = json!({
             "browserName": "chrome",
             "unhandledPromptBehavior": "dismiss and notify",

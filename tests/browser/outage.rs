@@ -6,12 +6,25 @@ use crate::{
     HELLO, Stage,
     driver::Driver,
     proxy::Proxy,
-    server::Server,
+    server::{Program, Server},
     window::{View, Window},
 };
 
 const OFFLINE: &str = "Offline: your messages are kept and will be sent";
 const FALLBACK: &str = "Connected without WebSocket (slower)";
+
+/// Posts as fast as it can until it gets no answer, but no more than a page holds; what was acknowledged.
+async fn post_until_refused(program: Program, thread: String) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for number in 1..=400 {
+        let content = format!("burst {number}");
+        if !program.tries_to_post(&thread, &content).await {
+            break;
+        }
+        acknowledged.push(content);
+    }
+    acknowledged
+}
 
 #[tokio::test]
 async fn after_a_kill_both_pages_come_back_and_show_every_acknowledged_message_once_and_in_order() {
@@ -21,18 +34,7 @@ async fn after_a_kill_both_pages_come_back_and_show_every_acknowledged_message_o
     bob.sees_messages(&[HELLO, "before"]).await;
 
     // The kill falls into the middle of a burst: what was acknowledged until then must be there.
-    let (program, thread) = (server.program.clone(), server.thread.clone());
-    let burst = tokio::spawn(async move {
-        let mut acknowledged = Vec::new();
-        for number in 1.. {
-            let content = format!("burst {number}");
-            if !program.tries_to_post(&thread, &content).await {
-                break;
-            }
-            acknowledged.push(content);
-        }
-        acknowledged
-    });
+    let burst = tokio::spawn(post_until_refused(server.program.clone(), server.thread.clone()));
     bob.sees("the burst has begun", |view| view.texts().contains(&"burst 10")).await;
     server.kill();
     let acknowledged = burst.await.expect("the burst ends with the server");
@@ -80,7 +82,7 @@ async fn after_a_kill_both_pages_come_back_and_show_every_acknowledged_message_o
 }
 
 #[tokio::test]
-async fn a_page_loaded_while_the_server_is_away_says_so_and_comes_in_when_it_is_back() {
+async fn a_message_kept_while_the_server_is_away_survives_two_kills() {
     let Some(mut stage) = Stage::set().await else { return };
     let Stage { alice, bob, server, .. } = &mut stage;
     server.kill();
@@ -197,6 +199,29 @@ async fn the_page_returns_to_the_socket_by_itself_with_its_cursor() {
     let cursors: std::collections::BTreeSet<_> = upgrades.iter().collect();
     assert!(cursors.len() >= 2, "it comes back with the cursor of its last poll: {upgrades:#?}");
     alice.is_clean().await;
+}
+
+#[tokio::test]
+async fn a_message_whose_acknowledgement_is_lost_is_sent_again_and_stored_once() {
+    let Some(behind) = Behind::set().await else { return };
+    let Behind { alice, bob, proxy, server, .. } = &behind;
+    behind.sign_in().await;
+    alice.is_live().await;
+    proxy.mutes_sockets(true);
+    alice.writes("only once").await;
+    bob.sees_messages(&[HELLO, "only once"]).await;
+    let sending = |view: &View| view.messages.last().is_some_and(|last| last.text == "only once" && last.state == "sending");
+    alice.sees("that it does not know yet", sending).await;
+    proxy.lets_sockets_through(false);
+    proxy.mutes_sockets(false);
+    alice.sees_messages(&[HELLO, "only once"]).await;
+    proxy.lets_sockets_through(true);
+    alice.writes("and on").await;
+    for window in [alice, bob] {
+        window.sees_messages(&[HELLO, "only once", "and on"]).await;
+        window.is_clean().await;
+    }
+    assert_eq!(server.stored().await, [HELLO, "only once", "and on"]);
 }
 
 #[tokio::test]

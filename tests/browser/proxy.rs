@@ -9,8 +9,11 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
     sync::watch,
 };
 
@@ -29,6 +32,8 @@ struct Rules {
     /// Where the server listens; 0 until it is there.
     server: AtomicU16,
     sockets: watch::Sender<bool>,
+    /// Whether what the server says over sockets is kept from the page.
+    mute: watch::Sender<bool>,
     /// The request line of each upgrade that was let through.
     upgrades: Mutex<Vec<String>>,
 }
@@ -38,7 +43,12 @@ impl Proxy {
     pub async fn start() -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("a bound port").port();
-        let rules = Rules { server: AtomicU16::new(0), sockets: watch::Sender::new(true), upgrades: Mutex::default() };
+        let rules = Rules {
+            server: AtomicU16::new(0),
+            sockets: watch::Sender::new(true),
+            mute: watch::Sender::new(false),
+            upgrades: Mutex::default(),
+        };
         let rules = Arc::new(rules);
         let proxy = Proxy { port, rules: Arc::clone(&rules) };
         tokio::spawn(async move {
@@ -59,6 +69,11 @@ impl Proxy {
     /// Whether sockets are let through. Those that are open end at once when they are not any more.
     pub fn lets_sockets_through(&self, yes: bool) {
         self.rules.sockets.send_replace(yes);
+    }
+
+    /// Whether what the server says over sockets comes through; if not, it is lost.
+    pub fn mutes_sockets(&self, yes: bool) {
+        self.rules.mute.send_replace(yes);
     }
 
     /// The request line of each upgrade that was let through.
@@ -88,8 +103,28 @@ async fn pass(mut stream: TcpStream, rules: &Rules) -> io::Result<()> {
     }
     let mut server = TcpStream::connect(("127.0.0.1", rules.server.load(Ordering::Relaxed))).await?;
     server.write_all(&head).await?;
+    if !upgrade {
+        return copy_bidirectional(&mut stream, &mut server).await.map(|_| ());
+    }
+    let (mut from_page, mut to_page) = stream.split();
+    let (mut from_server, mut to_server) = server.split();
     tokio::select! {
-        passed = copy_bidirectional(&mut stream, &mut server) => passed.map(|_| ()),
-        _ = sockets.wait_for(|let_through| !let_through), if upgrade => Ok(()),
+        passed = copy(&mut from_page, &mut to_server) => passed.map(|_| ()),
+        passed = hear(&mut from_server, &mut to_page, &rules.mute) => passed,
+        _ = sockets.wait_for(|let_through| !let_through) => Ok(()),
+    }
+}
+
+/// Passes on what the server says, unless it is muted.
+async fn hear(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, mute: &watch::Sender<bool>) -> io::Result<()> {
+    let mut said = [0; 4096];
+    loop {
+        let length = from.read(&mut said).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        if !*mute.borrow() {
+            to.write_all(&said[..length]).await?;
+        }
     }
 }

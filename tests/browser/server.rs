@@ -12,10 +12,6 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The people of the demo.
-pub const ALICE: &str = "alice";
-pub const BOB: &str = "bob";
-
 /// A server with its data directory.
 pub struct Server {
     process: Child,

@@ -51,6 +51,30 @@ async fn a_thread_is_started_with_people_by_keyboard_alone_and_its_unread_count_
     bob.is_clean().await;
 }
 
+#[tokio::test]
+async fn threads_read_in_the_same_second_are_all_told_as_read() {
+    let Some(Stage { bob, server, .. }) = &Stage::set().await else { return };
+    let titles = ["Plans", "Lunch", "Dinner"];
+    for title in titles {
+        let thread = server.program.thread(title, &["bob"]).await;
+        server.program.post(&thread, &format!("about {title}")).await;
+    }
+    let view = bob
+        .sees("all threads", |view| titles.iter().all(|title| view.thread(title).is_some_and(|thread| thread.unread == 1)));
+    let view = view.await;
+    for title in titles {
+        bob.click(&format!("[data-thread-id='{}']", view.thread(title).expect("it is there").id)).await;
+        bob.sees("that it is read", |view| {
+            view.heading == title && view.thread(title).is_some_and(|thread| thread.unread == 0)
+        })
+        .await;
+    }
+    let program = server.program_of("bob");
+    for title in titles {
+        until("the server knows that bob has read it", || async { unread_of(&program, title).await == 0 }).await;
+    }
+}
+
 async fn unread_of(program: &Program, title: &str) -> u64 {
     let answer = program.ask(Method::GET, "/api/threads", Value::Null).await.expect("the server answers");
     let thread = answer["threads"].as_array().and_then(|all| all.iter().find(|thread| thread["title"] == title));

@@ -170,15 +170,16 @@ impl Window {
 
     /// Looks until it sees what it waits for, or fails with what it saw instead.
     pub async fn sees(&self, what: &str, wanted: impl Fn(&View) -> bool) -> View {
-        let until = Instant::now() + DEADLINE;
+        let (until, mut looks) = (Instant::now() + DEADLINE, tokio::time::interval(LOOK_EVERY));
         loop {
+            looks.tick().await;
             // A look at a page that is just going away fails; the next one sees the new page.
             let view = self.try_look().await;
             match view {
                 Ok(view) if wanted(&view) => return view,
                 Ok(view) if Instant::now() > until => panic!("not within {DEADLINE:?}: {what}\n{view:#?}"),
                 Err(error) if Instant::now() > until => panic!("not within {DEADLINE:?}: {what}\n{error}"),
-                _ => tokio::time::sleep(LOOK_EVERY).await,
+                _ => {}
             }
         }
     }
@@ -263,10 +264,10 @@ impl Window {
 
 /// Waits for something that no page shows.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let end = Instant::now() + DEADLINE;
+    let (end, mut looks) = (Instant::now() + DEADLINE, tokio::time::interval(LOOK_EVERY));
     while !holds().await {
         assert!(Instant::now() < end, "not within {DEADLINE:?}: {what}");
-        tokio::time::sleep(LOOK_EVERY).await;
+        looks.tick().await;
     }
 }
 

@@ -1,1 +1,35 @@
-//! Placeholder
+//! The gateway from outside: the real program on a free port, and clients that know only the wire contract.
+
+mod answer;
+mod jwt;
+mod people;
+mod raw;
+mod server;
+mod socket;
+
+mod bad_bodies;
+mod bad_frames;
+mod bad_requests;
+mod bad_tokens;
+mod broken_protocol;
+mod incidents;
+mod login;
+mod messages;
+mod origins;
+mod secrets;
+mod system;
+mod threads;
+mod upgrades;
+
+use std::{future::Future, time::Duration};
+
+/// What must happen happens within this time; waiting longer is a failure.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Waits for the thing itself, but not for ever.
+async fn soon<T>(what: &str, thing: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, thing).await {
+        Ok(done) => done,
+        Err(_) => panic!("{what} did not happen within {DEADLINE:?}"),
+    }
+}

@@ -45,6 +45,7 @@ CREATE TABLE memberships (
     PRIMARY KEY (user_id, thread_num, from_position)
 ) WITHOUT ROWID;
 CREATE INDEX members ON memberships (thread_num, user_id) WHERE until_position IS NULL;
+CREATE INDEX joins ON memberships (thread_num, from_position);
 CREATE INDEX former_memberships ON memberships (user_id, until_position) WHERE until_position IS NOT NULL;
 
 -- The log. Positions are dense and in commit order; a row is never changed.

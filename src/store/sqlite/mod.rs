@@ -152,8 +152,8 @@ impl Log for SqliteLog {
             Attempt::Unknown(committed, error) => {
                 log::error!("a commit of {} writes failed, looking it up: {error}", batch.len());
                 drop(connection);
-                let fresh = self.place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| outage(&e))?;
-                let landed = append::landed(&fresh, &committed).map_err(|e| outage(&e))?;
+                let fresh = self.place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|_| Outage::Unknown)?;
+                let landed = append::landed(&fresh, &committed).map_err(|_| Outage::Unknown)?;
                 self.connection = Some(fresh);
                 if landed { Ok(committed) } else { Err(outage(&error)) }
             }

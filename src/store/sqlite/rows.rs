@@ -120,8 +120,8 @@ pub(super) enum For {
 pub(super) fn event(connection: &Connection, row: &Row<'_>, reader: For) -> Result<Event> {
     let thread_num: i64 = row.get(3)?;
     let fact = match row.get::<_, i64>(5)? {
-        kind::MESSAGE_CREATED => message_fact(connection, row, Fact::MessageCreated)?,
-        kind::MESSAGE_DELETED => message_fact(connection, row, Fact::MessageDeleted)?,
+        kind::MESSAGE_CREATED => Fact::MessageCreated(message_at(connection, row.get(8)?)?),
+        kind::MESSAGE_DELETED => Fact::MessageDeleted(message_at(connection, row.get(8)?)?),
         kind::THREAD_CREATED => {
             let joined = if reader == For::Hub { joined(connection, thread_num, row.get(0)?)? } else { Vec::new() };
             Fact::ThreadCreated(thread(connection, thread_num)?, joined)
@@ -143,21 +143,10 @@ pub(super) fn event(connection: &Connection, row: &Row<'_>, reader: For) -> Resu
     })
 }
 
-/// The message an event is about; if its thread was deleted since, the message is gone and so is the event's content.
-fn message_fact(connection: &Connection, row: &Row<'_>, fact: fn(Message) -> Fact) -> Result<Fact> {
-    match message_at(connection, row.get(8)?) {
-        Ok(message) => Ok(fact(message)),
-        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(Fact::ThreadDeleted),
-        Err(error) => Err(error),
-    }
-}
-
-/// Who became a member with the event at a position, and still is one.
+/// Who became a member with the event at a position.
 fn joined(connection: &Connection, thread_num: i64, position: i64) -> Result<Vec<UserId>> {
     connection
-        .prepare_cached(
-            "SELECT user_id FROM memberships WHERE thread_num = ?1 AND from_position = ?2 AND until_position IS NULL",
-        )?
+        .prepare_cached("SELECT user_id FROM memberships WHERE thread_num = ?1 AND from_position = ?2")?
         .query_and_then((thread_num, position), |row| user(row.get_ref(0)?.as_str()?))?
         .collect()
 }

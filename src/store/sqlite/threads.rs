@@ -160,7 +160,7 @@ pub(super) fn delete(batch: &mut Batch<'_>, change: &Change, thread: ThreadId) -
     Ok(Ok(Done::Nothing))
 }
 
-/// The last event of a thread; its messages go, its members leave.
+/// The last event of a thread; what its messages said goes, its members leave.
 fn erase(batch: &mut Batch<'_>, change: &Change, membership: &Membership) -> Result<()> {
     let position = signed(batch.next_position());
     batch.append(change, membership, kind::THREAD_DELETED, None, None, Fact::ThreadDeleted)?;
@@ -169,7 +169,13 @@ fn erase(batch: &mut Batch<'_>, change: &Change, membership: &Membership) -> Res
         .tx
         .prepare_cached("UPDATE memberships SET until_position = ?2 WHERE thread_num = ?1 AND until_position IS NULL")?
         .execute((number, position))?;
-    batch.tx.prepare_cached("DELETE FROM messages WHERE thread_num = ?1")?.execute([number])?;
+    // The rows stay as tombstones: events refer to them, and a retry learns the truth.
+    batch
+        .tx
+        .prepare_cached(
+            "UPDATE messages SET content = NULL, metadata = NULL, deleted_at = coalesce(deleted_at, ?2) WHERE thread_num = ?1",
+        )?
+        .execute((number, change.at.0))?;
     batch
         .tx
         .prepare_cached("UPDATE threads SET deleted_at = ?2, title = NULL, member_count = 0 WHERE thread_num = ?1")?

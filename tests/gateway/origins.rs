@@ -1,0 +1,101 @@
+//! Which pages may use the server: a cookie alone needs an allowed `Origin`, and a foreign one is refused always.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    answer::{Answer, ask},
+    people::{Person, Proof, client, upgrade},
+    server::{ORIGIN, PASSWORD, Server},
+};
+
+const FOREIGN: &[&str] = &[
+    "https://evil.test",
+    "http://chat.test",
+    "https://chat.test:8443",
+    "https://chat.test.evil.test",
+    "https://CHAT.test",
+    "https://chat.test/",
+    "null",
+    "",
+];
+
+/// A request with this person's cookie and this `Origin`, if any.
+async fn from(origin: Option<&str>, person: &Person, method: Method, path: &str, body: Value) -> Answer {
+    let request = client().request(method, format!("http://127.0.0.1:{}{path}", person.port()));
+    let request = request.header("Cookie", person.cookie());
+    let request = if let Some(origin) = origin { request.header("Origin", origin) } else { request };
+    let request = if body.is_null() { request } else { request.json(&body) };
+    ask(if path == "/ws" { upgrade(request) } else { request }).await
+}
+
+#[tokio::test]
+async fn a_cookie_with_a_foreign_or_missing_origin_is_403_on_upgrades_and_unsafe_methods() {
+    let server = Server::shared();
+    let alice = server.browser().await;
+    let thread = alice.thread(&[]).await;
+    let one = format!("/api/threads/{thread}");
+    let origins: Vec<Option<&str>> = FOREIGN.iter().map(|origin| Some(*origin)).chain([None]).collect();
+    for origin in origins {
+        for (method, path, body) in [
+            (Method::GET, "/ws", Value::Null),
+            (Method::POST, "/api/messages", json!({"thread_id": thread, "content": "x"})),
+            (Method::POST, "/api/threads", json!({"members": []})),
+            (Method::PATCH, one.as_str(), json!({"title": "x"})),
+            (Method::DELETE, one.as_str(), Value::Null),
+            (Method::POST, "/api/auth/logout", Value::Null),
+        ] {
+            from(origin, &alice, method, path, body).await.problem(403, "foreign_origin");
+        }
+        from(origin, &alice, Method::GET, "/api/auth/me", Value::Null).await.json(200);
+    }
+    assert!(alice.history(&thread).await.is_empty());
+    assert_eq!(from(Some(ORIGIN), &alice, Method::GET, "/ws", Value::Null).await.status, 101);
+}
+
+#[tokio::test]
+async fn a_token_needs_no_origin_but_a_foreign_one_is_still_403() {
+    let server = Server::shared();
+    let alice = server.person();
+    let thread = alice.thread(&[]).await;
+    let body = json!({"thread_id": thread, "content": "x"});
+    for origin in FOREIGN {
+        let post = alice.request(Method::POST, "/api/messages").header("Origin", *origin).json(&body);
+        ask(post).await.problem(403, "foreign_origin");
+        ask(upgrade(alice.request(Method::GET, "/ws").header("Origin", *origin))).await.problem(403, "foreign_origin");
+    }
+    let post = alice.request(Method::POST, "/api/messages").header("Origin", ORIGIN).json(&body);
+    ask(post).await.json(201);
+    assert_eq!(alice.history(&thread).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_from_a_foreign_page_is_403_and_sets_no_cookie() {
+    let server = Server::shared();
+    let name = server.person().name;
+    let body = json!({"username": name, "password": PASSWORD});
+    for origin in FOREIGN {
+        let answer = ask(client().post(server.url("/api/auth/login")).header("Origin", *origin).json(&body)).await;
+        answer.problem(403, "foreign_origin");
+        assert_eq!(answer.header("set-cookie"), "");
+    }
+    // A program sends none.
+    ask(client().post(server.url("/api/auth/login")).json(&body)).await.json(200);
+}
+
+#[tokio::test]
+async fn other_origins_can_be_allowed_and_the_host_header_decides_nothing() {
+    let server = Server::new(&[("HAILGATE_ALLOWED_ORIGINS", "https://one.test, https://two.test:8443")]);
+    let alice = server.person();
+    for (origin, status) in [
+        ("https://one.test", 101),
+        ("https://two.test:8443", 101),
+        (ORIGIN, 101),
+        ("https://two.test", 403),
+        ("https://three.test", 403),
+    ] {
+        let request = alice.request(Method::GET, "/ws").header("Origin", origin).header("Host", "three.test");
+        assert_eq!(ask(upgrade(request)).await.status, status, "{origin}");
+    }
+    assert_eq!(alice.with(Proof::Nothing).try_upgrade("/ws").await.status, 401);
+}

@@ -1,0 +1,75 @@
+//! Nothing secret is ever written: not in the log at its loudest, not in an answer.
+
+use serde_json::json;
+
+use crate::{
+    people::Proof,
+    server::{PASSWORD, Server, random},
+    socket::Socket,
+};
+
+#[tokio::test]
+async fn no_token_cookie_password_or_content_is_written_to_the_log() {
+    let server = Server::new(&[("RUST_LOG", "trace")]);
+    let (alice, bob) = (server.browser().await, server.person());
+    let (wrong_password, wrong_token, content) = (random(30), random(30), random(30));
+    server.login(&alice.name, &wrong_password).await.problem(401, "bad_login");
+    let nobody = bob.with(Proof::Nothing);
+    nobody.try_upgrade(&format!("/ws?token={wrong_token}")).await.problem(401, "bad_credentials");
+    nobody.with(Proof::Bearer(wrong_token.clone())).get("/api/auth/me").await.problem(401, "bad_credentials");
+    nobody.get(&format!("/api/messages?token={}", bob.token())).await.problem(401, "bad_credentials");
+    nobody.get(&format!("/nothing?token={}", bob.token())).await.problem(404, "not_found");
+    let thread = bob.thread(&[&alice]).await;
+    let mut socket = Socket::open(&nobody, &format!("/ws?token={}", bob.token())).await;
+    socket.say(&thread, &content).await;
+    socket.refused(&format!("{content} is not JSON")).await;
+    bob.post("/api/messages", json!({"thread_id": thread, "content": content, content.clone(): 1}))
+        .await
+        .problem(400, "invalid");
+    alice.say(&thread, &content).await;
+    alice.socket().await.is_alive().await;
+    alice.post("/api/auth/logout", json!({})).await.empty(204);
+    server.log.wait_for("the logout", |line| line.contains("/api/auth/logout").then_some(()));
+    let log = server.log.text();
+    let (_, sealed) = alice.cookie().split_once('=').expect("a value");
+    let signature = bob.token().rsplit_once('.').expect("a signature").1;
+    for (what, secret) in [
+        ("the password", PASSWORD),
+        ("a wrong password", &wrong_password),
+        ("a wrong token", &wrong_token),
+        ("a token", bob.token()),
+        ("a token's signature", signature),
+        ("the cookie", sealed),
+        ("the cookie's end", &sealed[sealed.len() - 20..]),
+        ("the signing secret", server.site.variable("HAILGATE_JWT_SECRET")),
+        ("the session key", server.site.variable("HAILGATE_SESSION_KEY")),
+        ("what was said", &content),
+    ] {
+        assert!(!log.contains(secret), "{what} is in the log");
+    }
+}
+
+#[test]
+fn a_refused_configuration_is_explained_without_its_secrets() {
+    let (short, same) = (random(20), random(128));
+    for variables in [
+        &[("HAILGATE_JWT_SECRET", short.as_str())][..],
+        &[("HAILGATE_SESSION_KEY", short.as_str())],
+        &[("HAILGATE_JWT_SECRET", same.as_str()), ("HAILGATE_SESSION_KEY", same.as_str())],
+        &[("HAILGATE_JWT_SECRET", "this-is-a-secret-changeme-this-is-a-secret")],
+        &[("HAILGATE_JWT_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")],
+    ] {
+        let mut site = crate::server::Site::new(&[]);
+        for (name, value) in variables {
+            site.variables.retain(|(variable, _)| variable != name);
+            site.variables.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let output = site.run(&["serve"]);
+        assert_eq!(output.status.code(), Some(78), "{variables:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        for (name, value) in variables {
+            assert!(!said.contains(value), "{name} is repeated: {said}");
+        }
+        assert!(said.contains(variables.last().expect("one").0) && said.contains("do:"), "{said}");
+    }
+}

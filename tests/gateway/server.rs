@@ -1,0 +1,243 @@
+//! The program as a child process, with a directory of its own: started on a free port, listened to, ended.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Condvar, LazyLock, Mutex},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::DEADLINE;
+
+/// The origin that every server here allows: `HAILGATE_PUBLIC_URL`.
+pub const ORIGIN: &str = "https://chat.test";
+/// What every account here has.
+pub const PASSWORD: &str = "korrekt horse battery staple";
+
+/// Random text of lower-case hex digits.
+pub fn random(length: usize) -> String {
+    let text = Uuid::new_v4().simple().to_string() + &Uuid::new_v4().simple().to_string();
+    text.repeat(3)[..length].to_owned()
+}
+
+/// A place to run the program in: a directory and its variables. It outlives the processes that run there.
+pub struct Site {
+    pub directory: TempDir,
+    pub variables: Vec<(String, String)>,
+}
+
+impl Site {
+    /// With nothing but a directory: no variables at all.
+    pub fn empty() -> Site {
+        Site { directory: TempDir::new().expect("a temporary directory"), variables: Vec::new() }
+    }
+
+    /// With secrets only, as the second incident's server had; and these variables.
+    pub fn with_secrets(more: &[(&str, &str)]) -> Site {
+        let mut site = Site::empty();
+        let database = format!("sqlite://{}/hailgate.db", site.directory.path().display());
+        let own = [
+            ("HAILGATE_DATABASE_URL", database.as_str()),
+            ("HAILGATE_JWT_SECRET", &random(64)),
+            ("HAILGATE_SESSION_KEY", &random(128)),
+        ];
+        site.variables = own.iter().chain(more).map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        site
+    }
+
+    /// A site for tests: an environment, an own address, and these variables.
+    pub fn new(more: &[(&str, &str)]) -> Site {
+        let own = [("ENVIRONMENT", "testing"), ("HAILGATE_PUBLIC_URL", ORIGIN)];
+        Site::with_secrets(&[&own, more].concat())
+    }
+
+    /// A variable's value.
+    pub fn variable(&self, name: &str) -> &str {
+        let found = self.variables.iter().find(|(variable, _)| variable == name);
+        found.map(|(_, value)| value.as_str()).expect("a variable of the site")
+    }
+
+    /// The program with these arguments, and no variable that is not the site's.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hailgate"));
+        command.args(arguments).env_clear().current_dir(self.directory.path());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command to its end. One that does not end by itself fails the test.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, "")
+    }
+
+    /// The same, with something to read.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        finish(&mut self.command(arguments), input)
+    }
+
+    /// The last line of what a command that succeeds prints.
+    pub fn told(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.run_with(arguments, input);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+    }
+
+    /// Starts `serve` on a free port and waits until it listens.
+    pub fn serve(self: &Arc<Self>) -> Server {
+        Server::start(self, self.command(&["serve", "--bind", "127.0.0.1:0"]))
+    }
+}
+
+/// Runs a child to its end within the deadline.
+pub fn finish(command: &mut Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("the program starts");
+    // A command that reads nothing may be gone before this is written.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let read = |mut from: Box<dyn Read + Send>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            from.read_to_end(&mut bytes).map(|_| bytes)
+        })
+    };
+    let stdout = read(Box::new(child.stdout.take().expect("a pipe")));
+    let stderr = read(Box::new(child.stderr.take().expect("a pipe")));
+    let status = wait(&mut child).unwrap_or_else(|| {
+        let _ = child.kill();
+        panic!("{command:?} did not end");
+    });
+    let whole = |thread: std::thread::JoinHandle<std::io::Result<Vec<u8>>>| thread.join().expect("a thread").expect("bytes");
+    Output { status, stdout: whole(stdout), stderr: whole(stderr) }
+}
+
+/// Waits for a child's end, but not for ever.
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        match child.try_wait().expect("a child can be waited for") {
+            Some(status) => return Some(status),
+            None if Instant::now() > until => return None,
+            // The standard library has no wait with a deadline: this is the pace of asking, nothing relies on it.
+            None => std::thread::park_timeout(Duration::from_millis(5)),
+        }
+    }
+}
+
+/// Everything that a child has written to stdout and stderr so far, by line.
+#[derive(Default)]
+pub struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
+}
+
+impl Log {
+    fn follow(self: &Arc<Self>, from: impl Read + Send + 'static) {
+        let log = Arc::clone(self);
+        std::thread::spawn(move || {
+            for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+                log.lines.lock().expect("no panic").push(String::from_utf8_lossy(&line).into_owned());
+                log.grown.notify_all();
+            }
+        });
+    }
+
+    /// Waits for a line in which `find` finds something.
+    pub fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let mut lines = self.lines.lock().expect("no panic");
+        let until = Instant::now() + DEADLINE;
+        loop {
+            if let Some(found) = lines.iter().find_map(|line| find(line)) {
+                return found;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{what} was not written:\n{}", lines.join("\n"));
+            lines = self.grown.wait_timeout(lines, left).expect("no panic").0;
+        }
+    }
+
+    /// Everything so far.
+    pub fn text(&self) -> String {
+        self.lines.lock().expect("no panic").join("\n")
+    }
+}
+
+/// A running server; it ends with this value.
+pub struct Server {
+    pub site: Arc<Site>,
+    pub port: u16,
+    pub log: Arc<Log>,
+    child: Child,
+    guard: Child,
+}
+
+static SHARED: LazyLock<Server> = LazyLock::new(|| Server::new(&[]));
+
+impl Server {
+    /// The server of all tests that do not disturb each other. It ends with the tests' process.
+    pub fn shared() -> &'static Server {
+        &SHARED
+    }
+
+    /// A server of one's own, with these variables beside the usual ones.
+    pub fn new(more: &[(&str, &str)]) -> Server {
+        Arc::new(Site::new(more)).serve()
+    }
+
+    /// Starts a command that serves, and waits for its port.
+    pub fn start(site: &Arc<Site>, mut command: Command) -> Server {
+        let mut child = command.spawn().expect("the program starts");
+        let guard = guard(child.id());
+        let log = Arc::new(Log::default());
+        log.follow(child.stderr.take().expect("a pipe"));
+        log.follow(child.stdout.take().expect("a pipe"));
+        let mut server = Server { site: Arc::clone(site), port: 0, log, child, guard };
+        server.port = server.log.wait_for("the port", |line| {
+            let (_, address) = line.split_once("listening on http://")?;
+            address.trim().rsplit_once(':')?.1.parse().ok()
+        });
+        server
+    }
+
+    /// An address on this server.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Kills the process without a word (SIGKILL), and starts another in the same place.
+    pub fn crash_and_restart(mut self) -> Server {
+        self.child.kill().expect("a child can be killed");
+        assert!(!self.ended().success());
+        self.site.serve()
+    }
+
+    /// Asks the process to end (SIGTERM).
+    pub fn terminate(&self) {
+        let told = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()]).status();
+        assert!(told.expect("a shell").success());
+    }
+
+    /// Waits for the end of the process.
+    pub fn ended(&mut self) -> ExitStatus {
+        wait(&mut self.child).expect("the server ends")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The guard first: a process id must not be killed after it is free again.
+        for child in [&mut self.guard, &mut self.child] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Kills a process when the tests' own process is gone, however that ends.
+fn guard(process: u32) -> Child {
+    let mut guard = Command::new("sh");
+    guard.args(["-c", "read line; kill -9 \"$0\"", &process.to_string()]);
+    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell")
+}
