@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, Where, open, token};
+use super::{Failure, Where, open, print, token};
 use crate::{
     auth::password,
     domain::{Account, Clock, Permission, UserId},
@@ -109,7 +109,9 @@ fn list(reads: &dyn Reads) -> Result<(), Failure> {
         for account in &page {
             let permissions: Vec<&str> = account.permissions.iter().map(|permission| permission.name()).collect();
             let state = if account.disabled { "disabled" } else { "active" };
-            println!("{}\t{}\t{}\t{state}", account.user_id, account.name, permissions.join(","));
+            if !print(&format!("{}\t{}\t{}\t{state}", account.user_id, account.name, permissions.join(","))) {
+                return Ok(());
+            }
         }
         match page.last() {
             Some(last) if page.len() as u64 == PAGE => after = Some(last.user_id.clone()),

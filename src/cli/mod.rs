@@ -6,7 +6,7 @@ mod logging;
 mod serve;
 mod token;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -45,10 +45,10 @@ enum Command {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Where {
     /// A TOML file; variables win over it.
-    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "data")]
     config: Option<PathBuf>,
     /// A data directory that `demo` has made.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
@@ -118,6 +118,11 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(),
     }
+}
+
+/// Writes a line to stdout; whether anybody still reads it: `| head` is no failure.
+fn print(line: &str) -> bool {
+    writeln!(std::io::stdout(), "{line}").is_ok()
 }
 
 /// Opens the configured database.

@@ -5,7 +5,7 @@ use std::{net::TcpListener, sync::Arc};
 use actix_web::cookie::Key;
 use clap::Args;
 
-use super::{Failure, Where, logging, open};
+use super::{Failure, Where, logging, open, print};
 use crate::{
     auth::{Origins, Tokens},
     config::{Config, Environment},
@@ -93,15 +93,15 @@ pub(super) fn tokens(config: &Config) -> Tokens {
 /// `hailgate check`.
 pub fn check(place: &Where) -> Result<(), Failure> {
     let config = place.load(None)?;
-    println!("configuration");
+    print("configuration");
     for origin in &config.origins {
-        println!("  {:<28} {:<44} {}", origin.setting, origin.value, origin.place);
+        print(&format!("  {:<28} {:<44} {}", origin.setting, origin.value, origin.place));
     }
     let checks = actix::System::new().block_on(prove())?;
-    println!("stack\n  session -> identity -> auth context -> routes\nprobe");
+    print("stack\n  session -> identity -> auth context -> routes\nprobe");
     for check in &checks {
-        println!("  ok  {}", check.name);
+        print(&format!("  ok  {}", check.name));
     }
-    println!("{} checks passed", checks.len());
+    print(&format!("{} checks passed", checks.len()));
     Ok(())
 }

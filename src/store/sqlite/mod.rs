@@ -12,7 +12,7 @@ mod threads;
 
 use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use uuid::Uuid;
 
 use self::pool::Pool;
@@ -111,6 +111,14 @@ mod migrations {
 }
 
 fn identity(connection: &mut Connection) -> Result<Identity, OpenError> {
+    let read = |connection: &Connection| {
+        let row = "SELECT epoch, cursor_key FROM meta";
+        connection.query_row(row, (), |row| Ok(Identity { epoch: row.get(0)?, cursor_key: row.get(1)? })).optional()
+    };
+    // Written once, and not at every start: that would take the write lock from a running server.
+    if let Some(identity) = read(connection)? {
+        return Ok(identity);
+    }
     let mut cursor_key = [0; 32];
     aws_lc_rs::rand::fill(&mut cursor_key).map_err(|_| OpenError::System("the random source failed".into()))?;
     // Two processes that open a new file at once agree on the first one's row.
@@ -118,9 +126,7 @@ fn identity(connection: &mut Connection) -> Result<Identity, OpenError> {
         "INSERT INTO meta (one, epoch, cursor_key) VALUES (1, ?1, ?2) ON CONFLICT DO NOTHING",
         (Uuid::now_v7(), cursor_key),
     )?;
-    Ok(connection.query_row("SELECT epoch, cursor_key FROM meta", (), |row| {
-        Ok(Identity { epoch: row.get(0)?, cursor_key: row.get(1)? })
-    })?)
+    read(connection)?.ok_or_else(|| OpenError::System("its identity could not be written".into()))
 }
 
 /// The writing connection. Reopened after a failed commit, because what SQLite still holds in memory then
