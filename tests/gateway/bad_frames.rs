@@ -1,5 +1,7 @@
 //! Bad input on a socket: an error with its code, and the connection is kept, until there is too much of it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,8 +35,7 @@ async fn all_survive(person: &Person, bad: &[(String, &str)]) {
 async fn text_that_is_not_json_is_refused_and_the_connection_kept() {
     let alice = Server::shared().person();
     let bad = ["hello", "", "{", "{\"type\":\"ping\"", "{} x", "{'type':'ping'}", "\u{feff}{\"type\":\"ping\"}", "NaN"];
-    let bad: Vec<_> =
-        bad.iter().map(|bad| ((*bad).to_owned(), if *bad == "{} x" { "invalid" } else { "invalid" })).collect();
+    let bad: Vec<_> = bad.iter().map(|bad| ((*bad).to_owned(), "invalid")).collect();
     all_survive(&alice, &bad).await;
 }
 
@@ -181,7 +182,7 @@ async fn over_rest_a_thread_of_others_answers_byte_for_byte_as_an_unknown_one() 
             answers.push(answer);
         }
         assert_eq!(answers[0].without_request_id(), answers[1].without_request_id(), "{method}");
-        let names = |at: usize| answers[at].headers.keys().map(ToString::to_string).collect::<Vec<_>>();
+        let names = |at: usize| answers[at].headers.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
         assert_eq!(names(0), names(1), "{method}");
     }
     assert_eq!(alice.history(&thread).await.len(), 1);

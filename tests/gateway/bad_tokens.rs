@@ -10,7 +10,7 @@ use crate::{
     socket::Socket,
 };
 
-fn signed(server: &Server, header: Value, claims: Value) -> String {
+fn signed(server: &Server, header: &Value, claims: &Value) -> String {
     sign(&header.to_string(), &claims.to_string(), server.site.variable("HAILGATE_JWT_SECRET"))
 }
 
@@ -32,7 +32,7 @@ async fn a_token_made_as_the_server_makes_them_is_taken() {
     let server = Server::shared();
     let alice = server.person();
     for typ in ["at+jwt", "JWT", "jwt"] {
-        let token = signed(server, changed(header(), json!({"typ": typ})), claims(&alice.name));
+        let token = signed(server, &changed(&header(), &json!({"typ": typ})), &claims(&alice.name));
         let me = alice.with(Proof::Bearer(token)).get("/api/auth/me").await.json(200);
         assert_eq!(me["user_id"], alice.name);
         assert_eq!(me["auth_method"], "bearer");
@@ -44,13 +44,13 @@ async fn an_unsigned_token_is_refused_however_it_says_so() {
     let server = Server::shared();
     let alice = server.person();
     for none in ["none", "None", "NONE", "nOnE"] {
-        let token = signed(server, changed(header(), json!({"alg": none})), claims(&alice.name));
+        let token = signed(server, &changed(&header(), &json!({"alg": none})), &claims(&alice.name));
         let (unsigned, _) = token.rsplit_once('.').expect("three parts");
         refused(&alice, none, &token, "bad_credentials").await;
         refused(&alice, none, &format!("{unsigned}."), "bad_credentials").await;
         refused(&alice, none, unsigned, "bad_credentials").await;
     }
-    let other = signed(server, changed(header(), json!({"alg": "HS512"})), claims(&alice.name));
+    let other = signed(server, &changed(&header(), &json!({"alg": "HS512"})), &claims(&alice.name));
     refused(&alice, "another algorithm", &other, "bad_credentials").await;
 }
 
@@ -63,7 +63,7 @@ async fn a_token_with_a_wrong_signature_is_refused() {
     let empty_key = sign(&header().to_string(), &claims(&alice.name).to_string(), "");
     refused(&alice, "an empty key", &empty_key, "bad_credentials").await;
     let parts: Vec<&str> = alice.token().split('.').collect();
-    let eve = signed(server, header(), claims("eve"));
+    let eve = signed(server, &header(), &claims("eve"));
     let eves: Vec<&str> = eve.split('.').collect();
     for (what, token) in [
         ("another body", format!("{}.{}.{}", parts[0], eves[1], parts[2])),
@@ -82,8 +82,8 @@ async fn a_token_out_of_its_time_is_refused() {
     let server = Server::shared();
     let alice = server.person();
     let (good, now) = (claims(&alice.name), now());
-    let expired = changed(good.clone(), json!({"iat": now - 600, "exp": now - 60}));
-    refused(&alice, "expired", &signed(server, header(), expired), "token_expired").await;
+    let expired = changed(&good, &json!({"iat": now - 600, "exp": now - 60}));
+    refused(&alice, "expired", &signed(server, &header(), &expired), "token_expired").await;
     for (what, with) in [
         ("issued in the future", json!({"iat": now + 60})),
         ("not valid yet", json!({"nbf": now + 60})),
@@ -93,7 +93,7 @@ async fn a_token_out_of_its_time_is_refused() {
         ("times as text", json!({"exp": "9999999999"})),
         ("a time as a fraction", json!({"exp": 1e300})),
     ] {
-        refused(&alice, what, &signed(server, header(), changed(good.clone(), with)), "bad_credentials").await;
+        refused(&alice, what, &signed(server, &header(), &changed(&good, &with)), "bad_credentials").await;
     }
 }
 
@@ -117,7 +117,7 @@ async fn a_token_for_somebody_else_or_of_another_kind_is_refused() {
         ("an ID token with a hash", json!({"at_hash": "x"})),
         ("an ID token with a code hash", json!({"c_hash": "x"})),
     ] {
-        refused(&alice, what, &signed(server, header(), changed(good.clone(), with)), "bad_credentials").await;
+        refused(&alice, what, &signed(server, &header(), &changed(&good, &with)), "bad_credentials").await;
     }
     for (what, with) in [
         ("no type", json!({"typ": null})),
@@ -126,7 +126,7 @@ async fn a_token_for_somebody_else_or_of_another_kind_is_refused() {
         ("an unencoded body", json!({"b64": false})),
         ("a key that is not known", json!({"kid": "other"})),
     ] {
-        refused(&alice, what, &signed(server, changed(header(), with), good.clone()), "bad_credentials").await;
+        refused(&alice, what, &signed(server, &changed(&header(), &with), &good), "bad_credentials").await;
     }
     let text = good.to_string();
     let twice = format!("{},\"sub\":\"{}\"}}", &text[..text.len() - 1], alice.name);
@@ -137,7 +137,7 @@ async fn a_token_for_somebody_else_or_of_another_kind_is_refused() {
 #[tokio::test]
 async fn a_token_of_nobodys_account_is_401_unknown_user() {
     let server = Server::shared();
-    let token = signed(server, header(), claims("nobody-has-this-name"));
+    let token = signed(server, &header(), &claims("nobody-has-this-name"));
     let nobody = server.nobody().with(Proof::Bearer(token));
     nobody.get("/api/auth/me").await.problem(401, "unknown_user");
     nobody.try_upgrade("/ws").await.problem(401, "unknown_user");
@@ -148,8 +148,8 @@ async fn where_users_are_created_a_valid_token_creates_its_user_and_a_bad_one_do
     let server = Server::new(&[("HAILGATE_CREATE_USERS", "true")]);
     let bad = sign(&header().to_string(), &claims("mallory").to_string(), &random(64));
     server.nobody().with(Proof::Bearer(bad)).get("/api/auth/me").await.problem(401, "bad_credentials");
-    let named = changed(claims("alice"), json!({"name": "Alice A."}));
-    let alice = server.nobody().with(Proof::Bearer(signed(&server, header(), named)));
+    let named = changed(&claims("alice"), &json!({"name": "Alice A."}));
+    let alice = server.nobody().with(Proof::Bearer(signed(&server, &header(), &named)));
     assert_eq!(alice.get("/api/auth/me").await.json(200)["name"], "Alice A.");
     alice.socket().await.is_alive().await;
     let accounts = server.site.told(&["user", "list"], "");

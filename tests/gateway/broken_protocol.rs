@@ -1,24 +1,27 @@
 //! Bytes that break the WebSocket protocol are answered with their close code, and the connection ends.
 
+use futures_util::future::join_all;
+
 use crate::{
     raw::{Raw, TEXT, frame, header},
     server::Server,
 };
 
-/// Sends bytes on a fresh socket; how it was closed.
-async fn closed_after(bytes: impl AsRef<[u8]>) -> (Option<u16>, Option<u64>) {
+/// Sends each of these bytes on a socket of its own, and expects this close code of all.
+async fn closed(code: u16, all: impl IntoIterator<Item = (impl std::fmt::Debug, Vec<u8>)>) {
     let server = Server::shared();
-    let alice = server.person();
-    let mut raw = Raw::socket(server.port, alice.token()).await;
-    raw.send(bytes).await;
-    raw.closed().await
+    let each = all.into_iter().map(async |(what, bytes)| {
+        let alice = server.person();
+        let mut raw = Raw::socket(server.port, alice.token()).await;
+        raw.send(bytes).await;
+        assert_eq!(raw.closed().await, (Some(code), Some(u64::from(code))), "{what:?}");
+    });
+    join_all(each).await;
 }
 
 #[tokio::test]
 async fn a_frame_of_a_mebibyte_is_closed_1009_on_its_header_alone() {
-    assert_eq!(closed_after(header(TEXT, 1 << 20)).await, (Some(1009), Some(1009)));
-    assert_eq!(closed_after(header(TEXT, 131_073)).await, (Some(1009), Some(1009)));
-    assert_eq!(closed_after(header(TEXT, 1 << 40)).await, (Some(1009), Some(1009)));
+    closed(1009, [1 << 20, 131_073, 1 << 40].map(|length| (length, header(TEXT, length)))).await;
 }
 
 #[tokio::test]
@@ -34,22 +37,20 @@ async fn a_frame_of_128_kib_is_read() {
 
 #[tokio::test]
 async fn a_binary_frame_is_closed_1003() {
-    assert_eq!(closed_after(frame(0x82, b"x")).await, (Some(1003), Some(1003)));
-    assert_eq!(closed_after(frame(0x02, b"x")).await, (Some(1003), Some(1003)));
-    assert_eq!(closed_after(frame(0x82, b"")).await, (Some(1003), Some(1003)));
+    let frames = [("whole", frame(0x82, b"x")), ("in fragments", frame(0x02, b"x")), ("empty", frame(0x82, b""))];
+    closed(1003, frames).await;
 }
 
 #[tokio::test]
 async fn text_that_is_not_utf8_is_closed_1007() {
-    for bytes in [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"{\"type\":\"ping\"}\xfe"] {
-        assert_eq!(closed_after(frame(TEXT, bytes)).await, (Some(1007), Some(1007)), "{bytes:?}");
-    }
+    let wrong = [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"{\"type\":\"ping\"}\xfe"];
+    closed(1007, wrong.map(|bytes| (bytes, frame(TEXT, bytes)))).await;
 }
 
 #[tokio::test]
 async fn text_that_is_not_utf8_over_fragments_is_closed_1007() {
     let bytes = [frame(0x01, b"{\"type\":\"ping"), frame(0x00, b"\xc3"), frame(0x80, b"\"}")].concat();
-    assert_eq!(closed_after(bytes).await, (Some(1007), Some(1007)));
+    closed(1007, [("half a character", bytes)]).await;
 }
 
 #[tokio::test]
@@ -59,24 +60,21 @@ async fn fragments_are_put_together_even_when_a_character_is_cut() {
     let mut raw = Raw::socket(server.port, alice.token()).await;
     let text = "{\"type\":\"ping\",\"id\":\"\u{1f600}\"}".as_bytes();
     let cut = text.len() - 4;
-    let ping = frame(0x89, b"between");
-    raw.send([frame(0x01, &text[..cut]), ping, frame(0x00, &text[cut..cut + 1]), frame(0x80, &text[cut + 1..])].concat())
+    let control = frame(0x89, b"between");
+    raw.send([frame(0x01, &text[..cut]), control, frame(0x00, &text[cut..=cut]), frame(0x80, &text[cut + 1..])].concat())
         .await;
-    let pong = raw.frame().await.expect("a pong");
-    assert_eq!(pong, (0x8a, b"between".to_vec()), "a control frame may come between fragments");
+    let answer = raw.frame().await.expect("a pong");
+    assert_eq!(answer, (0x8a, b"between".to_vec()), "a control frame may come between fragments");
     assert_eq!(raw.json().await["id"], "\u{1f600}");
 }
 
 #[tokio::test]
 async fn fragments_without_end_are_closed_1009() {
-    let mut many = frame(0x01, b"x");
-    (0..64).for_each(|_| many.extend(frame(0x00, b"x")));
-    assert_eq!(closed_after(many).await, (Some(1009), Some(1009)), "65 fragments");
-    let empty: Vec<u8> = [frame(0x01, b"")].into_iter().chain((0..64).map(|_| frame(0x00, b""))).flatten().collect();
-    assert_eq!(closed_after(empty).await, (Some(1009), Some(1009)), "65 empty fragments");
+    let many = |payload: &[u8]| [frame(0x01, payload), frame(0x00, payload).repeat(64)].concat();
     let large = vec![b' '; 65_536];
     let sum = [frame(0x01, &large), frame(0x00, &large), header(0x00, 1)].concat();
-    assert_eq!(closed_after(sum).await, (Some(1009), Some(1009)), "a byte over 128 KiB in all");
+    let all = [("65 fragments", many(b"x")), ("65 empty fragments", many(b"")), ("a byte over 128 KiB in all", sum)];
+    closed(1009, all).await;
 }
 
 #[tokio::test]
@@ -93,7 +91,7 @@ async fn sixty_four_fragments_are_read() {
 
 #[tokio::test]
 async fn every_other_broken_frame_is_closed_1002() {
-    for (what, bytes) in [
+    let all = [
         ("reserved bit 1", frame(0xc1, b"{}")),
         ("reserved bit 2", frame(0xa1, b"{}")),
         ("reserved bit 3", frame(0x91, b"{}")),
@@ -108,21 +106,23 @@ async fn every_other_broken_frame_is_closed_1002() {
         ("a length in too long a form", vec![TEXT, 0xfe, 0, 2, 0, 0, 0, 0, b'{', b'}']),
         ("a length with its highest bit", vec![TEXT, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
         ("an HTTP request", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
-    ] {
-        assert_eq!(closed_after(bytes).await, (Some(1002), Some(1002)), "{what}");
-    }
+    ];
+    closed(1002, all).await;
 }
 
 #[tokio::test]
-async fn a_close_frame_that_is_wrong_is_closed_1002() {
-    for (what, payload) in [
-        ("one byte", &b"\x03"[..]),
-        ("a code that nobody may send", &1005u16.to_be_bytes()),
-        ("a code below 1000", &999u16.to_be_bytes()),
-        ("a reason that is not UTF-8", b"\x03\xe8\xff"),
+async fn a_close_frame_that_is_wrong_is_answered_with_what_is_wrong_with_it() {
+    let server = Server::shared();
+    for (what, payload, expected) in [
+        ("one byte", &b"\x03"[..], &[1002][..]),
+        ("a code that nobody may send", &1005u16.to_be_bytes(), &[1002]),
+        ("a code below 1000", &999u16.to_be_bytes(), &[1002]),
+        ("a reason that is not UTF-8", b"\x03\xe8\xff", &[1002, 1007]),
     ] {
-        let (code, _) = closed_after(frame(0x88, payload)).await;
-        assert!(matches!(code, Some(1002 | 1007)), "{what}: {code:?}");
+        let mut raw = Raw::socket(server.port, server.person().token()).await;
+        raw.send(frame(0x88, payload)).await;
+        let code = raw.closed().await.0;
+        assert!(code.is_some_and(|code| expected.contains(&code)), "{what}: {code:?}");
     }
 }
 

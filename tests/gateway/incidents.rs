@@ -114,6 +114,17 @@ fn incident_missing_environment_an_unknown_environment_is_refused_in_every_spell
 }
 
 #[test]
+fn incident_missing_environment_one_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let site = Site::with_secrets(&[]);
+    let mut command = site.command(&["check"]);
+    command.env("ENVIRONMENT", std::ffi::OsStr::from_bytes(b"production\xff"));
+    let output = crate::server::finish(&mut command, "");
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ENVIRONMENT"));
+}
+
+#[test]
 fn check_passes_in_every_known_environment_and_shows_no_secret() {
     for environment in ["production", "staging", "testing", "development"] {
         let site = Site::with_secrets(&[("ENVIRONMENT", environment)]);

@@ -20,7 +20,8 @@ pub fn claims(user: &str) -> Value {
 }
 
 /// The claims with other ones in their place; `null` takes one away.
-pub fn changed(mut claims: Value, with: Value) -> Value {
+pub fn changed(claims: &Value, with: &Value) -> Value {
+    let mut claims = claims.clone();
     for (name, value) in with.as_object().expect("an object") {
         if value.is_null() {
             claims.as_object_mut().expect("an object").remove(name);

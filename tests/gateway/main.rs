@@ -12,10 +12,19 @@ mod bad_frames;
 mod bad_requests;
 mod bad_tokens;
 mod broken_protocol;
+mod closing;
+mod command_line;
+mod demo;
+mod holes;
 mod incidents;
+mod isolation;
+mod limits;
+mod live;
 mod login;
 mod messages;
 mod origins;
+mod polling;
+mod resume;
 mod secrets;
 mod system;
 mod threads;
@@ -28,8 +37,6 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Waits for the thing itself, but not for ever.
 async fn soon<T>(what: &str, thing: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, thing).await {
-        Ok(done) => done,
-        Err(_) => panic!("{what} did not happen within {DEADLINE:?}"),
-    }
+    let done = tokio::time::timeout(DEADLINE, thing).await;
+    done.unwrap_or_else(|_| panic!("{what} did not happen within {DEADLINE:?}"))
 }

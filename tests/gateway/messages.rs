@@ -37,7 +37,7 @@ async fn a_posted_message_has_every_field_and_is_stored_as_sent() {
     assert!(message.get("deleted_at").is_none() && message.get("edited_at").is_none());
     let path = format!("/api/messages/{}", text(message, "message_id"));
     assert_eq!(bob.get(&path).await.json(200), *message);
-    assert_eq!(bob.history(&thread).await, [message.clone()]);
+    assert_eq!(bob.history(&thread).await, std::slice::from_ref(message));
     assert_eq!(bob.get(&format!("/api/threads/{thread}")).await.json(200)["last_message"], *message);
     server.person().get(&path).await.problem(404, "not_found");
 }

@@ -50,14 +50,14 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// A masked frame's header alone.
 pub fn header(first: u8, length: u64) -> Vec<u8> {
     let mut bytes = vec![first];
-    match length {
-        0..126 => bytes.push(0x80 | length as u8),
-        126..65_536 => {
-            bytes.push(0x80 | 126);
-            bytes.extend((length as u16).to_be_bytes());
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..126), _) => bytes.push(0x80 | short),
+        (_, Ok(middle)) => {
+            bytes.push(0xfe);
+            bytes.extend(middle.to_be_bytes());
         }
         _ => {
-            bytes.push(0x80 | 127);
+            bytes.push(0xff);
             bytes.extend(length.to_be_bytes());
         }
     }
@@ -92,13 +92,9 @@ impl Raw {
 
     /// Reads more; whether there was more.
     async fn more(&mut self) -> bool {
-        let mut bytes = [0; 65_536];
-        match soon("more bytes", self.stream.read(&mut bytes)).await {
+        match soon("more bytes", self.stream.read_buf(&mut self.buffer)).await {
             Ok(0) => false,
-            Ok(read) => {
-                self.buffer.extend(&bytes[..read]);
-                true
-            }
+            Ok(_) => true,
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => false,
             Err(error) => panic!("{error}"),
         }

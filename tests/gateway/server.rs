@@ -195,8 +195,9 @@ impl Server {
         log.follow(child.stdout.take().expect("a pipe"));
         let mut server = Server { site: Arc::clone(site), port: 0, log, child, guard };
         server.port = server.log.wait_for("the port", |line| {
-            let (_, address) = line.split_once("listening on http://")?;
-            address.trim().rsplit_once(':')?.1.parse().ok()
+            let (_, address) = line.split_once("listening on http://127.0.0.1:")?;
+            let port: String = address.chars().take_while(char::is_ascii_digit).collect();
+            port.parse().ok()
         });
         server
     }
@@ -206,10 +207,23 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// Memory that the process has resident now, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Kills the process without a word (SIGKILL), and starts another in the same place.
     pub fn crash_and_restart(mut self) -> Server {
         self.child.kill().expect("a child can be killed");
         assert!(!self.ended().success());
+        self.site.serve()
+    }
+
+    /// Starts another in the same place after this one has ended.
+    pub fn restart(mut self) -> Server {
+        self.ended();
         self.site.serve()
     }
 

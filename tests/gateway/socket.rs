@@ -23,8 +23,8 @@ pub struct Frame {
     pub json: Value,
 }
 
-/// How a connection ended.
-#[derive(Debug, Clone, PartialEq)]
+/// How a connection ended, or is about to.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Farewell {
     /// The data of `bye`, if there was one.
     pub bye: Option<Value>,
@@ -36,7 +36,8 @@ pub struct Farewell {
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     kept: VecDeque<Frame>,
-    end: Option<Farewell>,
+    end: Farewell,
+    ended: bool,
     /// The data of `connection_established`.
     pub hello: Value,
 }
@@ -57,7 +58,8 @@ impl Socket {
             }
         }
         let (stream, _) = soon("an upgrade", connect_async(request)).await.expect("an accepted upgrade");
-        let mut socket = Socket { stream, kept: VecDeque::new(), end: None, hello: Value::Null };
+        let mut socket =
+            Socket { stream, kept: VecDeque::new(), end: Farewell::default(), ended: false, hello: Value::Null };
         let first = socket.hear().await.expect("a first frame").json;
         assert_eq!(first["type"], "connection_established", "{first}");
         socket.hello = first["data"].clone();
@@ -81,34 +83,26 @@ impl Socket {
 
     /// The next text frame from the wire; `None` when the connection has ended.
     async fn hear(&mut self) -> Option<Frame> {
-        let mut bye = self.end.as_ref().and_then(|end| end.bye.clone());
-        let mut code = self.end.as_ref().and_then(|end| end.code);
-        loop {
+        while !self.ended {
             match soon("a frame", self.stream.next()).await {
                 Some(Ok(Message::Text(text))) => {
                     let bytes = text.as_str().to_owned();
                     let json: Value = serde_json::from_str(&bytes).expect("a frame is JSON");
-                    assert!(bye.is_none(), "{json} after bye");
+                    assert!(self.end.bye.is_none(), "{json} after bye");
                     if json["type"] != "bye" {
                         return Some(Frame { bytes, json });
                     }
-                    bye = Some(json["data"].clone());
-                    self.end = Some(Farewell { bye: bye.clone(), code });
+                    self.end.bye = Some(json["data"].clone());
                 }
-                Some(Ok(Message::Close(close))) => code = close.map(|close| close.code.into()),
+                Some(Ok(Message::Close(close))) => self.end.code = close.map(|close| close.code.into()),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(other)) => panic!("the server sent {other:?}"),
-                // A peer that ends without a close frame.
-                Some(Err(
-                    tungstenite::Error::Protocol(_) | tungstenite::Error::Io(_) | tungstenite::Error::ConnectionClosed,
-                ))
-                | None => {
-                    self.end = Some(Farewell { bye, code });
-                    return None;
-                }
-                Some(Err(error)) => panic!("{error}"),
+                // A peer that ends without a close frame is noted as one.
+                Some(Err(tungstenite::Error::Utf8(error))) => panic!("{error}"),
+                Some(Err(_)) | None => self.ended = true,
             }
         }
+        None
     }
 
     /// The first frame that is wanted, of those kept and those to come. Others are kept in their order.
@@ -172,12 +166,24 @@ impl Socket {
         self.kept.iter().map(|frame| &frame.json).filter(|frame| frame["type"] != "cursor").collect()
     }
 
+    /// Reads what the server has sent until now; whether that was the end.
+    pub async fn has_ended(&mut self) -> bool {
+        self.send_raw(Message::text(r#"{"type":"ping","id":"there?"}"#)).await;
+        while let Some(frame) = self.hear().await {
+            if frame.json["id"] == "there?" {
+                return false;
+            }
+            self.kept.push_back(frame);
+        }
+        true
+    }
+
     /// Waits for the end.
     pub async fn end(&mut self) -> Farewell {
         while let Some(frame) = self.hear().await {
             self.kept.push_back(frame);
         }
-        self.end.clone().expect("it has ended")
+        self.end.clone()
     }
 
     /// Waits for the end, which must be a `bye` and a close frame with this code.

@@ -1,0 +1,120 @@
+//! `demo`: the one command of a newcomer, and what it leaves for the next time.
+
+use std::{os::unix::fs::PermissionsExt, sync::Arc};
+
+use serde_json::{Value, json};
+
+use crate::{
+    answer::{Answer, ask},
+    people::{Person, Proof, client, cookie, text},
+    server::{Server, Site},
+};
+
+fn demo(site: &Arc<Site>) -> Server {
+    let server = Server::start(site, site.command(&["demo", "--bind", "127.0.0.1:0", "--data", "data"]));
+    server.log.wait_for("the last line", |line| line.contains("Stop with Ctrl-C").then_some(()));
+    server
+}
+
+/// The sign-in code of somebody's link, and the origin of the link.
+fn link(server: &Server, name: &str) -> (String, String) {
+    server.log.wait_for("a link", |line| {
+        let rest = line.trim().strip_prefix(name)?.trim();
+        let (origin, code) = rest.split_once("/#signin=")?;
+        Some((origin.to_owned(), code.to_owned()))
+    })
+}
+
+async fn use_link(server: &Server, origin: &str, code: &str) -> Answer {
+    let request = client().post(server.url("/api/auth/link")).header("Origin", origin);
+    ask(request.json(&json!({"code": code}))).await
+}
+
+async fn sign_in(server: &Server, name: &str) -> Person {
+    let (origin, code) = link(server, name);
+    let answer = use_link(server, &origin, &code).await;
+    assert_eq!(answer.json(200)["user_id"], name);
+    let mut person = server.nobody().with(Proof::Cookie(cookie(&answer)));
+    name.clone_into(&mut person.name);
+    person
+}
+
+#[tokio::test]
+async fn demo_prints_links_that_sign_in_exactly_once_from_its_own_page() {
+    let server = demo(&Arc::new(Site::empty()));
+    for (name, host) in [("alice", "127.0.0.1"), ("bob", "localhost")] {
+        let (origin, code) = link(&server, name);
+        assert_eq!(origin, format!("http://{host}:{}", server.port));
+        assert!(code.len() >= 43, "256 bits: {code}");
+        use_link(&server, "http://evil.test", &code).await.problem(403, "foreign_origin");
+        use_link(&server, &origin, "nonsense").await.problem(401, "bad_login");
+        let answer = use_link(&server, &origin, &code).await;
+        let told = answer.json(200);
+        assert_eq!((&told["user_id"], &told["auth_method"]), (&json!(name), &json!("session")));
+        let again = use_link(&server, &origin, &code).await;
+        again.problem(401, "bad_login");
+        assert_eq!(again.header("set-cookie"), "");
+    }
+}
+
+#[tokio::test]
+async fn demo_run_twice_in_one_directory_uses_accounts_thread_and_messages_again() {
+    let site = Arc::new(Site::empty());
+    let mut server = demo(&site);
+    let (_, first_code) = link(&server, "bob");
+    let alice = sign_in(&server, "alice").await;
+    let threads = alice.request(reqwest::Method::GET, "/api/threads");
+    let before = ask(threads).await.json(200)["threads"].clone();
+    assert_eq!(before.as_array().map(Vec::len), Some(1));
+    let thread = text(&before[0], "thread_id").to_owned();
+    let names: Vec<&str> = before[0]["members"].as_array().expect("members").iter().map(|m| text(m, "user_id")).collect();
+    assert_eq!(names, ["alice", "bob"]);
+    let history: Vec<Value> = alice.history(&thread).await;
+    assert_eq!(history.len(), 1, "a first message");
+    server.terminate();
+    assert_eq!(server.ended().code(), Some(0));
+    let server = demo(&site);
+    let (origin, _) = link(&server, "bob");
+    use_link(&server, &origin, &first_code).await.problem(401, "bad_login");
+    let bob = sign_in(&server, "bob").await;
+    assert_eq!(bob.history(&thread).await, history);
+    assert_eq!(
+        ask(bob.request(reqwest::Method::GET, "/api/threads")).await.json(200)["threads"].as_array().map(Vec::len),
+        Some(1)
+    );
+    alice.at(&server).get("/api/auth/me").await.json(200);
+}
+
+#[tokio::test]
+async fn the_curl_line_of_demo_posts_a_message_that_both_hear() {
+    let server = demo(&Arc::new(Site::empty()));
+    let said = server.log.text();
+    let between = |from: &str, to: &str| {
+        let rest = said.split_once(from).unwrap_or_else(|| panic!("{from} in {said}")).1;
+        rest.split_once(to).expect("an end").0.to_owned()
+    };
+    let (token, body) = (between("Authorization: Bearer ", "'"), between("-d '", "'"));
+    let alice = server.nobody().with(Proof::Bearer(token));
+    let mut socket = alice.socket().await;
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    let sent = alice.post("/api/messages", body).await.json(201);
+    assert_eq!(socket.expect("message.created").await["data"], sent["message"]);
+    assert_eq!(sent["message"]["author"], "alice");
+}
+
+#[tokio::test]
+async fn demo_keeps_its_keys_for_this_user_alone() {
+    let site = Arc::new(Site::empty());
+    let server = demo(&site);
+    let data = site.directory.path().join("data");
+    let mode = |path: &std::path::Path| path.metadata().expect("a file").permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("hailgate.toml")), 0o600);
+    assert!(data.join("hailgate.db").exists());
+    // The same directory serves commands beside it.
+    let token = site.told(&["token", "--data", "data", "--user", "bob"], "");
+    let info = server.nobody().with(Proof::Bearer(token)).get("/api/auth/me").await.json(200);
+    assert_eq!(info["name"], "Bob");
+    let output = site.run(&["demo", "--bind", "0.0.0.0:0", "--data", "other"]);
+    assert_eq!(output.status.code(), Some(78), "a demo stays on this machine");
+}
