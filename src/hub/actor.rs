@@ -3,19 +3,19 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    num::NonZeroU32,
     sync::Arc,
     time::Duration,
 };
 
 use actix::prelude::*;
-use governor::{Quota, RateLimiter, clock::Clock as _, clock::MonotonicClock, state::keyed::HashMapStateStore};
+use governor::{RateLimiter, clock::Clock as _, clock::MonotonicClock, state::keyed::HashMapStateStore};
 use tokio::sync::oneshot;
 
 use super::{
     bell::Bell,
     messages::{Admit, Arrived, Drain, End, EndSession, Enter, Leave, Listen, Meet, Permit, Post, Ready, Release},
     outlet::{self, Deliver, Hear, Outlet, Whose},
+    quota,
     roster::{OutletNumber, Roster},
     writer::Writer,
 };
@@ -67,8 +67,7 @@ pub struct Hub {
 impl Hub {
     /// A hub that has released everything up to `released`.
     pub fn new(limits: &Limits, writer: Writer, reads: Arc<dyn Reads>, released: Head, bell: Bell) -> Hub {
-        let per = |number: u64| NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(per(limits.sends_per_second)).allow_burst(per(limits.sends_burst));
+        let quota = quota(limits.sends_per_second, limits.sends_burst);
         Hub {
             limits: limits.clone(),
             writer,

@@ -12,6 +12,7 @@ pub mod roster;
 mod writer;
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -21,6 +22,7 @@ use std::{
 };
 
 use actix::prelude::*;
+use governor::Quota;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -42,6 +44,12 @@ use crate::{
     store::{Done, Head, Identity, Log, Reads},
     wire::CursorSeal,
 };
+
+/// So many a second, so many at once.
+pub fn quota(per_second: u64, burst: u64) -> Quota {
+    let number = |number: u64| NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
+    Quota::per_second(number(per_second)).allow_burst(number(burst))
+}
 
 /// Where a backplane hands over what arrived.
 pub type Arrive = Box<dyn Fn(Batch) + Send + Sync>;

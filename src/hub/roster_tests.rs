@@ -133,7 +133,7 @@ impl World {
             }
             Step::Add { user, thread } if !member(&self.in_store, thread, user) => self.commit(thread, Fact::Added(user)),
             Step::Remove { user, thread } if member(&self.in_store, thread, user) => {
-                self.commit(thread, Fact::Removed(user))
+                self.commit(thread, Fact::Removed(user));
             }
             Step::Add { .. } | Step::Remove { .. } => {}
             Step::End { thread } => self.commit(thread, Fact::Ended),

@@ -1,7 +1,6 @@
 //! The connection: one actor a socket. It turns frames into posts, answers them, and alone ends its socket.
 
 use std::{
-    num::NonZeroU32,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -12,7 +11,7 @@ use std::{
 use actix::prelude::*;
 use futures_util::Stream;
 use governor::{
-    Quota, RateLimiter,
+    RateLimiter,
     clock::{Clock as _, MonotonicClock},
     state::{InMemoryState, NotKeyed},
 };
@@ -25,6 +24,7 @@ use crate::{
     hub::{
         Closing, Inbound, Line, Node,
         messages::{Answer, Post},
+        quota,
     },
     store::Done,
     wire::{
@@ -55,8 +55,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Starts the actor of an admitted upgrade on this thread.
     pub fn open(admitted: Admitted, opening: Opening, line: Rc<Line>, node: Arc<Node>) {
-        let per = |number: u64| NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(per(node.limits.frames_per_second)).allow_burst(per(node.limits.frames_burst));
+        let quota = quota(node.limits.frames_per_second, node.limits.frames_burst);
         let connection = Connection {
             admitted: Rc::new(admitted),
             opening: Some(opening),
@@ -98,16 +97,17 @@ impl Connection {
         });
     }
 
-    fn refuse(&mut self, id: Option<&FrameId>, error: &Error) {
+    fn refuse(&self, id: Option<&FrameId>, error: &Error) {
         self.line.send(frame::error(id, error));
     }
 
     /// Whether one more frame is within the rate; if not, the client is told, and after ten times sent away.
-    fn within_rate(&mut self) -> bool {
+    fn within_rate(&mut self, inbound: &Inbound) -> bool {
         let Err(until) = self.rate.check() else { return true };
+        let id = if let Inbound::Text(text) = inbound { frame::parse(text, &self.node.limits).0 } else { None };
         let wait = until.wait_time_from(MonotonicClock.now()).as_millis();
         let error = Error::new(Code::RateLimited, "You are sending frames too fast. Wait a moment.");
-        self.refuse(None, &error.after_ms(u64::try_from(wait).unwrap_or(u64::MAX) + 1));
+        self.refuse(id.as_ref(), &error.after_ms(u64::try_from(wait).unwrap_or(u64::MAX) + 1));
         if self.hasty.strike(Instant::now()) {
             self.line.close(Closing { code: Code::Flooding, retry_after_ms: Some(5_000) });
         }
@@ -184,7 +184,7 @@ impl StreamHandler<Inbound> for Connection {
             // Once it closes, a connection accepts nothing more.
             Inbound::Fault(code) => self.line.close(code),
             Inbound::Closed => {}
-            _ if self.line.closing().is_some() || !self.within_rate() => {}
+            _ if self.line.closing().is_some() || !self.within_rate(&inbound) => {}
             Inbound::Text(text) => self.frame(&text, ctx),
             Inbound::Control => {}
         }

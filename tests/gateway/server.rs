@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
+    path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, LazyLock, Mutex},
     time::{Duration, Instant},
@@ -189,7 +190,7 @@ impl Server {
     /// Starts a command that serves, and waits for its port.
     pub fn start(site: &Arc<Site>, mut command: Command) -> Server {
         let mut child = command.spawn().expect("the program starts");
-        let guard = guard(child.id());
+        let guard = guard(child.id(), site.directory.path());
         let log = Arc::new(Log::default());
         log.follow(child.stderr.take().expect("a pipe"));
         log.follow(child.stdout.take().expect("a pipe"));
@@ -205,13 +206,6 @@ impl Server {
     /// An address on this server.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    /// Memory that the process has resident now, in KiB.
-    pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process's status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Kills the process without a word (SIGKILL), and starts another in the same place.
@@ -249,9 +243,9 @@ impl Drop for Server {
     }
 }
 
-/// Kills a process when the tests' own process is gone, however that ends.
-fn guard(process: u32) -> Child {
+/// When the tests' own process is gone, however that ends: kills a server that is left, and removes its directory.
+fn guard(process: u32, directory: &Path) -> Child {
     let mut guard = Command::new("sh");
-    guard.args(["-c", "read line; kill -9 \"$0\"", &process.to_string()]);
+    guard.args(["-c", "read line; kill -9 \"$0\"; rm -rf -- \"$1\"", &process.to_string()]).arg(directory);
     guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell")
 }
