@@ -15,6 +15,7 @@ mod broken_protocol;
 mod closing;
 mod command_line;
 mod demo;
+mod holes;
 mod incidents;
 mod isolation;
 mod limits;
