@@ -20,6 +20,7 @@ use actix_web::{
     dev::{AppConfig, ServiceResponse},
     web,
 };
+use tokio::sync::watch;
 
 use super::{routes, stack::Stack, telemetry::Telemetry};
 use crate::{
@@ -73,6 +74,8 @@ pub struct Gateway {
     pub(super) admission: Admission,
     pub(super) logins: Arc<dyn Logins>,
     site: web::Data<Site>,
+    /// Turns true when the server stops: idle connections end then.
+    pub(super) stopping: watch::Sender<bool>,
 }
 
 /// A byte stream that HTTP can be spoken over.
@@ -137,7 +140,7 @@ impl Gateway {
             logins: Arc::clone(&logins),
             canary: Canary::default(),
         });
-        Ok(Gateway { node, admission, logins, site })
+        Ok(Gateway { node, admission, logins, site, stopping: watch::Sender::new(false) })
     }
 
     /// The whole service over any byte stream: what the port gets, and what the probe asks.
@@ -153,6 +156,7 @@ impl Gateway {
             .configure(routes::configure)
             .wrap(self.stack())
             .wrap(Telemetry { quiet: self.admission.quiet });
+        let stopping = self.stopping.subscribe();
         HttpService::build()
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD)
@@ -160,6 +164,11 @@ impl Gateway {
             // A client that has gone must not leave its long poll waiting.
             .h1_allow_half_closed(false)
             .tcp_nodelay(true)
+            .graceful_shutdown_signal(move || {
+                let mut stopping = stopping.clone();
+                // A gateway that is gone has stopped too.
+                async move { _ = stopping.wait_for(|stopping| *stopping).await }
+            })
             .on_connect_ext(on_connect)
             .finish(map_config(app, |()| AppConfig::default()))
     }

@@ -22,6 +22,7 @@ const REQUESTS: usize = 10_000;
 /// If the port or the signals are not to be had.
 pub async fn run(gateway: Gateway, port: TcpListener, workers: usize) -> std::io::Result<()> {
     let node = Arc::clone(&gateway.node);
+    let stopping = gateway.stopping.clone();
     let gateway = Arc::new(gateway);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // The limit on connections is ours, at admission, where it has an answer; the library's would let clients hang.
@@ -50,6 +51,7 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize) -> std::io
         _ = interrupt.recv() => log::warn!("asked twice: not waiting any longer"),
     }
     node.begin_end();
+    stopping.send_replace(true);
     handle.stop(true).await;
     node.end().await;
     serving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;

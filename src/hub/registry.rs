@@ -59,7 +59,23 @@ struct Seat {
     mode: Mode,
     waker: Option<Waker>,
     pinged: Instant,
+    /// Whether that ping was sent and nothing has been heard since.
+    unanswered: bool,
     told: Position,
+}
+
+impl Seat {
+    /// Pings once a heartbeat; whoever leaves a ping unanswered for the grace is gone.
+    fn beat(&mut self, now: Instant, heartbeat: Duration, grace: Duration) {
+        let since = now.duration_since(self.pinged);
+        self.unanswered &= self.line.heard() <= self.pinged;
+        if self.unanswered && since > grace {
+            self.line.close(Code::NoSignOfLife);
+        } else if !self.unanswered && since >= heartbeat {
+            (self.pinged, self.unanswered) = (now, true);
+            self.line.ping();
+        }
+    }
 }
 
 struct User {
@@ -100,7 +116,8 @@ impl Registry {
         self.generation += 1;
         let generation = self.generation;
         let (mode, told) = (Mode::Joining, self.released.position);
-        let seat = Seat { sitter, generation, user, line, mode, waker: None, pinged: Instant::now(), told };
+        let seat =
+            Seat { sitter, generation, user, line, mode, waker: None, pinged: Instant::now(), unanswered: false, told };
         let slot = self.seats.insert(seat);
         self.users[user].seats.push(slot);
         SeatKey { slot, generation }
@@ -285,12 +302,7 @@ impl Registry {
             if !seat.sitter.socket {
                 continue;
             }
-            if instant.duration_since(seat.line.heard()) > heartbeat + grace {
-                seat.line.close(Code::NoSignOfLife);
-            } else if instant.duration_since(seat.pinged) >= heartbeat {
-                seat.pinged = instant;
-                seat.line.ping();
-            }
+            seat.beat(instant, heartbeat, grace);
             let live_after = matches!(seat.mode, Mode::Live { after } if released.position > after);
             if live_after && seat.told < released.position {
                 seat.told = released.position;
