@@ -5,16 +5,16 @@ use std::{
     future::{Future, Ready, ready},
     pin::Pin,
     rc::Rc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
-    HttpMessage, HttpResponse, ResponseError,
+    HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     error::InternalError,
     http::{
-        Method, StatusCode,
+        ConnectionType, Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
 };
@@ -42,6 +42,9 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
+
+/// How long a refused request may go on sending its body.
+const REFUSED_BODY: Duration = Duration::from_secs(5);
 
 /// The layer.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +97,8 @@ where
             match service.call(request).await {
                 Ok(answered) => {
                     let (request, response) = answered.into_parts();
-                    let response = told(response.map_into_boxed_body(), &id);
+                    let mut response = told(response.map_into_boxed_body(), &id);
+                    end_refused_body(&request, &mut response);
                     asked.log(request.match_pattern(), response.status(), &id);
                     Ok(ServiceResponse::new(request, response))
                 }
@@ -106,6 +110,18 @@ where
                 }
             }
         })
+    }
+}
+
+/// A refused request may still be sending its body, which nobody reads: the library would take it in for ever. The
+/// client is told that the connection ends, and has the time of a body to notice.
+fn end_refused_body(request: &HttpRequest, response: &mut HttpResponse) {
+    let headers = request.headers();
+    let sized = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+    let body = sized || headers.contains_key(header::TRANSFER_ENCODING);
+    if body && response.status().as_u16() >= 400 {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+        Cutter::cut_after(request, REFUSED_BODY);
     }
 }
 

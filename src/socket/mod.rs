@@ -106,13 +106,21 @@ impl Cutter {
     /// front of us may take what follows for anything. Once the refusal had time to be written, the connection is
     /// cut: the HTTP library would wait for the end of a body for ever.
     pub fn refuse_rest(request: &HttpRequest) {
-        let (Some(cutter), Some(cut)) = (request.conn_data::<Cutter>(), Cutter::of(request)) else { return };
+        let Some(cutter) = request.conn_data::<Cutter>() else { return };
         if !cutter.refused.replace(true) {
-            actix_rt::spawn(async move {
-                tokio::time::sleep(LINGER).await;
-                cut();
-            });
+            Cutter::cut_after(request, LINGER);
         }
+    }
+
+    /// Cuts this request's connection after a while, if it is still there.
+    pub fn cut_after(request: &HttpRequest, after: Duration) {
+        let Some(cutter) = request.conn_data::<Cutter>() else { return };
+        // Weak, so that a connection which ends by itself gives its descriptor back at once.
+        let socket = Arc::downgrade(&cutter.socket);
+        actix_rt::spawn(async move {
+            tokio::time::sleep(after).await;
+            socket.upgrade().into_iter().for_each(|socket| drop(socket.shutdown(Shutdown::Both)));
+        });
     }
 
     /// Holds a request that follows a refused upgrade, which the HTTP library had read before it knew, until the

@@ -173,6 +173,15 @@ async fn a_refused_upgrade_whose_body_never_comes_is_cut() {
 }
 
 #[tokio::test]
+async fn a_refused_request_whose_body_never_ends_is_cut() {
+    let server = Server::shared();
+    let mut raw = Raw::connect(server.port).await;
+    raw.send("POST /api/messages HTTP/1.1\r\nHost: chat.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n").await;
+    let answer = String::from_utf8_lossy(&raw.rest().await).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_token_beside_a_cookie_signs_nobody_out_of_the_cookie() {
     let server = Server::shared();
     let alice = server.browser().await;
