@@ -122,7 +122,7 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         admission: Admission,
     ) -> Result<Gateway, Error> {
-        let passwords = Passwords::new(&limits)?;
+        let passwords = Passwords::new(&limits);
         let parts = Parts {
             log: Box::new(store.log),
             reads: Arc::new(store.reads),
