@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     domain::RequestId,
     error::{Code, Error},
-    socket::Cutter,
+    socket::{Cut, Cutter},
     wire::problem::Problem,
 };
 
@@ -43,8 +43,8 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// How long a refused request may go on sending its body.
-const REFUSED_BODY: Duration = Duration::from_secs(5);
+/// How long a request in chunks may go on after its answer.
+const UNREAD_BODY: Duration = Duration::from_secs(5);
 
 /// The layer.
 #[derive(Debug, Clone, Copy)]
@@ -94,17 +94,19 @@ where
             let id = RequestId(Uuid::now_v7().to_string().into());
             request.extensions_mut().insert(id.clone());
             let asked = Asked { method: request.method().clone(), path: request.path().to_owned(), began, quiet };
+            let end = EndOfChunks::of(request.request());
             match service.call(request).await {
                 Ok(answered) => {
                     let (request, response) = answered.into_parts();
                     let mut response = told(response.map_into_boxed_body(), &id);
-                    end_refused_body(&request, &mut response);
+                    end.after(&mut response);
                     asked.log(request.match_pattern(), response.status(), &id);
                     Ok(ServiceResponse::new(request, response))
                 }
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
-                    let response = told(layer_error(&error), &id);
+                    let mut response = told(layer_error(&error), &id);
+                    end.after(&mut response);
                     asked.log(None, response.status(), &id);
                     Err(InternalError::from_response("a layer failed", response).into())
                 }
@@ -113,15 +115,20 @@ where
     }
 }
 
-/// A refused request may still be sending its body, which nobody reads: the library would take it in for ever. The
-/// client is told that the connection ends, and has the time of a body to notice.
-fn end_refused_body(request: &HttpRequest, response: &mut HttpResponse) {
-    let headers = request.headers();
-    let sized = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
-    let body = sized || headers.contains_key(header::TRANSFER_ENCODING);
-    if body && response.status().as_u16() >= 400 {
-        response.head_mut().set_connection_type(ConnectionType::Close);
-        Cutter::cut_after(request, REFUSED_BODY);
+/// The end of a connection whose request came in chunks. What nobody reads of such a body the library would take in
+/// for ever, so after the answer the connection ends: the client is told, and has a while to notice.
+struct EndOfChunks(Option<Cut>);
+
+impl EndOfChunks {
+    fn of(request: &HttpRequest) -> EndOfChunks {
+        EndOfChunks(request.headers().contains_key(header::TRANSFER_ENCODING).then(|| Cut::of(request)))
+    }
+
+    fn after(self, response: &mut HttpResponse) {
+        if let Some(cut) = self.0 {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+            cut.after(UNREAD_BODY);
+        }
     }
 }
 

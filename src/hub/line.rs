@@ -14,7 +14,10 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::outbox::{Full, Out, Outbox};
-use crate::{domain::Limits, error::Code};
+use crate::{
+    domain::Limits,
+    error::{Code, Error},
+};
 
 /// What a client sent, or how its stream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,20 @@ pub struct Closing {
 impl From<Code> for Closing {
     fn from(code: Code) -> Closing {
         Closing { code, retry_after_ms: None }
+    }
+}
+
+impl Closing {
+    /// The same, told as a refusal where nothing has been accepted yet.
+    pub fn refusal(self) -> Error {
+        match self.code {
+            Code::Draining => {
+                let error = Error::new(Code::Draining, "The server is shutting down. Come back with the same cursor.");
+                error.after_ms(self.retry_after_ms.unwrap_or(1_000))
+            }
+            Code::CredentialsExpired => Error::new(Code::TokenExpired, "The credentials have expired. Get new ones."),
+            _ => Error::new(Code::SignedOut, "This login has ended. Sign in again."),
+        }
     }
 }
 
@@ -78,6 +95,8 @@ pub struct Line {
     close_asked: Sleeper,
     gone: Cell<bool>,
     heard: Cell<Instant>,
+    /// When a ping was handed to the transport that nothing has been heard since.
+    pinged: Cell<Option<Instant>>,
     cut: RefCell<Option<Box<dyn FnOnce()>>>,
 }
 
@@ -97,6 +116,7 @@ impl Line {
             close_asked: Sleeper::default(),
             gone: Cell::new(false),
             heard: Cell::new(Instant::now()),
+            pinged: Cell::new(None),
             cut: RefCell::new(None),
         }
     }
@@ -131,6 +151,11 @@ impl Line {
         self.out.wake();
     }
 
+    /// When the transport took a ping that is still unanswered; none while we do not listen for the answer.
+    pub fn pinged(&self) -> Option<Instant> {
+        self.pinged.get().filter(|_| self.reading.get())
+    }
+
     /// Queues the answer to the peer's ping.
     pub fn pong(&self, data: Bytes) {
         self.outbox.borrow_mut().push_pong(data);
@@ -159,6 +184,9 @@ impl Line {
     pub fn poll_out(&self, cx: &Context<'_>) -> Poll<Out> {
         let mut outbox = self.outbox.borrow_mut();
         let Some(out) = outbox.pop() else { return self.out.wait(cx) };
+        if out == Out::Ping && self.pinged.get().is_none() {
+            self.pinged.set(Some(Instant::now()));
+        }
         if outbox.has_room() {
             self.room.wake();
         }
@@ -188,6 +216,7 @@ impl Line {
     /// Notes a sign of life.
     pub fn hear(&self) {
         self.heard.set(Instant::now());
+        self.pinged.set(None);
     }
 
     /// When the peer was last heard.
@@ -197,7 +226,7 @@ impl Line {
 
     /// For the connection: what arrived next; `None` when the transport has ended.
     pub fn poll_inbound(&self, cx: &Context<'_>) -> Poll<Option<Inbound>> {
-        if !self.reading.get() {
+        if !self.reading.get() && !self.gone.get() {
             return self.inbound.wait(cx);
         }
         match self.inbox.borrow_mut().pop_front() {

@@ -59,17 +59,21 @@ struct Seat {
     mode: Mode,
     waker: Option<Waker>,
     pinged: Instant,
-    /// Whether that ping was sent and nothing has been heard since.
+    /// Whether a ping was queued then and nothing has been heard since.
     unanswered: bool,
     told: Position,
 }
 
 impl Seat {
-    /// Pings once a heartbeat; whoever leaves a ping unanswered for the grace is gone.
+    /// Pings once a heartbeat. Gone is who leaves a ping unanswered for the grace, counted from when the transport took
+    /// it, or who takes none at all for a heartbeat and the grace.
     fn beat(&mut self, now: Instant, heartbeat: Duration, grace: Duration) {
+        if self.line.heard() > self.pinged {
+            self.unanswered = false;
+        }
+        let overdue = self.line.pinged().is_some_and(|taken| now.duration_since(taken) > grace);
         let since = now.duration_since(self.pinged);
-        self.unanswered &= self.line.heard() <= self.pinged;
-        if self.unanswered && since > grace {
+        if overdue || (self.unanswered && since > heartbeat + grace) {
             self.line.close(Code::NoSignOfLife);
         } else if !self.unanswered && since >= heartbeat {
             (self.pinged, self.unanswered) = (now, true);

@@ -106,16 +106,11 @@ fn text(out: Out) -> Option<ByteString> {
     }
 }
 
-/// A poll that has to end: with nothing lost where the client may come back, else with why it may not.
+/// A poll that has to end: with nothing lost where the client was only too slow, else with why.
 fn closed(closing: Closing, at: Head) -> Result<(Vec<ByteString>, Head), Error> {
     match closing.code {
         Code::SlowReader => Ok((Vec::new(), at)),
-        Code::Draining => {
-            let error = Error::new(Code::Draining, "The server is shutting down. Come back with the same cursor.");
-            Err(error.after_ms(closing.retry_after_ms.unwrap_or(1_000)))
-        }
-        Code::CredentialsExpired => Err(Error::new(Code::TokenExpired, "The credentials have expired. Get new ones.")),
-        _ => Err(Error::new(Code::SignedOut, "This login has ended. Sign in again.")),
+        _ => Err(closing.refusal()),
     }
 }
 

@@ -46,6 +46,7 @@ impl Gate {
             self.header[self.have] = bytes[at];
             self.have += 1;
             at += 1;
+            self.judge_so_far().map_err(|code| (frame_start, code))?;
             if self.have >= 2 && self.have == self.header_length() {
                 self.judge().map_err(|code| (frame_start, code))?;
                 self.have = 0;
@@ -64,19 +65,30 @@ impl Gate {
         2 + extended + if self.header[1] & 0x80 == 0 { 0 } else { 4 }
     }
 
+    /// Judges as soon as it can be judged: the codec behind the gate never sees the bytes that it would refuse
+    /// without taking them, again and again.
+    fn judge_so_far(&self) -> Result<(), Code> {
+        let [first, second, third, ..] = self.header;
+        let (last, reserved, opcode, short) = (first & 0x80 != 0, first & 0x70, first & 0x0f, second & 0x7f);
+        match self.have {
+            1 if reserved != 0 => Err(Code::ProtocolError),
+            1 => match opcode {
+                0x0 | 0x1 if self.message.is_some() == (opcode == 0x0) => Ok(()),
+                0x2 if self.message.is_none() => Err(Code::BinaryFrame),
+                0x8..=0xa if last => Ok(()),
+                _ => Err(Code::ProtocolError),
+            },
+            2 if second & 0x80 == 0 || (opcode >= 0x8 && short > 125) => Err(Code::ProtocolError),
+            3 if short == 127 && third & 0x80 != 0 => Err(Code::ProtocolError),
+            _ => Ok(()),
+        }
+    }
+
     /// Judges the complete header.
     fn judge(&mut self) -> Result<(), Code> {
-        let [first, second, ..] = self.header;
-        let (last, reserved, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
-        if reserved != 0 || second & 0x80 == 0 {
-            return Err(Code::ProtocolError);
-        }
-        let length = self.length()?;
-        match opcode {
-            0x0 | 0x1 => self.judge_text(opcode == 0x0, last, length)?,
-            0x2 if self.message.is_none() => return Err(Code::BinaryFrame),
-            0x8..=0xa if last && length <= 125 => {}
-            _ => return Err(Code::ProtocolError),
+        let (first, length) = (self.header[0], self.length()?);
+        if first & 0x0f <= 0x1 {
+            self.judge_text(first & 0x80 != 0, length)?;
         }
         self.payload_left = length;
         Ok(())
@@ -90,15 +102,11 @@ impl Gate {
             127 => (u64::from_be_bytes([h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9]]), 1 << 16),
             short => (u64::from(short), 0),
         };
-        if length < least || length >> 63 != 0 { Err(Code::ProtocolError) } else { Ok(length) }
+        if length < least { Err(Code::ProtocolError) } else { Ok(length) }
     }
 
-    fn judge_text(&mut self, continues: bool, last: bool, length: u64) -> Result<(), Code> {
-        let (fragments, bytes) = match (self.message, continues) {
-            (Some(so_far), true) => so_far,
-            (None, false) => (0, 0),
-            _ => return Err(Code::ProtocolError),
-        };
+    fn judge_text(&mut self, last: bool, length: u64) -> Result<(), Code> {
+        let (fragments, bytes) = self.message.unwrap_or_default();
         let (fragments, bytes) = (fragments + 1, bytes.saturating_add(length));
         if bytes > self.message_bytes_max || fragments > self.fragments_max {
             return Err(Code::FrameTooBig);
@@ -162,6 +170,15 @@ mod tests {
         ];
         for (name, bytes, code) in table {
             assert_eq!(judged(&bytes), Err(code), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_codec_would_refuse_is_refused_with_the_byte_that_shows_it() {
+        for bytes in [&b"\xc1"[..], b"\x83", b"\x09", b"\x80", b"\x81\x01", b"\x81\x7e", b"\x89\xfe", b"\x81\xff\x80"] {
+            let mut gate = Gate::new(1_000, 64);
+            assert_eq!(gate.pass(&bytes[..bytes.len() - 1]), Ok(0), "{bytes:?}");
+            assert_eq!(gate.pass(&bytes[bytes.len() - 1..]), Err((0, Code::ProtocolError)), "{bytes:?}");
         }
     }
 

@@ -8,7 +8,12 @@ mod fragments;
 pub mod gate;
 pub mod web_actors;
 
-use std::{cell::Cell, net::Shutdown, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    net::Shutdown,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use actix_http::{Extensions, RequestHead, ws};
 use actix_web::{
@@ -108,19 +113,8 @@ impl Cutter {
     pub fn refuse_rest(request: &HttpRequest) {
         let Some(cutter) = request.conn_data::<Cutter>() else { return };
         if !cutter.refused.replace(true) {
-            Cutter::cut_after(request, LINGER);
+            Cut::of(request).after(LINGER);
         }
-    }
-
-    /// Cuts this request's connection after a while, if it is still there.
-    pub fn cut_after(request: &HttpRequest, after: Duration) {
-        let Some(cutter) = request.conn_data::<Cutter>() else { return };
-        // Weak, so that a connection which ends by itself gives its descriptor back at once.
-        let socket = Arc::downgrade(&cutter.socket);
-        actix_rt::spawn(async move {
-            tokio::time::sleep(after).await;
-            socket.upgrade().into_iter().for_each(|socket| drop(socket.shutdown(Shutdown::Both)));
-        });
     }
 
     /// Holds a request that follows a refused upgrade, which the HTTP library had read before it knew, until the
@@ -129,5 +123,23 @@ impl Cutter {
         if request.conn_data::<Cutter>().is_some_and(|cutter| cutter.refused.get()) {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// The end of a connection, if it is still there then.
+pub struct Cut(Weak<Socket>);
+
+impl Cut {
+    /// Of this request's connection. Weak, so that one which ends by itself gives its descriptor back at once.
+    pub fn of(request: &HttpRequest) -> Cut {
+        Cut(request.conn_data::<Cutter>().map(|cutter| Arc::downgrade(&cutter.socket)).unwrap_or_default())
+    }
+
+    /// After a while.
+    pub fn after(self, delay: Duration) {
+        actix_rt::spawn(async move {
+            tokio::time::sleep(delay).await;
+            self.0.upgrade().into_iter().for_each(|socket| drop(socket.shutdown(Shutdown::Both)));
+        });
     }
 }

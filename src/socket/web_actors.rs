@@ -41,7 +41,7 @@ pub fn upgrade(
     let fault = Rc::new(Cell::new(None));
     let gate = Gate::new(limits.frame_bytes, limits.fragments);
     let incoming = Incoming { payload, gate, line: Rc::clone(&line), fault: Rc::clone(&fault), ended: false };
-    let pump = Pump { line, fault, fragments: Fragments::default() };
+    let pump = Pump { line, fault, fragments: Fragments::default(), broken: false };
     let codec = Codec::new().max_size(usize::try_from(limits.frame_bytes).unwrap_or(usize::MAX));
     let response = WsResponseBuilder::new(pump, request, incoming).codec(codec).start();
     response.map_err(|error| Error::new(Code::BadUpgrade, format!("The upgrade request is malformed: {error}.")))
@@ -51,6 +51,8 @@ struct Pump {
     line: Rc<Line>,
     fault: Rc<Cell<Option<Code>>>,
     fragments: Fragments,
+    /// The library has found a fault, and would tell it again at every poll.
+    broken: bool,
 }
 
 impl Actor for Pump {
@@ -88,7 +90,11 @@ impl StreamHandler<Result<Message, ProtocolError>> for Pump {
                 ctx.close(reason);
                 ctx.stop();
             }
-            Err(error) => self.line.arrived(Inbound::Fault(fault(&error))),
+            Err(_) if self.broken => {}
+            Err(error) => {
+                self.broken = true;
+                self.line.arrived(Inbound::Fault(fault(&error)));
+            }
         }
     }
 

@@ -81,6 +81,9 @@ async fn open(request: &HttpRequest, payload: web::Payload, node: Arc<Node>) -> 
     }
     // Everything that can fail comes before the answer: once accepted, a connection is not refused.
     let opening = feed::open(&node, admitted.sitter(), &line, admitted.since()).await?;
+    if let Some(closing) = line.closing() {
+        return Err(closing.refusal());
+    }
     let response = web_actors::upgrade(request, payload, slot, Rc::clone(&line), &node.limits)?;
     Connection::open(admitted, opening, line, node);
     Ok(response)

@@ -173,12 +173,29 @@ async fn a_refused_upgrade_whose_body_never_comes_is_cut() {
 }
 
 #[tokio::test]
-async fn a_refused_request_whose_body_never_ends_is_cut() {
+async fn a_request_whose_body_nobody_reads_and_never_ends_is_cut() {
     let server = Server::shared();
-    let mut raw = Raw::connect(server.port).await;
-    raw.send("POST /api/messages HTTP/1.1\r\nHost: chat.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n").await;
-    let answer = String::from_utf8_lossy(&raw.rest().await).into_owned();
-    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("connection: close"), "{answer}");
+    let cut = [("POST /api/messages", 401), ("GET /health", 200)].map(async |(asked, status)| {
+        let mut raw = Raw::connect(server.port).await;
+        raw.send(format!("{asked} HTTP/1.1\r\nHost: chat.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")).await;
+        let answer = String::from_utf8_lossy(&raw.rest().await).into_owned();
+        let told = answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains("connection: close");
+        assert!(told, "{asked}: {answer}");
+    });
+    futures_util::future::join_all(cut).await;
+}
+
+#[tokio::test]
+async fn a_broken_header_in_two_parts_is_closed_1002() {
+    let server = Server::shared();
+    for parts in [[&b"\xc1"[..], b"\x81"], [b"\x83", b"\x81"], [b"\x81", b"\x7e"], [b"\x81\xff", b"\x80"]] {
+        let alice = server.person();
+        let mut raw = Raw::socket(server.port, alice.token()).await;
+        for part in parts {
+            raw.send(part).await;
+        }
+        assert_eq!(raw.closed().await, (Some(1002), Some(1002)), "{parts:?}");
+    }
 }
 
 #[tokio::test]
