@@ -2,7 +2,12 @@
 
 use reqwest::Method;
 
-use crate::{answer::ask, raw::Raw, server::Server};
+use crate::{
+    answer::ask,
+    raw::Raw,
+    server::Server,
+    table::{PROTECTED, PUBLIC},
+};
 
 /// The answer to a request line and headers written by hand.
 async fn status_of(port: u16, request: &str) -> (u16, String) {
@@ -59,23 +64,7 @@ async fn a_wrong_method_is_405_and_told_which_are_right() {
     let server = Server::shared();
     let alice = server.person();
     let id = uuid::Uuid::now_v7().to_string();
-    for (path, allowed) in [
-        ("/ws", &["GET"][..]),
-        ("/api/auth/login", &["POST"]),
-        ("/api/auth/logout", &["POST"]),
-        ("/api/auth/me", &["GET"]),
-        ("/api/threads", &["GET", "POST"]),
-        ("/api/threads/ID", &["GET", "PATCH", "DELETE"]),
-        ("/api/threads/ID/members", &["GET"]),
-        ("/api/threads/ID/members/bob", &["PUT", "DELETE"]),
-        ("/api/threads/ID/read", &["PUT"]),
-        ("/api/messages", &["GET", "POST"]),
-        ("/api/messages/ID", &["GET", "DELETE"]),
-        ("/api/events", &["GET"]),
-        ("/api/system/info", &["GET"]),
-        ("/health", &["GET"]),
-        ("/", &["GET"]),
-    ] {
+    for (path, allowed) in PROTECTED.iter().chain(PUBLIC) {
         let path = path.replace("ID", &id);
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
             if allowed.contains(&method) {

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     people::Proof,
     server::{Server, Site},
+    table::PROTECTED,
 };
 
 /// The first incident: the auth layer ran before the session layer, and every socket died with 1011.
@@ -65,21 +66,7 @@ async fn incident_missing_environment_every_protected_route_is_401_without_crede
     let server = Server::shared();
     let nobody = server.nobody();
     let id = uuid::Uuid::now_v7();
-    let table: &[(&str, &[&str])] = &[
-        ("/api/auth/logout", &["POST"]),
-        ("/api/auth/me", &["GET"]),
-        ("/api/threads", &["GET", "POST"]),
-        ("/api/threads/ID", &["GET", "PATCH", "DELETE"]),
-        ("/api/threads/ID/members", &["GET"]),
-        ("/api/threads/ID/members/bob", &["PUT", "DELETE"]),
-        ("/api/threads/ID/read", &["PUT"]),
-        ("/api/messages", &["GET", "POST"]),
-        ("/api/messages/ID", &["GET", "DELETE"]),
-        ("/api/events", &["GET"]),
-        ("/api/users?q=al", &["GET"]),
-        ("/ws", &["GET"]),
-    ];
-    for (path, methods) in table {
+    for (path, methods) in PROTECTED {
         for method in *methods {
             let path = path.replace("ID", &id.to_string());
             let request = nobody.request(method.parse().expect("a method"), &path);

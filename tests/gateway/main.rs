@@ -6,6 +6,7 @@ mod people;
 mod raw;
 mod server;
 mod socket;
+mod table;
 
 mod bad_bodies;
 mod bad_frames;
