@@ -230,5 +230,10 @@ pub fn file_in(directory: &Path) -> PathBuf {
     directory.join("hailgate.toml")
 }
 
+/// The database of a directory, where no other is named.
+pub fn database_in(directory: &Path) -> PathBuf {
+    directory.join("hailgate.db")
+}
+
 #[cfg(test)]
 mod tests;

@@ -64,7 +64,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     if config.environment != Environment::Development {
         return Err(Failure::Failed("a demo runs in development only; unset ENVIRONMENT".to_owned()));
     }
-    if config.database != directory.join("hailgate.db") {
+    if config.database != config::database_in(&directory) {
         let what = "a demo keeps its own database; unset HAILGATE_DATABASE_URL";
         return Err(Failure::Failed(what.to_owned()));
     }
@@ -98,7 +98,7 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
          database_url = \"sqlite://{}\"\n\
          jwt_secret = \"{jwt}\"\n\
          session_key = \"{}\"",
-        directory.join("hailgate.db").display(),
+        config::database_in(directory).display(),
         hex::encode(session_key)
     )?;
     file.sync_all()

@@ -154,7 +154,7 @@ impl Checker<'_> {
     fn database(&mut self) -> Option<PathBuf> {
         if self.written("database_url").is_none() {
             let directory = self.values.state_directory.clone().unwrap_or_default();
-            return Some(directory.join("hailgate.db"));
+            return Some(super::database_in(&directory));
         }
         let text = self.text("database_url");
         let path = text

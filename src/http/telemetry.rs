@@ -9,12 +9,12 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage, HttpRequest, HttpResponse, ResponseError,
+    HttpMessage, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     error::InternalError,
     http::{
-        ConnectionType, Method, StatusCode,
+        Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
 };
@@ -94,41 +94,26 @@ where
             let id = RequestId(Uuid::now_v7().to_string().into());
             request.extensions_mut().insert(id.clone());
             let asked = Asked { method: request.method().clone(), path: request.path().to_owned(), began, quiet };
-            let end = EndOfChunks::of(request.request());
+            // What nobody reads of a body in chunks the library would take in for ever: the connection ends instead.
+            let chunked = request.headers().contains_key(header::TRANSFER_ENCODING).then(|| Cut::of(request.request()));
+            let end = |response: &mut HttpResponse| chunked.into_iter().for_each(|cut| cut.after(response, UNREAD_BODY));
             match service.call(request).await {
                 Ok(answered) => {
                     let (request, response) = answered.into_parts();
                     let mut response = told(response.map_into_boxed_body(), &id);
-                    end.after(&mut response);
+                    end(&mut response);
                     asked.log(request.match_pattern(), response.status(), &id);
                     Ok(ServiceResponse::new(request, response))
                 }
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
                     let mut response = told(layer_error(&error), &id);
-                    end.after(&mut response);
+                    end(&mut response);
                     asked.log(None, response.status(), &id);
                     Err(InternalError::from_response("a layer failed", response).into())
                 }
             }
         })
-    }
-}
-
-/// The end of a connection whose request came in chunks. What nobody reads of such a body the library would take in
-/// for ever, so after the answer the connection ends: the client is told, and has a while to notice.
-struct EndOfChunks(Option<Cut>);
-
-impl EndOfChunks {
-    fn of(request: &HttpRequest) -> EndOfChunks {
-        EndOfChunks(request.headers().contains_key(header::TRANSFER_ENCODING).then(|| Cut::of(request)))
-    }
-
-    fn after(self, response: &mut HttpResponse) {
-        if let Some(cut) = self.0 {
-            response.head_mut().set_connection_type(ConnectionType::Close);
-            cut.after(UNREAD_BODY);
-        }
     }
 }
 

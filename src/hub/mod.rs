@@ -39,7 +39,7 @@ pub use self::{
 use self::{bell::Bell, messages as say};
 use crate::{
     backplane::{Backplane, Batch},
-    domain::{Clock, Limits, Time, UserId},
+    domain::{Clock, Limits, Outage, Time, UserId},
     error::{Code, Error},
     store::{Done, Head, Identity, Log, Reads},
     wire::CursorSeal,
@@ -148,7 +148,7 @@ impl Node {
         let queued = self.hub.try_send(post).is_ok();
         async move {
             if !queued {
-                return Err(Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500));
+                return Err(Outage::Busy.into());
             }
             answer.await.unwrap_or_else(|_| Err(Code::StoreUnavailable.into()))
         }
@@ -159,8 +159,7 @@ impl Node {
     /// # Errors
     /// `too_many_connections`, `draining`, `over_capacity`, or `busy` if the hub cannot be asked.
     pub async fn admit(&self, user: &UserId) -> Result<say::Permit, Error> {
-        let busy = |_| Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500);
-        self.hub.send(say::Admit { user: user.clone() }).await.map_err(busy)?
+        self.hub.send(say::Admit { user: user.clone() }).await.map_err(|_| Outage::Busy)?
     }
 
     /// Sends every connection away and waits until the last has left or the time is over; tells whether all left.

@@ -20,7 +20,7 @@ use super::{
     registry::{Registry, SeatKey, Sitter},
 };
 use crate::{
-    domain::{Position, SessionId, ThreadId, UserId},
+    domain::{Outage, Position, SessionId, ThreadId, UserId},
     error::{Code, Error},
     store::Head,
     wire::{Envelope, cursor::Purpose, frame::Reply},
@@ -103,9 +103,8 @@ impl Handler<Deliver> for Outlet {
 
     fn handle(&mut self, batch: Deliver, ctx: &mut Self::Context) {
         let (registry, bytes_max) = (Rc::clone(&self.registry), self.node.limits.outbox_bytes / 8);
-        let mut rest = self.registry.borrow_mut().deliver_slice(&batch.envelopes, bytes_max);
+        let mut rest = registry.borrow_mut().deliver_slice(&batch.envelopes, batch.to, bytes_max);
         if rest == 0 {
-            self.registry.borrow_mut().advance(batch.to);
             return;
         }
         // Between slices the transports write, or a burst would make fast readers look slow; the mailbox waits.
@@ -113,9 +112,8 @@ impl Handler<Deliver> for Outlet {
             while rest > 0 {
                 tokio::task::yield_now().await;
                 let left = &batch.envelopes[batch.envelopes.len() - rest..];
-                rest = registry.borrow_mut().deliver_slice(left, bytes_max);
+                rest = registry.borrow_mut().deliver_slice(left, batch.to, bytes_max);
             }
-            registry.borrow_mut().advance(batch.to);
         };
         ctx.wait(deliver.into_actor(self));
     }
@@ -219,7 +217,7 @@ impl Seat {
         let key = here.registry.borrow_mut().enter(sitter, Rc::clone(line));
         let seat = Seat { here, key, user: user.clone(), joining: Cell::new(true) };
         let outlet = seat.here.address.clone();
-        let busy = |_| Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500);
+        let busy = |_| Outage::Busy;
         seat.here.hub.send(Enter { user: user.clone(), session, outlet }).await.map_err(busy)??;
         let (at, threads) = node.reads.memberships(user.clone()).await?;
         seat.joining.set(false);

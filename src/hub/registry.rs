@@ -218,8 +218,8 @@ impl Registry {
         self.advance(Head { position: envelope.position, mark: envelope.mark, ..self.released });
     }
 
-    /// Delivers the first events of a batch, up to so many and so many bytes; how many are left.
-    pub fn deliver_slice(&mut self, envelopes: &[Arc<Envelope>], bytes_max: u64) -> usize {
+    /// Delivers the first events of a batch that ends at `to`, up to so many and so many bytes; how many are left.
+    pub fn deliver_slice(&mut self, envelopes: &[Arc<Envelope>], to: Head, bytes_max: u64) -> usize {
         let mut bytes = 0;
         for (number, envelope) in envelopes.iter().enumerate() {
             if number > 0 && (number >= SLICE || bytes > bytes_max) {
@@ -228,6 +228,7 @@ impl Registry {
             bytes += envelope.payload.len() as u64;
             self.deliver(envelope);
         }
+        self.advance(to);
         0
     }
 

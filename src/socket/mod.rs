@@ -17,9 +17,9 @@ use std::{
 
 use actix_http::{Extensions, RequestHead, ws};
 use actix_web::{
-    HttpRequest,
+    HttpRequest, HttpResponse,
     dev::Payload,
-    http::{Version, header},
+    http::{ConnectionType, Version, header},
     rt::net::TcpStream,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -40,16 +40,14 @@ impl UpgradeSlot {
     /// `upgrade_required` for an ordinary request, `bad_upgrade` for a malformed one.
     pub fn of(head: &RequestHead, payload: &Payload) -> Result<UpgradeSlot, Error> {
         let bad = |detail: &'static str| Err(Error::new(Code::BadUpgrade, detail));
-        match ws::handshake(head) {
-            Ok(_) => {}
+        match ws::verify_handshake(head) {
+            // The key is judged below: the library asks only whether there is one.
+            Ok(()) | Err(ws::HandshakeError::BadWebsocketKey) => {}
             Err(ws::HandshakeError::NoWebsocketUpgrade | ws::HandshakeError::UnsupportedVersion) => {
                 return Err(Error::new(Code::UpgradeRequired, "Open a WebSocket here: RFC 6455, version 13."));
             }
             Err(ws::HandshakeError::NoConnectionUpgrade) => return bad("The Connection header must say upgrade."),
             Err(ws::HandshakeError::NoVersionHeader) => return bad("The Sec-WebSocket-Version header must be 13."),
-            Err(ws::HandshakeError::BadWebsocketKey) => {
-                return bad("The Sec-WebSocket-Key header must be 16 bytes in base64.");
-            }
             Err(_) => return bad("The upgrade request is malformed."),
         }
         if head.version != Version::HTTP_11 {
@@ -100,21 +98,13 @@ impl Cutter {
         }
     }
 
-    /// What cuts this request's connection, if it can be cut.
-    pub fn of(request: &HttpRequest) -> Option<impl FnOnce() + use<>> {
-        let socket = Arc::clone(&request.conn_data::<Cutter>()?.socket);
-        // An error means that the peer has gone already.
-        Some(move || drop(socket.shutdown(Shutdown::Both)))
-    }
-
     /// Nothing more on this request's connection is to be answered: an upgrade was refused, and whoever is in
-    /// front of us may take what follows for anything. Once the refusal had time to be written, the connection is
-    /// cut: the HTTP library would wait for the end of a body for ever.
-    pub fn refuse_rest(request: &HttpRequest) {
-        let Some(cutter) = request.conn_data::<Cutter>() else { return };
-        if !cutter.refused.replace(true) {
-            Cut::of(request).after(LINGER);
+    /// front of us may take what follows for anything.
+    pub fn refuse_rest(request: &HttpRequest, response: &mut HttpResponse) {
+        if let Some(cutter) = request.conn_data::<Cutter>() {
+            cutter.refused.set(true);
         }
+        Cut::of(request).after(response, LINGER);
     }
 
     /// Holds a request that follows a refused upgrade, which the HTTP library had read before it knew, until the
@@ -135,11 +125,19 @@ impl Cut {
         Cut(request.conn_data::<Cutter>().map(|cutter| Arc::downgrade(&cutter.socket)).unwrap_or_default())
     }
 
-    /// After a while.
-    pub fn after(self, delay: Duration) {
+    /// Now.
+    pub fn now(&self) {
+        // An error means that the peer has gone already.
+        self.0.upgrade().into_iter().for_each(|socket| drop(socket.shutdown(Shutdown::Both)));
+    }
+
+    /// After an answer, which tells the client, and a while for it to be written and noticed. The HTTP library alone
+    /// would wait for the end of an unread body for ever.
+    pub fn after(self, response: &mut HttpResponse, delay: Duration) {
+        response.head_mut().set_connection_type(ConnectionType::Close);
         actix_rt::spawn(async move {
             tokio::time::sleep(delay).await;
-            self.0.upgrade().into_iter().for_each(|socket| drop(socket.shutdown(Shutdown::Both)));
+            self.now();
         });
     }
 }

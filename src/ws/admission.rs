@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use actix_web::{HttpRequest, HttpResponse, ResponseError, dev, http::ConnectionType, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, dev, web};
 
 use super::connection::Connection;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     feed,
     hub::{Line, Node, Sitter, messages::Permit},
-    socket::{Cutter, UpgradeSlot, web_actors},
+    socket::{Cut, Cutter, UpgradeSlot, web_actors},
     wire::rest::{self, SocketQuery},
 };
 
@@ -66,8 +66,7 @@ async fn admit(request: &HttpRequest, payload: &dev::Payload, node: &Node) -> Re
 pub async fn connect(request: HttpRequest, payload: web::Payload, node: web::Data<Node>) -> HttpResponse {
     open(&request, payload, node.into_inner()).await.unwrap_or_else(|refused| {
         let mut response = refused.error_response();
-        Cutter::refuse_rest(&request);
-        response.head_mut().set_connection_type(ConnectionType::Close);
+        Cutter::refuse_rest(&request, &mut response);
         response
     })
 }
@@ -76,9 +75,8 @@ async fn open(request: &HttpRequest, payload: web::Payload, node: Arc<Node>) -> 
     let payload = payload.into_inner();
     let (admitted, slot) = admit(request, &payload, &node).await?;
     let line = Rc::new(Line::new(&node.limits));
-    if let Some(cut) = Cutter::of(request) {
-        line.set_cut(cut);
-    }
+    let cut = Cut::of(request);
+    line.set_cut(move || cut.now());
     // Everything that can fail comes before the answer: once accepted, a connection is not refused.
     let opening = feed::open(&node, admitted.sitter(), &line, admitted.since()).await?;
     if let Some(closing) = line.closing() {
