@@ -177,7 +177,7 @@ impl Judge {
             ));
         }
         if let Some((method, token)) = explicit.pop() {
-            let claims = self.tokens.verify(&token, self.clock.now())?;
+            let claims = self.tokens.verify(&token, self.clock.now()).await?;
             if cookie.is_some_and(|(user, _, _)| user != claims.user) {
                 return Err(Error::new(Code::BadCredentials, "The token and the cookie are of different users."));
             }

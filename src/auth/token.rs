@@ -11,7 +11,7 @@ use serde::{
 use serde_json::Value;
 
 use crate::{
-    domain::{Permission, Time, UserId},
+    domain::{FamilyId, Permission, Reason, SessionId, Time, UserId},
     error::{Code, Error},
 };
 
@@ -34,8 +34,14 @@ pub struct Tokens {
 pub struct Claims {
     /// `sub`.
     pub user: UserId,
+    /// `iat`.
+    pub issued_at: Time,
     /// `exp`.
     pub expires_at: Time,
+    /// `sid`: the login it comes from, and with which it ends.
+    pub session: Option<SessionId>,
+    /// `fid`: the family of refresh tokens it comes from, and with which it ends.
+    pub family: Option<FamilyId>,
     /// `email`.
     pub email: Option<String>,
     /// `name`.
@@ -53,6 +59,10 @@ pub struct Grant {
     pub user: UserId,
     /// How long it lives.
     pub ttl: Duration,
+    /// The login it ends with.
+    pub session: Option<SessionId>,
+    /// The family of refresh tokens it ends with.
+    pub family: Option<FamilyId>,
     /// Rights beyond a member's.
     pub permissions: Vec<Permission>,
     /// Customer tier, if not the account's.
@@ -94,6 +104,10 @@ impl Tokens {
             permissions: Vec<&'static str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             tier: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            sid: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            fid: Option<String>,
         }
         if grant.ttl > LIFETIME_MAX || grant.ttl.is_zero() {
             return Err(Error::field("ttl", "a token lives between 1 s and 24 h"));
@@ -106,6 +120,8 @@ impl Tokens {
             exp: now.plus(grant.ttl).seconds(),
             permissions: grant.permissions.iter().map(|p| p.name()).collect(),
             tier: grant.tier.as_deref(),
+            sid: grant.session.map(|id| id.to_string()),
+            fid: grant.family.map(|id| id.to_string()),
         };
         let header = Header { typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::HS256) };
         jsonwebtoken::encode(&header, &body, &self.signing)
@@ -116,7 +132,8 @@ impl Tokens {
     ///
     /// # Errors
     /// `bad_credentials` or `token_expired`. The words never repeat what the token says.
-    pub fn verify(&self, token: &str, now: Time) -> Result<Claims, Error> {
+    #[allow(clippy::unused_async, reason = "keys of outside issuers are fetched")]
+    pub async fn verify(&self, token: &str, now: Time) -> Result<Claims, Error> {
         let decoded = jsonwebtoken::decode::<Object>(token, &self.verifying, &self.validation)
             .map_err(|_| refused("it does not verify"))?;
         check_header(&decoded.header)?;
@@ -139,6 +156,9 @@ impl Tokens {
         let permissions = body.get("permissions").and_then(Value::as_array);
         Ok(Claims {
             user,
+            issued_at: Time::from_seconds(iat),
+            session: id_in(&body, "sid", SessionId::parse)?,
+            family: id_in(&body, "fid", FamilyId::parse)?,
             expires_at: Time::from_seconds(exp),
             email: text("email"),
             name: text("name"),
@@ -146,6 +166,17 @@ impl Tokens {
             permissions: permissions.map(|list| list.iter().filter_map(named).collect()).unwrap_or_default(),
         })
     }
+}
+
+/// An id in a claim; one that is none is refused, because it was meant to bind the token.
+fn id_in<T>(
+    body: &BTreeMap<String, Value>,
+    name: &'static str,
+    parse: fn(&str) -> Result<T, Reason>,
+) -> Result<Option<T>, Error> {
+    let Some(value) = body.get(name) else { return Ok(None) };
+    let parsed = value.as_str().and_then(|text| parse(text).ok());
+    parsed.map(Some).ok_or_else(|| refused("`sid` or `fid` is no id"))
 }
 
 fn refused(why: &'static str) -> Error {

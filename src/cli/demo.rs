@@ -128,7 +128,14 @@ fn prepare(config: &Config) -> Result<Prepared, Failure> {
     let (alice, bob) = (user(PEOPLE[0].0)?, user(PEOPLE[1].0)?);
     commit(&mut store, &writes)?;
     let thread = thread(&mut store, config, &alice, &bob)?;
-    let grant = Grant { user: alice, ttl: Duration::from_secs(24 * 60 * 60), permissions: Vec::new(), tier: None };
+    let grant = Grant {
+        user: alice,
+        ttl: Duration::from_secs(24 * 60 * 60),
+        session: None,
+        family: None,
+        permissions: Vec::new(),
+        tier: None,
+    };
     Ok(Prepared { thread, codes, token: serve::tokens(config).sign(&grant, now)? })
 }
 

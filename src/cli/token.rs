@@ -49,8 +49,14 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 /// `hailgate token`: nothing else on stdout.
 pub fn run(args: &TokenArgs) -> Result<(), Failure> {
     let config = args.place.load(None)?;
-    let grant =
-        Grant { user: args.user.clone(), ttl: args.ttl, permissions: args.permission.clone(), tier: args.tier.clone() };
+    let grant = Grant {
+        user: args.user.clone(),
+        ttl: args.ttl,
+        session: None,
+        family: None,
+        permissions: args.permission.clone(),
+        tier: args.tier.clone(),
+    };
     println!("{}", serve::tokens(&config).sign(&grant, SystemClock.now())?);
     Ok(())
 }

@@ -108,6 +108,8 @@ uuid_id! {
     ConnectionId
     /// A login's public id; it opens nothing.
     SessionId
+    /// The tokens that descend from one `POST` to the token endpoint: they are refreshed, and revoked, together.
+    FamilyId
 }
 
 /// Names one request in logs, problems and headers.

@@ -13,7 +13,7 @@ pub mod time;
 pub use cursor::{Cursor, Reset, Resume};
 pub use draft::{Draft, Metadata, RetryKey};
 pub use event::{Event, Fact, Message, Person, Thread};
-pub use ids::{ConnectionId, MessageId, Position, RequestId, Sequence, SessionId, ThreadId, UserId};
+pub use ids::{ConnectionId, FamilyId, MessageId, Position, RequestId, Sequence, SessionId, ThreadId, UserId};
 pub use limits::Limits;
 pub use logins::{Account, Logins, Outage, SessionRecord};
 pub use permission::Permission;

@@ -173,7 +173,14 @@ struct Question {
 
 async fn questions(gateway: &Gateway, user: &UserId, stranger: &Tokens) -> Result<Vec<Question>, Error> {
     let now = gateway.node.clock.now();
-    let grant = Grant { user: user.clone(), ttl: Duration::from_secs(60), permissions: Vec::new(), tier: None };
+    let grant = Grant {
+        user: user.clone(),
+        ttl: Duration::from_secs(60),
+        session: None,
+        family: None,
+        permissions: Vec::new(),
+        tier: None,
+    };
     let right = gateway.admission.tokens.sign(&grant, now)?;
     let old = Time(now.0 - i64::try_from(LIFETIME_MAX.as_millis()).unwrap_or(0));
     let expired = gateway.admission.tokens.sign(&grant, old)?;
