@@ -34,6 +34,7 @@ codes! {
     UnknownAccount       "unknown_user"             401    0 false "There is no such account"
     BadLogin             "bad_login"                401    0 false "Name or password is wrong"
     ForeignOrigin        "foreign_origin"           403    0 false "This origin may not use the server"
+    NotAToken            "not_a_token"              403    0 false "The connection goes by no token"
     Forbidden            "forbidden"                403    0 false "Not allowed"
     NotFound             "not_found"                404    0 false "Not found"
     MethodNotAllowed     "method_not_allowed"       405    0 false "The path does not take this method"

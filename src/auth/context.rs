@@ -8,7 +8,7 @@ use std::future::{Ready, ready};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 
 use crate::{
-    domain::{Account, Permission, RequestId, SessionId, Time, UserId},
+    domain::{Account, Credential, Permission, RequestId, SessionId, Time, UserId},
     error::{Code, Error},
 };
 
@@ -19,8 +19,12 @@ pub enum Method {
     Session,
     /// `Authorization: Bearer`.
     Bearer,
-    /// `/ws?token=`.
+    /// `Sec-WebSocket-Protocol: jwt-auth, jwt.<token>`.
+    Subprotocol,
+    /// `?token=`.
     QueryToken,
+    /// `?ticket=`.
+    Ticket,
 }
 
 impl Method {
@@ -29,7 +33,9 @@ impl Method {
         match self {
             Method::Session => "session",
             Method::Bearer => "bearer",
+            Method::Subprotocol => "subprotocol",
             Method::QueryToken => "query_token",
+            Method::Ticket => "ticket",
         }
     }
 }
@@ -37,18 +43,17 @@ impl Method {
 /// Who acts. Has no public constructor.
 ///
 /// ```compile_fail,E0451
-/// use hailgate::{auth::AuthContext, domain::UserId};
+/// use hailgate::auth::AuthContext;
 /// // A handler cannot make up a user: every field is private.
-/// fn forge(alice: AuthContext, bob: UserId) -> AuthContext {
-///     AuthContext { user_id: bob, ..alice }
+/// fn forge(alice: AuthContext, bob: String) -> AuthContext {
+///     AuthContext { name: bob, ..alice }
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthContext {
-    user_id: UserId,
+    credential: Credential,
     name: String,
     email: Option<String>,
-    session_id: Option<SessionId>,
     method: Method,
     tier: String,
     permissions: Vec<Permission>,
@@ -60,17 +65,17 @@ impl AuthContext {
     pub(super) fn new(
         account: Account,
         method: Method,
-        session_id: Option<SessionId>,
+        credential: Credential,
         expires_at: Time,
         request_id: RequestId,
     ) -> AuthContext {
-        let Account { user_id, name, email, tier, permissions, .. } = account;
-        AuthContext { user_id, name, email, session_id, method, tier, permissions, expires_at, request_id }
+        let Account { name, email, tier, permissions, .. } = account;
+        AuthContext { credential, name, email, method, tier, permissions, expires_at, request_id }
     }
 
     /// Which user.
     pub fn user_id(&self) -> &UserId {
-        &self.user_id
+        &self.credential.user
     }
 
     /// The name people read.
@@ -85,7 +90,23 @@ impl AuthContext {
 
     /// The login behind it, if there is one: a public id that opens nothing.
     pub fn session_id(&self) -> Option<SessionId> {
-        self.session_id
+        self.credential.session
+    }
+
+    /// What must still hold for it.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Whether it may do this.
+    ///
+    /// # Errors
+    /// `forbidden`, if it may not.
+    pub fn must_have(&self, permission: Permission) -> Result<(), Error> {
+        if self.permissions.contains(&permission) {
+            return Ok(());
+        }
+        Err(Error::new(Code::Forbidden, format!("This needs the permission `{}`.", permission.name())))
     }
 
     /// By which credential.

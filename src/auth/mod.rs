@@ -1,6 +1,8 @@
 //! Session, then identity, then auth context: who acts, and the proof of it.
 
+pub mod carried;
 pub mod context;
+pub mod judge;
 pub mod layer;
 pub mod origin;
 pub mod password;
@@ -9,8 +11,10 @@ pub mod token;
 pub mod witness;
 
 pub use self::{
+    carried::Ways,
     context::{AuthContext, Method, OriginAllowed, Verdict},
-    layer::{AuthContextLayer, Judge, Ways},
+    judge::Judge,
+    layer::AuthContextLayer,
     origin::Origins,
     password::Passwords,
     session::LoginSessions,

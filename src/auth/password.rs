@@ -6,7 +6,7 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     domain::Limits,
@@ -40,9 +40,8 @@ impl Passwords {
     /// # Errors
     /// `busy`, if too many wait.
     pub async fn verify(&self, hash: Option<String>, password: String) -> Result<bool, Error> {
-        let busy = || Error::new(Code::Busy, "Too many people are signing in. Try again.").after_ms(2_000);
-        let _place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
-        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())?;
+        let _place = self.place()?;
+        let turn = self.turn().await?;
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
         let verified = tokio::task::spawn_blocking(move || {
@@ -51,6 +50,34 @@ impl Passwords {
         });
         Ok(verified.await.unwrap_or(false) && known)
     }
+}
+
+impl Passwords {
+    /// Hashes a new password, in turn with the others.
+    ///
+    /// # Errors
+    /// `busy`, if too many wait, or if the random source fails.
+    pub async fn hash(&self, password: String) -> Result<String, Error> {
+        let _place = self.place()?;
+        let turn = self.turn().await?;
+        let hashed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            hash(&password)
+        });
+        hashed.await.unwrap_or_else(|_| Err(Code::Internal.into()))
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())
+    }
+}
+
+fn busy() -> Error {
+    Error::new(Code::Busy, "Too many people are signing in. Try again.").after_ms(2_000)
 }
 
 fn matches(hash: &str, password: &str) -> bool {

@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use crate::domain::{
-    Clock, Logins, SessionId, SessionRecord, UserId,
+    Clock, LoginAct, Logins, Outage, SessionId, SessionRecord, UserId,
     logins::{SESSION_MAX, SESSION_TOUCH, SecretHash},
 };
 
@@ -19,6 +19,10 @@ pub const USER_KEY: &str = "actix_identity.user_id";
 pub const LOGIN_TIME_KEY: &str = "actix_identity.logged_in_at";
 /// Where we keep the login's public id.
 pub const SESSION_ID_KEY: &str = "hailgate.session_id";
+/// Where we keep what the browser called itself at login.
+pub const AGENT_KEY: &str = "hailgate.agent";
+/// How much of that.
+pub const AGENT_CHARS_MAX: usize = 200;
 
 /// actix-session's store over [`Logins`].
 #[derive(Clone)]
@@ -33,6 +37,10 @@ impl LoginSessions {
     /// Over these logins.
     pub fn new(logins: Arc<dyn Logins>, clock: Arc<dyn Clock>) -> LoginSessions {
         LoginSessions { logins, clock }
+    }
+
+    async fn save_as(&self, key: SecretHash, state: State) -> Result<(), Outage> {
+        self.logins.act(LoginAct::SaveSession { key, record: self.record(state) }).await.map(drop)
     }
 
     fn record(&self, state: State) -> SessionRecord {
@@ -71,7 +79,7 @@ impl SessionStore for LoginSessions {
         let found = self.logins.session(hash, now).await.map_err(|outage| LoadError::Other(outage.into()))?;
         let Some(record) = found else { return Ok(None) };
         if now.since(record.seen_at) >= SESSION_TOUCH
-            && let Err(outage) = self.logins.touch_session(hash, now).await
+            && let Err(outage) = self.logins.act(LoginAct::TouchSession { key: hash, at: now }).await
         {
             log::warn!("the use of a session could not be noted: {outage}");
         }
@@ -82,20 +90,22 @@ impl SessionStore for LoginSessions {
         let secret = new_secret().map_err(|_| SaveError::Other(anyhow::anyhow!("the random source failed")))?;
         let hash = secret_hash(&secret);
         let key = SessionKey::try_from(secret).map_err(|error| SaveError::Other(error.into()))?;
-        self.logins.save_session(hash, self.record(state)).await.map_err(|outage| SaveError::Other(outage.into()))?;
+        self.save_as(hash, state).await.map_err(|outage| SaveError::Other(outage.into()))?;
         Ok(key)
     }
 
     async fn update(&self, key: SessionKey, state: State, _: &Duration) -> Result<SessionKey, UpdateError> {
-        let saved = self.logins.save_session(secret_hash(key.as_ref()), self.record(state)).await;
+        let saved = self.save_as(secret_hash(key.as_ref()), state).await;
         saved.map(|()| key).map_err(|outage| UpdateError::Other(outage.into()))
     }
 
     async fn update_ttl(&self, key: &SessionKey, _: &Duration) -> Result<(), anyhow::Error> {
-        Ok(self.logins.touch_session(secret_hash(key.as_ref()), self.clock.now()).await?)
+        let act = LoginAct::TouchSession { key: secret_hash(key.as_ref()), at: self.clock.now() };
+        Ok(self.logins.act(act).await.map(drop)?)
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<(), anyhow::Error> {
-        Ok(self.logins.end_session(secret_hash(key.as_ref())).await?)
+        let act = LoginAct::EndSession { key: secret_hash(key.as_ref()), at: self.clock.now() };
+        Ok(self.logins.act(act).await.map(drop)?)
     }
 }

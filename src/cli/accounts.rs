@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 use super::{Failure, Where, open, print, token};
 use crate::{
     auth::password,
-    domain::{Account, Clock, Permission, UserId},
+    domain::{Account, Clock, LoginAct, LoginDone, Permission, UserId},
     http::gateway::SystemClock,
-    store::{Log, Reads, Write},
+    store::{Done, Log, LoginReads, Write},
 };
 
 #[derive(Debug, Args)]
@@ -51,11 +51,35 @@ enum UserCommand {
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Refuse an account from now on.
+    /// Refuse an account from now on, and close what it has open.
     Disable {
         /// Whose.
         #[arg(value_parser = token::user)]
         name: UserId,
+    },
+    /// Take a disabled account again.
+    Enable {
+        /// Whose.
+        #[arg(value_parser = token::user)]
+        name: UserId,
+    },
+    /// Let an account do more than a member may.
+    Grant {
+        /// Whose.
+        #[arg(value_parser = token::user)]
+        name: UserId,
+        /// What; may stand several times.
+        #[arg(long, required = true, value_parser = token::permission)]
+        permission: Vec<Permission>,
+    },
+    /// Sign a user out everywhere, and close what is open; who may sign in again. With permissions, take these away too.
+    Revoke {
+        /// Whose.
+        #[arg(value_parser = token::user)]
+        name: UserId,
+        /// What to take away; may stand several times.
+        #[arg(long, value_parser = token::permission)]
+        permission: Vec<Permission>,
     },
 }
 
@@ -67,8 +91,8 @@ fn new_user(text: &str) -> Result<UserId, String> {
 pub fn run(args: UserArgs) -> Result<(), Failure> {
     let config = args.place.load(None)?;
     let mut store = open(&config)?;
-    let now = SystemClock.now();
-    let (write, said) = match args.command {
+    let at = SystemClock.now();
+    let (acts, said) = match args.command {
         UserCommand::List => return list(&store.reads),
         UserCommand::Add { name, display, email, password_stdin, permission } => {
             let said = format!("{name} was added");
@@ -81,24 +105,71 @@ pub fn run(args: UserArgs) -> Result<(), Failure> {
                 disabled: false,
                 password_hash: Some(new_password(password_stdin)?),
             };
-            (Write::CreateAccount { account, at: now, keep: false }, said)
+            (vec![LoginAct::CreateAccount { account, at, keep: false }], said)
         }
         UserCommand::Passwd { name, password_stdin } => {
             let said = format!("{name} has a new password and is signed out everywhere");
-            (Write::SetPassword { hash: new_password(password_stdin)?, user: name }, said)
+            let hash = new_password(password_stdin)?;
+            (vec![LoginAct::SetPassword { user: name, hash, keep: None, at }], said)
         }
-        UserCommand::Disable { name } => (Write::Disable { user: name.clone() }, format!("{name} is disabled")),
+        UserCommand::Disable { name: user } => {
+            let said = format!("{user} is disabled");
+            (vec![LoginAct::SetDisabled { user, disabled: true, at }], said)
+        }
+        UserCommand::Enable { name: user } => {
+            let said = format!("{user} may sign in again");
+            (vec![LoginAct::SetDisabled { user, disabled: false, at }], said)
+        }
+        UserCommand::Grant { name: user, permission } => {
+            let permissions = changed(&store.reads, &user, |held| held.extend(permission))?;
+            let said = format!("{user} may now: {}", named(&permissions));
+            (vec![LoginAct::SetPermissions { user, permissions }], said)
+        }
+        UserCommand::Revoke { name: user, permission } => {
+            let permissions = changed(&store.reads, &user, |held| held.retain(|one| !permission.contains(one)))?;
+            let said = format!("{user} is signed out everywhere; may still: {}", named(&permissions));
+            (vec![LoginAct::SetPermissions { user: user.clone(), permissions }, LoginAct::Revoke { user, at }], said)
+        }
     };
+    let writes: Vec<Write> = acts.into_iter().map(|act| Write::Login(Box::new(act))).collect();
     let committed =
-        store.log.commit(&[write]).map_err(|outage| Failure::Unavailable(format!("nothing was changed: {outage}")))?;
+        store.log.commit(&writes).map_err(|outage| Failure::Unavailable(format!("nothing was changed: {outage}")))?;
     for outcome in committed.outcomes {
-        outcome?;
+        match outcome? {
+            Done::Login(LoginDone::NoSuchUser) => return Err(no_user()),
+            Done::Login(LoginDone::NameTaken) => return Err(Failure::Failed("there is already a user of that name".into())),
+            _ => {}
+        }
     }
     eprintln!("{said}");
     Ok(())
 }
 
-fn list(reads: &dyn Reads) -> Result<(), Failure> {
+fn no_user() -> Failure {
+    Failure::Failed("there is no such user; `user list` names them all".to_owned())
+}
+
+/// The permissions of an account after a change, each once and in order.
+fn changed(
+    reads: &impl LoginReads,
+    user: &UserId,
+    change: impl FnOnce(&mut Vec<Permission>),
+) -> Result<Vec<Permission>, Failure> {
+    let account = actix::System::new().block_on(reads.account(user.clone()));
+    let account = account.map_err(|outage| Failure::Unavailable(outage.to_string()))?.ok_or_else(no_user)?;
+    let mut permissions = account.permissions;
+    change(&mut permissions);
+    permissions.sort();
+    permissions.dedup();
+    Ok(permissions)
+}
+
+fn named(permissions: &[Permission]) -> String {
+    let names: Vec<&str> = permissions.iter().map(|permission| permission.name()).collect();
+    if names.is_empty() { "nothing beyond a member's rights".to_owned() } else { names.join(", ") }
+}
+
+fn list(reads: &impl LoginReads) -> Result<(), Failure> {
     const PAGE: u64 = 100;
     let system = actix::System::new();
     let mut after = None;

@@ -20,7 +20,7 @@ use crate::{
         token::Grant,
     },
     config::{self, Config, Environment},
-    domain::{Account, Clock, Draft, RetryKey, ThreadId, UserId},
+    domain::{Account, Clock, Draft, LoginAct, RetryKey, ThreadId, UserId},
     error::Error,
     http::gateway::SystemClock,
     store::{Act, Change, Done, Log, Write, sqlite::Sqlite},
@@ -120,9 +120,10 @@ fn prepare(config: &Config) -> Result<Prepared, Failure> {
             disabled: false,
             password_hash: None,
         };
-        writes.push(Write::CreateAccount { account, at: now, keep: true });
+        writes.push(Write::Login(Box::new(LoginAct::CreateAccount { account, at: now, keep: true })));
         let code = new_secret().map_err(|_| Failure::Failed("the random source failed".to_owned()))?;
-        writes.push(Write::PutLink { code: secret_hash(&code), user: user(name)?, expires_at: now.plus(LINK) });
+        let act = LoginAct::PutLink { code: secret_hash(&code), user: user(name)?, expires_at: now.plus(LINK) };
+        writes.push(Write::Login(Box::new(act)));
         codes.push(code);
     }
     let (alice, bob) = (user(PEOPLE[0].0)?, user(PEOPLE[1].0)?);

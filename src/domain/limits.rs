@@ -63,6 +63,7 @@ limits! {
     page                       100 "rows"         told "largest page of a list"
     resume_events           10_000 "events"       told "most events that a resume replays"
     poll_ms                 30_000 "milliseconds" told "longest wait of a long poll"
+    access_token_ms        900_000 "milliseconds" told "life of an access token that a login gets"
     body_ms                 10_000 "milliseconds" told "time for a request body to arrive"
     drain_ms                20_000 "milliseconds" told "time for connections to leave at shutdown"
     writer_posts             4_096 "posts"        own  "posts waiting for the writer"

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Answer, Permission, SessionId, Time, UserId};
+use uuid::Uuid;
+
+use super::{Answer, FamilyId, Permission, SessionId, Time, UserId};
 
 /// Why the store could not answer. But for [`Outage::Unknown`], nothing was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,23 +64,237 @@ pub const SESSION_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How often use of a session is written down at most.
 pub const SESSION_TOUCH: Duration = Duration::from_secs(5 * 60);
 
+/// Logins of one user; over it the one that was used least recently ends.
+pub const SESSIONS_MAX: u32 = 100;
+/// Families of refresh tokens of one login; over it the oldest ends.
+pub const FAMILIES_MAX: u32 = 10;
+/// How long a ticket lives.
+pub const TICKET: Duration = Duration::from_secs(30);
+/// How long the list of endings is kept: no connection of a node that sleeps longer is still alive.
+pub const ENDINGS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// SHA-256 of an opaque secret: what is stored in its place.
 pub type SecretHash = [u8; 32];
 
-/// Accounts and sessions. Every answer is the truth of the store now, never a cache.
+/// What must still hold for whoever was let in: asked of the store at every request, at every seat and at every end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Whose.
+    pub user: UserId,
+    /// When a token was signed: a later revocation ends it. `None` for a session, whose row is the proof.
+    pub issued_at: Option<Time>,
+    /// The login it ends with.
+    pub session: Option<SessionId>,
+    /// The family of tokens it ends with.
+    pub family: Option<FamilyId>,
+}
+
+impl Credential {
+    /// One that ends with its user alone.
+    pub fn of(user: UserId) -> Credential {
+        Credential { user, issued_at: None, session: None, family: None }
+    }
+}
+
+/// What the store says about a credential now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its user's account.
+    pub account: Account,
+    /// Tokens signed at or before this time, in whole seconds, are revoked.
+    pub not_before: Time,
+    /// When its login was last used; `None` if it has one and that has ended.
+    pub seen_at: Option<Time>,
+    /// Whether its family of tokens is there, if it has one.
+    pub family: bool,
+}
+
+/// Why a credential that verifies opens nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallen {
+    /// The account is disabled.
+    Disabled,
+    /// Its login, its family or everything of its user was ended.
+    SignedOut,
+}
+
+impl Standing {
+    /// Whether the credential still holds.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn judge(&self, credential: &Credential) -> Result<(), Fallen> {
+        if self.account.disabled {
+            return Err(Fallen::Disabled);
+        }
+        let revoked = credential.issued_at.is_some_and(|issued| issued.seconds() <= self.not_before.seconds());
+        let ended = credential.session.is_some() && self.seen_at.is_none();
+        if revoked || ended || !self.family { Err(Fallen::SignedOut) } else { Ok(()) }
+    }
+}
+
+/// A single-use ticket: the asking context, to be opened again by whoever shows the ticket within its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// What must still hold.
+    pub credential: Credential,
+    /// Rights of the asking context.
+    pub permissions: Vec<Permission>,
+    /// Tier of the asking context.
+    pub tier: String,
+    /// When the asking context ends.
+    pub context_expires_at: Time,
+    /// When the ticket itself ends.
+    pub expires_at: Time,
+}
+
+/// A login as its user sees it in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Its public id.
+    pub session_id: SessionId,
+    /// The session layer's state.
+    pub state: Vec<(String, String)>,
+    /// When it was last used.
+    pub seen_at: Time,
+    /// When it ends at the latest.
+    pub expires_at: Time,
+}
+
+/// A change to accounts and logins. Everything that ends a login also notes the end, for every node to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
+pub enum LoginAct {
+    /// A session, new or changed; the least used one of a user over the limit ends.
+    SaveSession { key: SecretHash, record: SessionRecord },
+    /// A session was used.
+    TouchSession { key: SecretHash, at: Time },
+    /// A login was used, by one of its tokens or sockets.
+    TouchLogin { session: SessionId, at: Time },
+    /// A session ends.
+    EndSession { key: SecretHash, at: Time },
+    /// A login of this user ends.
+    EndLogin { user: UserId, session: SessionId, at: Time },
+    /// A new account; refused if the name is taken, unless `keep` says to leave it as it is.
+    CreateAccount { account: Account, at: Time, keep: bool },
+    /// Another password; ends the user's logins but for the one to keep.
+    SetPassword { user: UserId, hash: String, keep: Option<SessionId>, at: Time },
+    /// Other permissions.
+    SetPermissions { user: UserId, permissions: Vec<Permission> },
+    /// Signs the user out everywhere: logins, families, tickets, and every token signed until now.
+    Revoke { user: UserId, at: Time },
+    /// Refuses the account from now on and signs it out everywhere, or takes it again.
+    SetDisabled { user: UserId, disabled: bool, at: Time },
+    /// A one-time sign-in code, instead of any other of that user.
+    PutLink { code: SecretHash, user: UserId, expires_at: Time },
+    /// Uses up a one-time sign-in code.
+    TakeLink { code: SecretHash, at: Time },
+    /// A family of refresh tokens of a login, with its first; the oldest one of a login over the limit ends.
+    NewFamily { family: FamilyId, user: UserId, session: SessionId, token: SecretHash, expires_at: Time, at: Time },
+    /// Uses up a refresh token for the next; one that was used before ends its family.
+    Refresh { token: SecretHash, next: SecretHash, at: Time },
+    /// A new ticket.
+    PutTicket { hash: SecretHash, ticket: Ticket, at: Time },
+    /// Uses up a ticket.
+    TakeTicket { hash: SecretHash, at: Time },
+}
+
+/// What a change did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
+pub enum LoginDone {
+    /// It was done.
+    Done,
+    /// There is no such user; nothing was done.
+    NoSuchUser,
+    /// The name is taken; nothing was done.
+    NameTaken,
+    /// So many logins ended.
+    Ended { sessions: u64 },
+    /// Whom a one-time code signed in, if it was good.
+    Link(Option<UserId>),
+    /// What became of a refresh token.
+    Refreshed(Refreshed),
+    /// The ticket, if it was good.
+    Ticket(Option<Ticket>),
+}
+
+/// What became of a refresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
+pub enum Refreshed {
+    /// There is none, or its time is over.
+    Unknown,
+    /// It was used before: its family has ended, because one of the two users stole it.
+    Reused,
+    /// The next one is its family's now.
+    Next { family: FamilyId, user: UserId, session: SessionId, expires_at: Time },
+}
+
+/// Something that ended, as every node reads it in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Its place among the endings.
+    pub number: u64,
+    /// Whose.
+    pub user: UserId,
+    /// What.
+    pub what: Ended,
+}
+
+/// What ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// One login or one family of tokens, by its id.
+    One(Uuid),
+    /// Everything of the user, who may sign in again.
+    Everything,
+    /// The account is disabled.
+    Account,
+}
+
+/// Accounts and logins. Every answer is the truth of the store now, never a cache.
 pub trait Logins: Send + Sync {
     /// The session under this key, unless it is over its time or its user is disabled.
     fn session(&self, key: SecretHash, now: Time) -> Answer<'_, Result<Option<SessionRecord>, Outage>>;
-    /// Writes a session, new or changed.
-    fn save_session(&self, key: SecretHash, record: SessionRecord) -> Answer<'_, Result<(), Outage>>;
-    /// Notes that a session was used.
-    fn touch_session(&self, key: SecretHash, now: Time) -> Answer<'_, Result<(), Outage>>;
-    /// Ends a session.
-    fn end_session(&self, key: SecretHash) -> Answer<'_, Result<(), Outage>>;
+    /// What the store says about a credential; `None`: there is no such user.
+    fn standing(&self, credential: Credential, now: Time) -> Answer<'_, Result<Option<Standing>, Outage>>;
     /// The account of this name.
     fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>>;
-    /// Creates the account of a verified token's user, if there is none.
-    fn create_account(&self, account: Account, now: Time) -> Answer<'_, Result<(), Outage>>;
-    /// Uses up a one-time sign-in code; the user it was for, if it was good.
-    fn consume_link(&self, code: SecretHash, now: Time) -> Answer<'_, Result<Option<UserId>, Outage>>;
+    /// A user's logins, latest use first.
+    fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>>;
+    /// A ticket, left as it is.
+    fn ticket(&self, hash: SecretHash, now: Time) -> Answer<'_, Result<Option<Ticket>, Outage>>;
+    /// Changes something.
+    fn act(&self, act: LoginAct) -> Answer<'_, Result<LoginDone, Outage>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_falls_with_its_account_its_login_its_family_and_its_users_revocation() {
+        let user = UserId::parse("alice").expect("a user id");
+        let account = |disabled| Account {
+            user_id: user.clone(),
+            name: String::new(),
+            email: None,
+            tier: String::new(),
+            permissions: Vec::new(),
+            disabled,
+            password_hash: None,
+        };
+        let standing = Standing { account: account(false), not_before: Time(10_500), seen_at: Some(Time(0)), family: true };
+        let session = Credential { user: user.clone(), issued_at: None, session: Some(SessionId::new()), family: None };
+        let token = |issued: i64| Credential { issued_at: Some(Time(issued)), session: None, ..session.clone() };
+        assert_eq!(standing.judge(&session), Ok(()));
+        assert_eq!(standing.judge(&token(11_000)), Ok(()));
+        assert_eq!(standing.judge(&token(10_000)), Err(Fallen::SignedOut), "signed in the second of the revocation");
+        let ended = Standing { seen_at: None, ..standing.clone() };
+        assert_eq!(ended.judge(&session), Err(Fallen::SignedOut));
+        assert_eq!(ended.judge(&token(11_000)), Ok(()), "a token without a login needs none");
+        assert_eq!(Standing { family: false, ..standing.clone() }.judge(&session), Err(Fallen::SignedOut));
+        assert_eq!(Standing { account: account(true), ..standing }.judge(&session), Err(Fallen::Disabled));
+    }
 }

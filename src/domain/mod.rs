@@ -15,7 +15,7 @@ pub use draft::{Draft, Metadata, RetryKey};
 pub use event::{Event, Fact, Message, Person, Thread};
 pub use ids::{ConnectionId, FamilyId, MessageId, Position, RequestId, Sequence, SessionId, ThreadId, UserId};
 pub use limits::Limits;
-pub use logins::{Account, Logins, Outage, SessionRecord};
+pub use logins::{Account, Credential, LoginAct, LoginDone, Logins, Outage, SessionRecord};
 pub use permission::Permission;
 pub use time::{Clock, Time};
 

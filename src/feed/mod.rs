@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Where a feed begins.
 pub struct Opening {
     /// The place among the listeners.
-    pub seat: Seat,
+    pub seat: Rc<Seat>,
     /// Which log.
     pub epoch: uuid::Uuid,
     /// Everything after this position is sent.
@@ -42,8 +42,8 @@ pub struct Opening {
 /// # Errors
 /// If the store or the hub cannot answer.
 pub async fn open(node: &Arc<Node>, sitter: Sitter, line: &Rc<Line>, since: Option<&str>) -> Result<Opening, Error> {
-    let user = sitter.user.clone();
-    let seat = Seat::take(node, sitter, line).await?;
+    let user = sitter.credential.user.clone();
+    let seat = Rc::new(Seat::take(node, sitter, line).await?);
     let Some(text) = since else {
         return Ok(at_head(node, seat, node.reads.head().await?, None));
     };
@@ -60,7 +60,7 @@ pub async fn open(node: &Arc<Node>, sitter: Sitter, line: &Rc<Line>, since: Opti
     })
 }
 
-fn at_head(node: &Node, seat: Seat, head: Head, reset: Option<Reset>) -> Opening {
+fn at_head(node: &Node, seat: Rc<Seat>, head: Head, reset: Option<Reset>) -> Opening {
     let cursor = node.cursors.seal(Purpose::Cursor, head.cursor());
     Opening { seat, epoch: head.epoch, from: head.position, cursor, resumed: false, reset }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    domain::{ConnectionId, Limits, ThreadId, Time},
+    domain::{ConnectionId, Credential, Limits, ThreadId, Time},
     hub::{Out, registry::Registry},
     wire::{Change, Envelope},
 };
@@ -60,8 +60,7 @@ impl World {
         let mut registry = Registry::new(head(0));
         let sitter = Sitter {
             connection: ConnectionId::new(),
-            user: user.clone(),
-            session: None,
+            credential: Credential::of(user.clone()),
             expires_at: Time(i64::MAX),
             socket: true,
         };

@@ -73,6 +73,7 @@ pub struct Gateway {
     pub node: Arc<Node>,
     pub(super) admission: Admission,
     pub(super) logins: Arc<dyn Logins>,
+    judge: Arc<Judge>,
     site: web::Data<Site>,
     /// Turns true when the server stops: idle connections end then.
     pub(super) stopping: watch::Sender<bool>,
@@ -140,7 +141,16 @@ impl Gateway {
             logins: Arc::clone(&logins),
             canary: Canary::default(),
         });
-        Ok(Gateway { node, admission, logins, site, stopping: watch::Sender::new(false) })
+        let Admission { tokens, origins, create_users, query_tokens, .. } = &admission;
+        let judge = Arc::new(Judge {
+            logins: Arc::clone(&logins),
+            tokens: Arc::clone(tokens),
+            clock: Arc::clone(&node.clock),
+            create_users: *create_users,
+            origins: origins.clone(),
+            ways: if *query_tokens { routes::ways } else { routes::ways_without_query_tokens },
+        });
+        Ok(Gateway { node, judge, admission, logins, site, stopping: watch::Sender::new(false) })
     }
 
     /// The whole service over any byte stream: what the port gets, and what the probe asks.
@@ -151,6 +161,7 @@ impl Gateway {
         let frame_bytes = usize::try_from(self.node.limits.frame_bytes).unwrap_or(usize::MAX);
         let app = App::new()
             .app_data(web::Data::from(Arc::clone(&self.node)))
+            .app_data(web::Data::from(Arc::clone(&self.judge)))
             .app_data(self.site.clone())
             .app_data(web::PayloadConfig::new(frame_bytes))
             .configure(routes::configure)
@@ -193,15 +204,7 @@ impl Gateway {
     }
 
     fn auth_context(&self) -> AuthContextLayer {
-        let Admission { tokens, origins, create_users, query_tokens, .. } = &self.admission;
-        AuthContextLayer::new(Arc::new(Judge {
-            logins: Arc::clone(&self.logins),
-            tokens: Arc::clone(tokens),
-            clock: Arc::clone(&self.node.clock),
-            create_users: *create_users,
-            origins: origins.clone(),
-            ways: if *query_tokens { routes::ways } else { routes::ways_without_query_tokens },
-        }))
+        AuthContextLayer::new(Arc::clone(&self.judge))
     }
 
     /// The session cookie's name; the prefix makes browsers insist on https, this host and the root path.

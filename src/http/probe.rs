@@ -23,7 +23,7 @@ use crate::{
         session::{LOGIN_TIME_KEY, SESSION_ID_KEY, USER_KEY, new_secret},
         token::{Grant, LIFETIME_MAX},
     },
-    domain::{Account, Clock, Limits, SessionId, Time, UserId, logins::SESSION_MAX},
+    domain::{Account, Clock, Limits, LoginAct, SessionId, Time, UserId, logins::SESSION_MAX},
     error::{Code, Error},
     store::{Log, Write, sqlite::Sqlite},
 };
@@ -138,7 +138,7 @@ pub async fn run() -> Result<Report, Error> {
         disabled: false,
         password_hash: None,
     };
-    store.log.commit(&[Write::CreateAccount { account, at: clock.now(), keep: false }])?;
+    store.log.commit(&[Write::Login(Box::new(LoginAct::CreateAccount { account, at: clock.now(), keep: false }))])?;
     let secret = || new_secret().map_err(|_| failed("the random source failed"));
     let tokens = |secret: &str| Tokens::new(secret.as_bytes(), "probe", "probe");
     let admission = Admission {
@@ -222,11 +222,20 @@ async fn questions(gateway: &Gateway, user: &UserId, stranger: &Tokens) -> Resul
     questions.extend(TABLE.iter().map(|route| {
         let path: Vec<&str> =
             route.path.split('/').map(|part| if part.starts_with('{') { "page.js" } else { part }).collect();
-        let expected = (route.access != Access::Public).then_some(401);
+        let expected = expected_of_nobody(route.access);
         let request = request(route.method, &path.join("/"), "", route.access == Access::Upgrade);
         Question { name: format!("route {} {}", route.method, route.path), request, expected }
     }));
     Ok(questions)
+}
+
+/// The status that proves a route right to whoever comes without credentials; none: anything but 404 and 5xx.
+fn expected_of_nobody(access: Access) -> Option<u16> {
+    match access {
+        Access::Public => None,
+        Access::Preflight => Some(200),
+        Access::Protected | Access::Upgrade | Access::Stream => Some(401),
+    }
 }
 
 /// The path of the first protected route without parameters: who asks is told who they are.

@@ -6,7 +6,7 @@ use actix_web::web;
 use super::assets;
 use crate::{
     auth::Ways,
-    rest::{auth, events, messages, system, threads, users},
+    rest::{admin, auth, events, logins, messages, system, threads, tokens, users},
     ws::admission,
 };
 
@@ -19,6 +19,10 @@ pub enum Access {
     Protected,
     /// A user with a WebSocket upgrade.
     Upgrade,
+    /// Anybody, with whatever credentials an upgrade takes, which are judged and not used up.
+    Preflight,
+    /// A user, by a ticket too.
+    Stream,
 }
 
 /// One row.
@@ -51,6 +55,14 @@ routes! {
     "/api/auth/link"                        { Public    post   auth::link; }
     "/api/auth/logout"                      { Protected post   auth::logout; }
     "/api/auth/me"                          { Protected get    auth::me; }
+    "/api/auth/password"                    { Protected post   logins::password; }
+    "/api/auth/sessions"                    { Protected get    logins::list; }
+    "/api/auth/sessions/{session_id}"       { Protected delete logins::end; }
+    "/api/auth/token"                       { Protected post   tokens::issue; }
+    "/api/auth/refresh"                     { Public    post   tokens::refresh; }
+    "/api/ws/ticket"                        { Protected post   tokens::ticket; }
+    "/api/ws/preflight"                     { Preflight post   admission::preflight; }
+    "/api/admin/users/{user_id}/revoke"     { Protected post   admin::revoke; }
     "/api/threads"                          { Protected get    threads::list;
                                               Protected post   threads::create; }
     "/api/threads/{thread_id}"              { Protected get    threads::get;
@@ -65,7 +77,7 @@ routes! {
                                               Protected post   messages::send; }
     "/api/messages/{message_id}"            { Protected get    messages::get;
                                               Protected delete messages::delete; }
-    "/api/events"                           { Protected get    events::poll; }
+    "/api/events"                           { Stream    get    events::poll; }
     "/api/users"                            { Protected get    users::find; }
     "/api/system/info"                      { Public    get    system::info; }
     "/health"                               { Public    get    system::live; }
@@ -79,10 +91,16 @@ routes! {
 
 /// Which credentials a path takes beside cookie and bearer.
 pub fn ways(path: &str) -> Ways {
-    Ways { query_token: TABLE.iter().any(|route| route.access == Access::Upgrade && route.path == path) }
+    let upgrade = Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false };
+    match TABLE.iter().find(|route| route.path == path).map(|route| route.access) {
+        Some(Access::Upgrade) => upgrade,
+        Some(Access::Preflight) => Ways { consumes_nothing: true, ..upgrade },
+        Some(Access::Stream) => Ways { ticket: true, ..Ways::default() },
+        Some(Access::Public | Access::Protected) | None => Ways::default(),
+    }
 }
 
 /// The same, where `HAILGATE_QUERY_TOKENS` is off.
-pub fn ways_without_query_tokens(_: &str) -> Ways {
-    Ways { query_token: false }
+pub fn ways_without_query_tokens(path: &str) -> Ways {
+    Ways { query_token: false, ..ways(path) }
 }

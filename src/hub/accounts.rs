@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::Writer;
 use crate::{
-    domain::{Account, Answer, Logins, Outage, SessionRecord, Time, UserId, logins::SecretHash},
+    domain::{
+        Account, Answer, Credential, LoginAct, LoginDone, Logins, Outage, SessionRecord, Time, UserId,
+        logins::{Login, SecretHash, Standing, Ticket},
+    },
     error::{Code, Error},
     store::{Done, Reads, Write},
 };
@@ -19,14 +22,6 @@ impl Accounts {
     /// Over a node's reads and writer.
     pub fn new(reads: Arc<dyn Reads>, writer: Writer) -> Accounts {
         Accounts { reads, writer }
-    }
-
-    fn write(&self, write: Write) -> Answer<'_, Result<Done, Outage>> {
-        Box::pin(async move { self.writer.write(write).await.map_err(|error| outage(&error)) })
-    }
-
-    fn note(&self, write: Write) -> Answer<'_, Result<(), Outage>> {
-        Box::pin(async move { self.write(write).await.map(drop) })
     }
 }
 
@@ -44,31 +39,28 @@ impl Logins for Accounts {
         self.reads.session(key, now)
     }
 
-    fn save_session(&self, key: SecretHash, record: SessionRecord) -> Answer<'_, Result<(), Outage>> {
-        self.note(Write::SaveSession { key, record })
-    }
-
-    fn touch_session(&self, key: SecretHash, now: Time) -> Answer<'_, Result<(), Outage>> {
-        self.note(Write::TouchSession { key, at: now })
-    }
-
-    fn end_session(&self, key: SecretHash) -> Answer<'_, Result<(), Outage>> {
-        self.note(Write::EndSession { key })
+    fn standing(&self, credential: Credential, now: Time) -> Answer<'_, Result<Option<Standing>, Outage>> {
+        self.reads.standing(credential, now)
     }
 
     fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>> {
         self.reads.account(user)
     }
 
-    fn create_account(&self, account: Account, now: Time) -> Answer<'_, Result<(), Outage>> {
-        self.note(Write::CreateAccount { account, at: now, keep: true })
+    fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>> {
+        self.reads.logins(user, now)
     }
 
-    fn consume_link(&self, code: SecretHash, now: Time) -> Answer<'_, Result<Option<UserId>, Outage>> {
+    fn ticket(&self, hash: SecretHash, now: Time) -> Answer<'_, Result<Option<Ticket>, Outage>> {
+        self.reads.ticket(hash, now)
+    }
+
+    fn act(&self, act: LoginAct) -> Answer<'_, Result<LoginDone, Outage>> {
         Box::pin(async move {
-            match self.write(Write::ConsumeLink { code, at: now }).await? {
-                Done::Link(user) => Ok(user),
-                _ => Err(Outage::Unavailable),
+            match self.writer.write(Write::Login(Box::new(act))).await {
+                Ok(Done::Login(done)) => Ok(done),
+                Ok(_) => Err(Outage::Unavailable),
+                Err(error) => Err(outage(&error)),
             }
         })
     }

@@ -13,15 +13,16 @@ use tokio::sync::oneshot;
 
 use super::{
     bell::Bell,
-    messages::{Admit, Arrived, Drain, End, EndSession, Enter, Leave, Listen, Meet, Permit, Post, Ready, Release},
-    outlet::{self, Deliver, Hear, Outlet, Whose},
+    endings::{self, Endings},
+    messages::{Admit, Arrived, Drain, End, Enter, Leave, Listen, Meet, Permit, Post, Ready, Release, WouldAdmit},
+    outlet::{self, Close, Deliver, Hear, Outlet, Whose},
     quota,
     roster::{OutletNumber, Roster},
     writer::Writer,
 };
 use crate::{
     backplane::Batch,
-    domain::{Limits, Position, SessionId, UserId},
+    domain::{Limits, Position, UserId},
     error::{Code, Error},
     store::{Act, Head, Reads, Write},
     wire::{Envelope, seal},
@@ -33,8 +34,8 @@ const MAILBOX: usize = 4_096;
 const EARLY: usize = 64;
 /// Events that one read fills a hole with.
 const FILL: u64 = 1_000;
-/// Ticks (seconds) for which an ended session is remembered: longer than an admission can be under way.
-const REMEMBER: u64 = 60;
+/// Ticks (seconds) after which rates that nobody uses any more are forgotten.
+const FORGET: u64 = 60;
 
 type Rates = RateLimiter<UserId, HashMapStateStore<UserId>, MonotonicClock>;
 
@@ -48,7 +49,7 @@ struct OutletEntry {
 pub struct Hub {
     limits: Limits,
     writer: Writer,
-    reads: Arc<dyn Reads>,
+    pub(super) reads: Arc<dyn Reads>,
     rates: Rates,
     outlets: Vec<OutletEntry>,
     roster: Roster,
@@ -57,7 +58,7 @@ pub struct Hub {
     filling: bool,
     permits: HashMap<UserId, u64>,
     open: u64,
-    ended: HashMap<SessionId, u64>,
+    pub(super) endings: Endings,
     ticks: u64,
     draining: Option<oneshot::Sender<()>>,
     drained: bool,
@@ -66,7 +67,7 @@ pub struct Hub {
 
 impl Hub {
     /// A hub that has released everything up to `released`.
-    pub fn new(limits: &Limits, writer: Writer, reads: Arc<dyn Reads>, released: Head, bell: Bell) -> Hub {
+    pub fn new(limits: &Limits, writer: Writer, reads: Arc<dyn Reads>, released: Head, last_ending: u64, bell: Bell) -> Hub {
         let quota = quota(limits.sends_per_second, limits.sends_burst);
         Hub {
             limits: limits.clone(),
@@ -80,7 +81,7 @@ impl Hub {
             filling: false,
             permits: HashMap::new(),
             open: 0,
-            ended: HashMap::new(),
+            endings: Endings::after(last_ending),
             ticks: 0,
             draining: None,
             drained: false,
@@ -170,18 +171,14 @@ impl Hub {
                 self.outlets[number].behind = self.outlets[number].address.try_send(hear).is_err();
             }
         }
-        let ticks = self.ticks;
-        self.ended.retain(|_, ended| *ended + REMEMBER > ticks);
-        if ticks.is_multiple_of(REMEMBER) {
+        if self.ticks.is_multiple_of(FORGET) {
             self.rates.retain_recent();
         }
     }
 
-    fn close(&self, close: &outlet::Close) {
-        for entry in &self.outlets {
-            // Must not be lost. One a logout, which cost a write, or one a shutdown: no need of a bound.
-            entry.address.do_send(close.clone());
-        }
+    /// The outlets' addresses.
+    pub(super) fn outlets(&self) -> impl Iterator<Item = &Addr<Outlet>> {
+        self.outlets.iter().map(|entry| &entry.address)
     }
 }
 
@@ -191,6 +188,7 @@ impl Actor for Hub {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(Duration::from_secs(1), Self::tick);
+        ctx.run_interval(endings::PACE, Self::watch);
     }
 }
 
@@ -209,14 +207,8 @@ impl Handler<Enter> for Hub {
         // Entered even when refused: the seat's `Leave` follows either way.
         let Some(outlet) = self.number(&enter.outlet) else { return Err(Code::Internal.into()) };
         self.roster.enter(&enter.user, outlet);
-        match enter.session {
-            Some(session) if self.ended.contains_key(&session) => {
-                Err(Error::new(Code::SignedOut, "This login has ended. Sign in again."))
-            }
-            // Admitted before the drain, seated after it: nobody would send it away.
-            _ if self.drained => Err(draining()),
-            _ => Ok(()),
-        }
+        // Admitted before the drain, seated after it: nobody would send it away.
+        if self.drained { Err(draining()) } else { Ok(()) }
     }
 }
 
@@ -251,11 +243,10 @@ impl Handler<Leave> for Hub {
     }
 }
 
-impl Handler<Admit> for Hub {
-    type Result = Result<Permit, Error>;
-
-    fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) -> Self::Result {
-        let held = self.permits.get(&admit.user).copied().unwrap_or(0);
+impl Hub {
+    /// The user's limits first, then the node's.
+    fn may_admit(&self, user: &UserId) -> Result<(), Error> {
+        let held = self.permits.get(user).copied().unwrap_or(0);
         if held >= self.limits.connections_user {
             let max = self.limits.connections_user;
             let detail = format!("You have {max} connections open, the most one user may have. Close one and try again.");
@@ -264,9 +255,30 @@ impl Handler<Admit> for Hub {
         if self.drained {
             return Err(draining());
         }
+        if !self.endings.known() {
+            let detail = "It cannot be seen who was signed out, so nobody is let in. Try again.";
+            return Err(Error::new(Code::StoreUnavailable, detail).after_ms(1_000));
+        }
         if self.open >= self.limits.connections_node {
             return Err(Error::new(Code::OverCapacity, "The server is full. Try again later.").after_ms(10_000));
         }
+        Ok(())
+    }
+}
+
+impl Handler<WouldAdmit> for Hub {
+    type Result = Result<(), Error>;
+
+    fn handle(&mut self, asked: WouldAdmit, _: &mut Self::Context) -> Self::Result {
+        self.may_admit(&asked.user)
+    }
+}
+
+impl Handler<Admit> for Hub {
+    type Result = Result<Permit, Error>;
+
+    fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) -> Self::Result {
+        self.may_admit(&admit.user)?;
         self.open += 1;
         *self.permits.entry(admit.user.clone()).or_default() += 1;
         Ok(Permit { hub: ctx.address(), user: admit.user })
@@ -320,15 +332,6 @@ impl Handler<Arrived> for Hub {
     }
 }
 
-impl Handler<EndSession> for Hub {
-    type Result = ();
-
-    fn handle(&mut self, end: EndSession, _: &mut Self::Context) {
-        self.ended.insert(end.0, self.ticks);
-        self.close(&outlet::Close { whose: Whose::Session(end.0), code: Code::SignedOut });
-    }
-}
-
 impl Handler<Drain> for Hub {
     type Result = ();
 
@@ -340,15 +343,22 @@ impl Handler<Drain> for Hub {
         }
         self.draining = Some(drain.empty);
         let spread_ms = self.limits.drain_ms / 2;
-        self.close(&outlet::Close { whose: Whose::Everybody { spread_ms }, code: Code::Draining });
+        for outlet in self.outlets() {
+            // Must not be lost. One a shutdown: no need of a bound.
+            outlet.do_send(Close { whose: Whose::Everybody { spread_ms }, code: Code::Draining });
+        }
     }
 }
 
 impl Handler<Ready> for Hub {
-    type Result = bool;
+    type Result = Option<&'static str>;
 
-    fn handle(&mut self, _: Ready, _: &mut Self::Context) -> bool {
-        !self.drained
+    fn handle(&mut self, _: Ready, _: &mut Self::Context) -> Option<&'static str> {
+        match (self.drained, self.endings.known()) {
+            (true, _) => Some("draining"),
+            (false, false) => Some("revocations"),
+            (false, true) => None,
+        }
     }
 }
 

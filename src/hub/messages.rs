@@ -8,7 +8,7 @@ use super::{Hub, outlet::Outlet};
 use crate::{
     auth::AuthContext,
     backplane::Batch,
-    domain::{Draft, MessageId, RetryKey, Sequence, SessionId, ThreadId, Time, UserId},
+    domain::{Draft, MessageId, RetryKey, Sequence, ThreadId, Time, UserId},
     error::Error,
     store::{Act, Change, Done, Head},
 };
@@ -22,14 +22,11 @@ pub struct Meet {
 }
 
 /// A seat was taken on an outlet: keep this user's membership changes until [`Listen`].
-/// Refused if the session behind it has ended in the meantime.
 #[derive(Message)]
 #[rtype(result = "Result<(), Error>")]
 pub struct Enter {
     /// Whose seat.
     pub user: UserId,
-    /// The login behind it, if there is one.
-    pub session: Option<SessionId>,
     /// Where.
     pub outlet: Addr<Outlet>,
 }
@@ -62,6 +59,14 @@ pub struct Leave {
 #[derive(Message)]
 #[rtype(result = "Result<Permit, Error>")]
 pub struct Admit {
+    /// Whose.
+    pub user: UserId,
+}
+
+/// What would [`Admit`] answer now?
+#[derive(Message)]
+#[rtype(result = "Result<(), Error>")]
+pub struct WouldAdmit {
     /// Whose.
     pub user: UserId,
 }
@@ -127,10 +132,11 @@ impl Post {
 #[rtype(result = "()")]
 pub struct Arrived(pub Batch);
 
-/// A login has ended: close its connections.
+/// Something has just ended by a write of this node: read the endings now, and answer when they are told. So many
+/// connections were asked to close.
 #[derive(Message)]
-#[rtype(result = "()")]
-pub struct EndSession(pub SessionId);
+#[rtype(result = "Result<u64, Error>")]
+pub struct Look;
 
 /// Admit nobody, send everybody away; the reply comes when the last permit is back.
 #[derive(Message)]
@@ -140,9 +146,9 @@ pub struct Drain {
     pub empty: oneshot::Sender<()>,
 }
 
-/// Is the hub there, and does it admit?
+/// Is the hub there, and does it admit? If not, the part that keeps it from that.
 #[derive(Message)]
-#[rtype(result = "bool")]
+#[rtype(result = "Option<&'static str>")]
 pub struct Ready;
 
 /// The node has ended: stop.

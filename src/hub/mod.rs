@@ -3,6 +3,7 @@
 mod accounts;
 mod actor;
 mod bell;
+mod endings;
 pub mod line;
 pub mod messages;
 pub mod outbox;
@@ -102,6 +103,7 @@ impl Node {
     pub async fn start(parts: Parts) -> Result<Arc<Node>, Error> {
         let Parts { log, reads, identity, backplane, limits, clock } = parts;
         let born_at = reads.head().await?;
+        let last_ending = reads.last_ending().await?;
         let ending = Arc::new(AtomicBool::new(false));
         // The hub needs the writer and the writer, through the backplane, the hub.
         let hub_address: Arc<OnceLock<Addr<Hub>>> = Arc::default();
@@ -116,8 +118,9 @@ impl Node {
         let arbiter = Arbiter::new();
         let (hub_limits, hub_writer, hub_reads) = (limits.clone(), writer.clone(), Arc::clone(&reads));
         let bell = Bell::new("the hub", &ending);
-        let hub =
-            Hub::start_in_arbiter(&arbiter.handle(), move |_| Hub::new(&hub_limits, hub_writer, hub_reads, born_at, bell));
+        let hub = Hub::start_in_arbiter(&arbiter.handle(), move |_| {
+            Hub::new(&hub_limits, hub_writer, hub_reads, born_at, last_ending, bell)
+        });
         let _ = hub_address.set(hub.clone());
         Ok(Arc::new(Node {
             node_id: Uuid::now_v7(),
@@ -160,6 +163,14 @@ impl Node {
     /// `too_many_connections`, `draining`, `over_capacity`, or `busy` if the hub cannot be asked.
     pub async fn admit(&self, user: &UserId) -> Result<say::Permit, Error> {
         self.hub.send(say::Admit { user: user.clone() }).await.map_err(|_| Outage::Busy)?
+    }
+
+    /// What [`Node::admit`] would answer now.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn would_admit(&self, user: &UserId) -> Result<(), Error> {
+        self.hub.send(say::WouldAdmit { user: user.clone() }).await.map_err(|_| Outage::Busy)?
     }
 
     /// Sends every connection away and waits until the last has left or the time is over; tells whether all left.

@@ -11,18 +11,19 @@ use std::{
 };
 
 use actix::prelude::*;
+use uuid::Uuid;
 
 use super::{
     Hub, Node,
     bell::Bell,
     line::{Closing, Line},
     messages::{Enter, Leave, Listen, Meet},
-    registry::{Registry, SeatKey, Sitter},
+    registry::{Registry, SWEEP, SeatKey, Sitter},
 };
 use crate::{
-    domain::{Outage, Position, SessionId, ThreadId, UserId},
+    domain::{Credential, Outage, Position, ThreadId, Time, UserId},
     error::{Code, Error},
-    store::Head,
+    store::{Head, Memberships},
     wire::{Envelope, cursor::Purpose, frame::Reply},
 };
 
@@ -71,7 +72,7 @@ impl Actor for Outlet {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(INBOX);
-        ctx.run_interval(Duration::from_secs(1), |outlet, _| outlet.sweep());
+        ctx.run_interval(SWEEP, |outlet, _| outlet.sweep());
     }
 }
 
@@ -103,6 +104,7 @@ impl Handler<Deliver> for Outlet {
 
     fn handle(&mut self, batch: Deliver, ctx: &mut Self::Context) {
         let (registry, bytes_max) = (Rc::clone(&self.registry), self.node.limits.outbox_bytes / 8);
+        registry.borrow_mut().at(self.node.clock.now());
         let mut rest = registry.borrow_mut().deliver_slice(&batch.envelopes, batch.to, bytes_max);
         if rest == 0 {
             return;
@@ -150,15 +152,17 @@ impl Handler<Hear> for Outlet {
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Whose {
-    /// Those of one login.
-    Session(SessionId),
+    /// Those of one login, or of one family of tokens.
+    Login(Uuid),
+    /// All of a user.
+    User(UserId),
     /// Everybody's, each with a delay of its own spread over so many milliseconds.
     Everybody { spread_ms: u64 },
 }
 
-/// From the hub: close these.
+/// From the hub: close these. The answer: how many were asked to.
 #[derive(Message, Clone)]
-#[rtype(result = "()")]
+#[rtype(result = "u64")]
 pub struct Close {
     /// Which.
     pub whose: Whose,
@@ -167,18 +171,19 @@ pub struct Close {
 }
 
 impl Handler<Close> for Outlet {
-    type Result = ();
+    type Result = u64;
 
-    fn handle(&mut self, close: Close, _: &mut Self::Context) {
+    fn handle(&mut self, close: Close, _: &mut Self::Context) -> u64 {
         let Close { whose, code } = close;
-        self.registry.borrow().close_where(|sitter| match whose {
-            Whose::Session(session) => (sitter.session == Some(session)).then(|| code.into()),
+        self.registry.borrow().close_where(|sitter| match &whose {
+            Whose::Login(id) => sitter.descends_from(*id).then(|| code.into()),
+            Whose::User(user) => (sitter.credential.user == *user).then(|| code.into()),
             Whose::Everybody { spread_ms } => {
                 // The id is random: so is its share of the spread.
-                let delay = sitter.connection.0.as_u64_pair().1 % spread_ms.max(1);
+                let delay = sitter.connection.0.as_u64_pair().1 % (*spread_ms).max(1);
                 Some(Closing { code, retry_after_ms: Some(delay) })
             }
-        });
+        })
     }
 }
 
@@ -206,24 +211,32 @@ pub struct Seat {
 impl Seat {
     /// Takes a seat and waits until the hub has told this thread what the user hears.
     ///
-    /// Registers first, so that the hub holds back the changes of this user's memberships, then reads the
-    /// memberships, then lets the hub apply what changed since.
+    /// Registers first, so that the hub holds back the changes of this user's memberships and every ending reaches this
+    /// seat, then reads the memberships and whether the credential still holds, then lets the hub apply what changed since.
     ///
     /// # Errors
-    /// If the store or the hub cannot answer.
+    /// `signed_out` or `disabled`, if the credential has ended in the meantime; if the store or the hub cannot answer.
     pub async fn take(node: &Arc<Node>, sitter: Sitter, line: &Rc<Line>) -> Result<Seat, Error> {
         let here = here(node);
-        let (user, session) = (sitter.user.clone(), sitter.session);
+        let credential = sitter.credential.clone();
+        let user = credential.user.clone();
         let key = here.registry.borrow_mut().enter(sitter, Rc::clone(line));
         let seat = Seat { here, key, user: user.clone(), joining: Cell::new(true) };
         let outlet = seat.here.address.clone();
         let busy = |_| Outage::Busy;
-        seat.here.hub.send(Enter { user: user.clone(), session, outlet }).await.map_err(busy)??;
-        let (at, threads) = node.reads.memberships(user.clone()).await?;
+        seat.here.hub.send(Enter { user: user.clone(), outlet }).await.map_err(busy)??;
+        let Memberships { at, threads, standing } = node.reads.memberships(credential.clone(), node.clock.now()).await?;
+        let standing = standing.ok_or_else(|| Error::new(Code::UnknownAccount, "This account is gone."))?;
+        standing.judge(&credential)?;
         seat.joining.set(false);
         seat.here.hub.send(Listen { user, at, threads }).await.map_err(busy)?;
         poll_fn(|cx| seat.here.registry.borrow_mut().poll_joined(key, cx)).await;
         Ok(seat)
+    }
+
+    /// From now on the seat is held by another credential of the same user.
+    pub fn renew(&self, credential: Credential, expires_at: Time) {
+        self.here.registry.borrow_mut().renew(self.key, credential, expires_at);
     }
 
     /// Turns live if everything up to `read` covers what this thread has delivered.

@@ -10,10 +10,12 @@ use std::{
 };
 
 use slab::Slab;
+use uuid::Uuid;
 
 use super::line::{Closing, Line};
 use crate::{
-    domain::{ConnectionId, Position, SessionId, ThreadId, Time, UserId},
+    auth::token::LEEWAY,
+    domain::{ConnectionId, Credential, Position, ThreadId, Time, UserId},
     error::Code,
     store::Head,
     wire::{Change, Envelope},
@@ -31,14 +33,25 @@ pub struct SeatKey {
 pub struct Sitter {
     /// Names the connection.
     pub connection: ConnectionId,
-    /// Whose it is.
-    pub user: UserId,
-    /// The login behind it, if there is one.
-    pub session: Option<SessionId>,
+    /// Whose it is, and what must hold for it to stay.
+    pub credential: Credential,
     /// When its credentials end.
     pub expires_at: Time,
     /// Whether the transport answers pings and takes cursor frames: a socket does, a poll does not.
     pub socket: bool,
+}
+
+impl Sitter {
+    /// Whether its credentials have ended, with the leeway that they have everywhere.
+    fn is_over(&self, now: Time) -> bool {
+        now >= self.expires_at.plus(LEEWAY)
+    }
+
+    /// Whether it ends with this login or family of tokens.
+    pub fn descends_from(&self, id: Uuid) -> bool {
+        let Credential { session, family, .. } = &self.credential;
+        session.is_some_and(|session| session.0 == id) || family.is_some_and(|family| family.0 == id)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +109,8 @@ pub struct Registry {
     /// One hash an event: thread to the users that hear it. None a delivery.
     listeners: HashMap<ThreadId, Vec<usize>>,
     released: Head,
+    /// The time of the delivery under way: between two sweeps, too, nothing goes to whose credentials have ended.
+    now: Time,
     generation: u64,
 }
 
@@ -108,15 +123,18 @@ impl Registry {
             by_id: HashMap::new(),
             listeners: HashMap::new(),
             released,
+            now: Time::default(),
             generation: 0,
         }
     }
 
     /// Takes a seat. It hears nothing yet.
     pub fn enter(&mut self, sitter: Sitter, line: Rc<Line>) -> SeatKey {
-        let user = *self.by_id.entry(sitter.user.clone()).or_insert_with(|| {
-            self.users.insert(User { id: sitter.user.clone(), seats: Vec::new(), threads: HashSet::new() })
-        });
+        let id = &sitter.credential.user;
+        let user = *self
+            .by_id
+            .entry(id.clone())
+            .or_insert_with(|| self.users.insert(User { id: id.clone(), seats: Vec::new(), threads: HashSet::new() }));
         self.generation += 1;
         let generation = self.generation;
         let (mode, told) = (Mode::Joining, self.released.position);
@@ -138,6 +156,13 @@ impl Registry {
             for thread in gone.threads {
                 self.drop_listener(thread, user);
             }
+        }
+    }
+
+    /// The same user's other credential holds the seat from now on.
+    pub fn renew(&mut self, key: SeatKey, credential: Credential, expires_at: Time) {
+        if let Some(seat) = self.seat(key) {
+            seat.sitter = Sitter { credential, expires_at, ..seat.sitter.clone() };
         }
     }
 
@@ -190,6 +215,11 @@ impl Registry {
         }
     }
 
+    /// Deliveries from here on are at this time.
+    pub fn at(&mut self, now: Time) {
+        self.now = now;
+    }
+
     /// Delivers one event, in log order: who was added hears it, who was removed hears it last.
     pub fn deliver(&mut self, envelope: &Envelope) {
         if let Change::Added(users) = &envelope.change {
@@ -200,7 +230,8 @@ impl Registry {
         for number in self.listeners.get(&envelope.thread).into_iter().flatten() {
             for slot in &self.users[*number].seats {
                 let seat = &self.seats[*slot];
-                if matches!(seat.mode, Mode::Live { after } if envelope.position > after) {
+                let live = matches!(seat.mode, Mode::Live { after } if envelope.position > after);
+                if live && !seat.sitter.is_over(self.now) {
                     seat.line.send(envelope.payload.clone());
                 }
             }
@@ -301,7 +332,7 @@ impl Registry {
         let mut cursor = Some(cursor);
         let mut text = None;
         for (_, seat) in &mut self.seats {
-            if now >= seat.sitter.expires_at.plus(EXPIRY_GRACE) {
+            if seat.sitter.is_over(now) {
                 seat.line.close(Code::CredentialsExpired);
             }
             if !seat.sitter.socket {
@@ -319,21 +350,18 @@ impl Registry {
         }
     }
 
-    /// Asks every seat that fits to close.
-    pub fn close_where(&self, closing: impl Fn(&Sitter) -> Option<Closing>) {
-        for (_, seat) in &self.seats {
-            if let Some(closing) = closing(&seat.sitter) {
-                seat.line.close(closing);
-            }
-        }
+    /// Asks every seat that fits to close; how many.
+    pub fn close_where(&self, closing: impl Fn(&Sitter) -> Option<Closing>) -> u64 {
+        let fits = self.seats.iter().filter_map(|(_, seat)| closing(&seat.sitter).map(|closing| (seat, closing)));
+        fits.map(|(seat, closing)| seat.line.close(closing)).count() as u64
     }
 }
 
 /// Events of one slice of a batch at most.
 const SLICE: usize = 64;
 
-/// How long after its credentials' end a connection is closed.
-const EXPIRY_GRACE: Duration = Duration::from_secs(5);
+/// How often the sweep comes.
+pub const SWEEP: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 #[path = "registry_tests.rs"]

@@ -124,8 +124,7 @@ impl World {
                 let line = Rc::new(Line::new(&Limits::default()));
                 let sitter = Sitter {
                     connection: ConnectionId::new(),
-                    user: user_id(user),
-                    session: None,
+                    credential: Credential::of(user_id(user)),
                     expires_at: Time(i64::MAX),
                     socket: true,
                 };

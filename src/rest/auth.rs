@@ -1,20 +1,18 @@
 //! `/api/auth`: sign in with a password or a one-time link, sign out, who am I.
 
-use std::time::Duration;
-
 use actix_identity::Identity;
 use actix_session::{Session, SessionExt};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
 
-use super::{Body, Site, nothing, ok};
+use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
         AuthContext, Method, OriginAllowed,
-        session::{LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
+        session::{AGENT_CHARS_MAX, AGENT_KEY, LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
     },
-    domain::{Account, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
+    domain::{Account, LoginAct, LoginDone, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
     error::{Code, Error},
-    hub::{Node, messages::EndSession},
+    hub::Node,
     wire::{
         rest::{LinkBody, LoginBody, MeAnswer},
         shape,
@@ -60,7 +58,8 @@ pub async fn link(
         return Err(Error::new(Code::NotFound, "Sign-in links exist in development only."));
     }
     let now = node.clock.now();
-    let user = site.logins.consume_link(secret_hash(&body.0.code), now).await?;
+    let taken = site.logins.act(LoginAct::TakeLink { code: secret_hash(&body.0.code), at: now }).await?;
+    let LoginDone::Link(user) = taken else { return Err(odd()) };
     let spent =
         || Error::new(Code::BadLogin, "This sign-in link has been used or has expired. Start the demo again for a new one.");
     let account = site.logins.account(user.ok_or_else(spent)?).await?.filter(|account| !account.disabled);
@@ -73,7 +72,11 @@ fn sign_in(request: &HttpRequest, account: &Account, now: Time) -> Result<HttpRe
     let session_id = SessionId::new();
     // Whatever the browser had before belongs to whoever had it before.
     session.clear();
-    session.insert(SESSION_ID_KEY, session_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let agent: String = agent.chars().take(AGENT_CHARS_MAX).collect();
+    for (key, value) in [(SESSION_ID_KEY, session_id.to_string()), (AGENT_KEY, agent)] {
+        session.insert(key, value).map_err(|_| Error::from(Code::Internal))?;
+    }
     let extensions = request.extensions();
     Identity::login(&extensions, account.user_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
     let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(now, Time::from_seconds);
@@ -91,7 +94,7 @@ fn sign_in(request: &HttpRequest, account: &Account, now: Time) -> Result<HttpRe
     }))
 }
 
-/// `POST /api/auth/logout`: ends this login and closes its connections.
+/// `POST /api/auth/logout`: ends this login, or the one that the token comes from, and closes its connections.
 ///
 /// # Errors
 /// `unauthenticated`; `busy` if the hub could not be told.
@@ -99,21 +102,20 @@ pub async fn logout(
     request: HttpRequest,
     who: AuthContext,
     identity: Option<Identity>,
+    site: web::Data<Site>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
+    if let Some(session) = who.session_id() {
+        let user = who.user_id().clone();
+        site.logins.act(LoginAct::EndLogin { user, session, at: node.clock.now() }).await?;
+        close_ended(&node).await?;
+    }
     // Beside a token the cookie adds nothing: it is not signed out by one either.
     if who.method() == Method::Session
         && let Some(identity) = identity
     {
         identity.logout();
         request.get_session().purge();
-    }
-    if let Some(session) = who.session_id() {
-        // After this the hub refuses the session's connections, also one whose admission is under way.
-        let told = tokio::time::timeout(Duration::from_secs(5), node.hub.send(EndSession(session))).await;
-        if !matches!(told, Ok(Ok(()))) {
-            return Err(Error::from(Code::Busy).after_ms(500));
-        }
     }
     Ok(nothing())
 }

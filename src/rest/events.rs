@@ -53,8 +53,7 @@ pub async fn poll(request: HttpRequest, who: AuthContext, node: web::Data<Node>)
 fn sitter(who: &AuthContext) -> Sitter {
     Sitter {
         connection: ConnectionId::new(),
-        user: who.user_id().clone(),
-        session: who.session_id(),
+        credential: who.credential().clone(),
         expires_at: who.expires_at(),
         socket: false,
     }

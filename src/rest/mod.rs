@@ -1,14 +1,17 @@
 //! REST: the same hub and the same store as the sockets, for programs and for browsers whose socket cannot open.
 
+pub mod admin;
 pub mod auth;
 mod body;
 pub mod events;
+pub mod logins;
 pub mod messages;
 pub mod system;
 pub mod threads;
+pub mod tokens;
 pub mod users;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, http::header};
 use serde::Serialize;
@@ -17,6 +20,7 @@ use crate::{
     auth::Passwords,
     domain::Logins,
     error::{Code, Error},
+    hub::{Node, messages::Look},
 };
 
 pub use self::body::Body;
@@ -53,6 +57,18 @@ fn private(mut response: actix_web::HttpResponseBuilder, body: &impl Serialize) 
 fn nothing() -> HttpResponse {
     HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish()
 }
+
+/// Has every connection closed whose login has ended by now; how many.
+async fn close_ended(node: &Node) -> Result<u64, Error> {
+    match tokio::time::timeout(PATIENCE, node.hub.send(Look)).await {
+        Ok(Ok(closed)) => closed,
+        // What was written is; the hub reads it with the next look, within half a second.
+        _ => Err(Error::from(Code::Busy).after_ms(500)),
+    }
+}
+
+/// How long the hub may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The size of a page: the limit where none is asked for.
 fn page(asked: Option<u64>, default: u64, max: u64) -> Result<u64, Error> {

@@ -59,8 +59,8 @@ pub async fn ready(node: web::Data<Node>, site: web::Data<Site>) -> HttpResponse
 
 async fn failing(node: &Arc<Node>) -> Option<&'static str> {
     match tokio::time::timeout(PATIENCE, node.hub.send(Ready)).await {
-        Ok(Ok(true)) => {}
-        Ok(Ok(false)) => return Some("draining"),
+        Ok(Ok(None)) => {}
+        Ok(Ok(failing)) => return failing,
         _ => return Some("hub"),
     }
     let write = node.writer.write(Write::Canary { at: node.clock.now() });

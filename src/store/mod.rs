@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Account, Answer, Draft, Event, Message, MessageId, Outage, Person, Position, RetryKey, Sequence, SessionRecord,
-        Thread, ThreadId, Time, UserId, cursor::Cursor, logins::SecretHash,
+        Account, Answer, Credential, Draft, Event, LoginAct, LoginDone, Message, MessageId, Outage, Person, Position,
+        RetryKey, Sequence, SessionRecord, Thread, ThreadId, Time, UserId,
+        cursor::Cursor,
+        logins::{Ending, Fallen, Login, SecretHash, Standing, Ticket},
     },
     error::{Code, Error},
 };
@@ -28,6 +30,15 @@ impl From<Outage> for Error {
                 Error::new(Code::StoreUnavailable, detail).after_ms(1000)
             }
             Outage::Full => Error::new(Code::StorageFull, "The store has no space left. Nothing was stored.").after_ms(5000),
+        }
+    }
+}
+
+impl From<Fallen> for Error {
+    fn from(fallen: Fallen) -> Error {
+        match fallen {
+            Fallen::Disabled => Error::new(Code::Disabled, "This account is disabled. Ask who runs the server."),
+            Fallen::SignedOut => Error::new(Code::SignedOut, "This sign-in has ended. Sign in again."),
         }
     }
 }
@@ -87,22 +98,8 @@ impl Change {
 pub enum Write {
     /// Threads and messages: appends events.
     Change(Change),
-    /// A session, new or changed.
-    SaveSession { key: SecretHash, record: SessionRecord },
-    /// A session was used.
-    TouchSession { key: SecretHash, at: Time },
-    /// A session ends.
-    EndSession { key: SecretHash },
-    /// A new account; refused if the name is taken, unless `keep` says to leave it as it is.
-    CreateAccount { account: Account, at: Time, keep: bool },
-    /// Another password; ends the user's sessions.
-    SetPassword { user: UserId, hash: String },
-    /// Refuses the account from now on; ends its sessions.
-    Disable { user: UserId },
-    /// A one-time sign-in code, instead of any other of that user.
-    PutLink { code: SecretHash, user: UserId, expires_at: Time },
-    /// Uses up a one-time sign-in code.
-    ConsumeLink { code: SecretHash, at: Time },
+    /// Accounts and logins: outside the log.
+    Login(Box<LoginAct>),
     /// Shows that writing works: one row outside the log.
     Canary { at: Time },
 }
@@ -131,8 +128,8 @@ pub enum Done {
     Thread { view: ThreadView, duplicate: bool },
     /// The read marker now, and what is unread above it.
     Read { sequence: Sequence, unread: u64 },
-    /// Whom a one-time code signed in, if it was good.
-    Link(Option<UserId>),
+    /// What a change to accounts and logins did.
+    Login(LoginDone),
     /// There is nothing to tell.
     Nothing,
 }
@@ -193,6 +190,17 @@ pub struct Page {
     pub complete_to: Head,
 }
 
+/// What a user may hear, and on what ground, read at one moment.
+#[derive(Debug, Clone)]
+pub struct Memberships {
+    /// The log's end.
+    pub at: Head,
+    /// The threads.
+    pub threads: Vec<ThreadId>,
+    /// What there is to say about the credential; `None`: there is no such user.
+    pub standing: Option<Standing>,
+}
+
 /// Which messages of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
@@ -217,14 +225,34 @@ pub struct Messages {
     pub head: Head,
 }
 
+/// Reads about accounts and logins.
+pub trait LoginReads: Send + Sync {
+    /// The account of this name.
+    fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>>;
+    /// What there is to say about a credential now; `None`: there is no such user.
+    fn standing(&self, credential: Credential, now: Time) -> Answer<'_, Result<Option<Standing>, Outage>>;
+    /// A user's logins, latest use first.
+    fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>>;
+    /// A ticket, left as it is.
+    fn ticket(&self, hash: SecretHash, now: Time) -> Answer<'_, Result<Option<Ticket>, Outage>>;
+    /// The next endings after a number, at most so many.
+    fn endings(&self, after: u64, limit: u64) -> Answer<'_, Result<Vec<Ending>, Outage>>;
+    /// The number of the last ending; zero if there was none.
+    fn last_ending(&self) -> Answer<'_, Result<u64, Outage>>;
+    /// A page of accounts by name.
+    fn accounts(&self, after: Option<UserId>, limit: u64) -> Answer<'_, Result<Vec<Account>, Outage>>;
+    /// The session under a key, unless it is over its time or its user is disabled.
+    fn session(&self, key: SecretHash, now: Time) -> Answer<'_, Result<Option<SessionRecord>, Outage>>;
+}
+
 /// The reading half of an engine: short read transactions on a bounded pool.
-pub trait Reads: Send + Sync {
+pub trait Reads: LoginReads {
     /// The log's end.
     fn head(&self) -> Answer<'_, Result<Head, Outage>>;
     /// Every event from `from` (not included) to `to` (included), whoever may see it: for the hub, to fill a hole.
     fn events(&self, from: Position, to: Position) -> Answer<'_, Result<Vec<Event>, Outage>>;
-    /// Which threads a user is a member of, at the log's end.
-    fn memberships(&self, user: UserId) -> Answer<'_, Result<(Head, Vec<ThreadId>), Outage>>;
+    /// Which threads a credential's user is a member of at the log's end, and whether the credential still holds.
+    fn memberships(&self, credential: Credential, now: Time) -> Answer<'_, Result<Memberships, Outage>>;
     /// How much a user missed after a position; counts no further than `limit` + 1.
     fn missed(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, Result<Missed, Outage>>;
     /// The next events a user may see after a position.
@@ -261,12 +289,6 @@ pub trait Reads: Send + Sync {
     fn message(&self, user: UserId, message: MessageId) -> Answer<'_, Result<Option<Message>, Outage>>;
     /// Users whose id or name begins with a text.
     fn people(&self, prefix: String, limit: u64) -> Answer<'_, Result<Vec<Person>, Outage>>;
-    /// The account of this name.
-    fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>>;
-    /// A page of accounts by name.
-    fn accounts(&self, after: Option<UserId>, limit: u64) -> Answer<'_, Result<Vec<Account>, Outage>>;
-    /// The session under a key, unless it is over its time or its user is disabled.
-    fn session(&self, key: SecretHash, now: Time) -> Answer<'_, Result<Option<SessionRecord>, Outage>>;
 }
 
 /// What an engine tells once when it is opened.

@@ -1,6 +1,6 @@
 //! Frames: what a client may say on a socket, and what the server answers. Every frame is `{type, id?, data}`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,18 @@ pub enum Command {
     Send { thread: ThreadId, draft: Draft, key: Option<RetryKey> },
     /// Delete a message.
     Delete { message: MessageId },
+    /// Go on by this token.
+    Refresh { token: Token },
+}
+
+/// A token in a command: never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Token(pub String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} bytes)", self.0.len())
+    }
 }
 
 #[derive(Deserialize)]
@@ -46,6 +58,11 @@ struct Frame<'a> {
 #[derive(Deserialize)]
 struct DeleteData {
     message_id: String,
+}
+
+#[derive(Deserialize)]
+struct RefreshData {
+    token: Token,
 }
 
 /// Reads a frame: its id, so that even a refusal can name it, and the command in it or why there is none.
@@ -90,6 +107,7 @@ fn command(frame: &Frame<'_>, limits: &Limits) -> Result<Command, Error> {
             let message = MessageId::parse(&message).map_err(|reason| Error::field("message_id", reason))?;
             Ok(Command::Delete { message })
         }
+        "token.refresh" => Ok(Command::Refresh { token: data::<RefreshData>(frame)?.token }),
         other => Err(Error::new(Code::UnknownType, format!("There is no frame type `{}`.", shortened(other)))),
     }
 }
@@ -215,6 +233,15 @@ pub fn ack(id: Option<&FrameId>, message: &Message, duplicate: bool) -> ByteStri
         duplicate: bool,
     }
     answer("ack", id, Ack { message: message.into(), duplicate })
+}
+
+/// `ack` of `token.refresh`: the connection goes on until then.
+pub fn refreshed(id: Option<&FrameId>, expires_at: crate::domain::Time) -> ByteString {
+    #[derive(Serialize)]
+    struct Refreshed {
+        expires_at: String,
+    }
+    answer("ack", id, Refreshed { expires_at: super::shape::time(expires_at) })
 }
 
 /// `error`. The message of an authentication error contains "auth".

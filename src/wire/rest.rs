@@ -103,6 +103,10 @@ bodies! {
     LoginBody { username: String, password: String }
     /// `POST /api/auth/link`.
     LinkBody { code: String }
+    /// `POST /api/auth/password`.
+    PasswordBody { current_password: String, new_password: String }
+    /// `POST /api/auth/refresh`.
+    RefreshBody { refresh_token: String }
     /// `POST /api/threads`.
     ThreadBody { #[serde(default)] title: Option<String>, members: Vec<String> }
     /// `PATCH /api/threads/{id}`: `title: null` removes the title.
@@ -126,9 +130,17 @@ bodies! {
     /// `GET /api/users`.
     UsersQuery { q: String }
     /// `GET /api/events`.
-    EventsQuery { #[serde(default)] since: Option<String>, #[serde(default)] timeout_ms: Option<u64> }
+    EventsQuery {
+        #[serde(default)] since: Option<String>,
+        #[serde(default)] timeout_ms: Option<u64>,
+        #[serde(default)] ticket: Option<String>,
+    }
     /// `GET /ws`.
-    SocketQuery { #[serde(default)] since: Option<String>, #[serde(default)] token: Option<String> }
+    SocketQuery {
+        #[serde(default)] since: Option<String>,
+        #[serde(default)] token: Option<String>,
+        #[serde(default)] ticket: Option<String>,
+    }
 }
 
 impl From<StrictSendBody> for SendBody {
@@ -183,6 +195,62 @@ pub struct MeAnswer<'a> {
     pub permissions: Vec<&'a str>,
     pub expires_at: String,
     pub request_id: &'a str,
+}
+
+/// `GET /api/auth/sessions`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct LoginsAnswer {
+    pub sessions: Vec<LoginShape>,
+}
+
+/// One login of a user.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct LoginShape {
+    pub session_id: String,
+    pub created_at: String,
+    pub last_seen_at: String,
+    pub expires_at: String,
+    pub user_agent: String,
+    pub current: bool,
+}
+
+/// `POST /api/auth/token` and `POST /api/auth/refresh`.
+#[derive(Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct TokensAnswer {
+    pub access_token: String,
+    pub expires_at: String,
+    pub refresh_token: String,
+    pub refresh_expires_at: String,
+}
+
+/// `POST /api/ws/ticket`.
+#[derive(Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct TicketAnswer {
+    pub ticket: String,
+    pub expires_at: String,
+}
+
+/// `POST /api/ws/preflight`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct PreflightAnswer<'a> {
+    pub accepted: bool,
+    pub code: &'static str,
+    pub reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// `POST /api/admin/users/{id}/revoke`.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct RevokedAnswer {
+    pub sockets: u64,
+    pub sessions: u64,
 }
 
 /// `POST /api/messages`.

@@ -2,17 +2,21 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use actix_web::{HttpRequest, HttpResponse, ResponseError, dev, web};
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError, dev,
+    http::header::{self, HeaderValue},
+    web,
+};
 
 use super::connection::Connection;
 use crate::{
-    auth::{AuthContext, Verdict},
+    auth::{AuthContext, Judge, Method, Verdict, carried::SUBPROTOCOL},
     domain::ConnectionId,
     error::Error,
     feed,
     hub::{Line, Node, Sitter, messages::Permit},
     socket::{Cut, Cutter, UpgradeSlot, web_actors},
-    wire::rest::{self, SocketQuery},
+    wire::rest::{self, PreflightAnswer, SocketQuery},
 };
 
 /// The proof that an upgrade may become a connection. Without one no connection can be built.
@@ -43,8 +47,7 @@ impl Admitted {
     pub fn sitter(&self) -> Sitter {
         Sitter {
             connection: self.connection_id,
-            user: self.context.user_id().clone(),
-            session: self.context.session_id(),
+            credential: self.context.credential().clone(),
             expires_at: self.context.expires_at(),
             socket: true,
         }
@@ -57,21 +60,51 @@ async fn admit(request: &HttpRequest, payload: &dev::Payload, node: &Node) -> Re
     verdict.origin()?;
     let context = verdict.who()?;
     let slot = UpgradeSlot::of(request.head(), payload)?;
-    let SocketQuery { since, token: _ } = rest::from_query(request.query_string())?;
+    let SocketQuery { since, .. } = rest::from_query(request.query_string())?;
     let permit = node.admit(context.user_id()).await?;
     Ok((Admitted { context, connection_id: ConnectionId::new(), since, _permit: permit }, slot))
 }
 
+/// `POST /api/ws/preflight`: always 200, with the verdict that an upgrade with these credentials would get now. A browser
+/// does not see why its upgrade was refused: it asks here. Uses nothing up.
+pub async fn preflight(request: HttpRequest, node: web::Data<Node>) -> HttpResponse {
+    let verdict = would_admit(&request, &node).await;
+    let refused = verdict.as_ref().err();
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(PreflightAnswer {
+        accepted: refused.is_none(),
+        code: refused.map_or("accepted", |error| error.code.name()),
+        reason: refused.map_or("An upgrade would be accepted.", |error| &error.detail),
+        retry_after_ms: refused.and_then(|error| error.retry_after_ms),
+    })
+}
+
+async fn would_admit(request: &HttpRequest, node: &Node) -> Result<(), Error> {
+    let verdict = Verdict::of(request)?;
+    verdict.origin()?;
+    let context = verdict.who()?;
+    node.would_admit(context.user_id()).await
+}
+
 /// `GET /ws`: 101, or a problem document before the upgrade.
-pub async fn connect(request: HttpRequest, payload: web::Payload, node: web::Data<Node>) -> HttpResponse {
-    open(&request, payload, node.into_inner()).await.unwrap_or_else(|refused| {
+pub async fn connect(
+    request: HttpRequest,
+    payload: web::Payload,
+    node: web::Data<Node>,
+    judge: web::Data<Judge>,
+) -> HttpResponse {
+    open(&request, payload, node.into_inner(), judge.into_inner()).await.unwrap_or_else(|refused| {
         let mut response = refused.error_response();
         Cutter::refuse_rest(&request, &mut response);
         response
     })
 }
 
-async fn open(request: &HttpRequest, payload: web::Payload, node: Arc<Node>) -> Result<HttpResponse, Error> {
+async fn open(
+    request: &HttpRequest,
+    payload: web::Payload,
+    node: Arc<Node>,
+    judge: Arc<Judge>,
+) -> Result<HttpResponse, Error> {
     let payload = payload.into_inner();
     let (admitted, slot) = admit(request, &payload, &node).await?;
     let line = Rc::new(Line::new(&node.limits));
@@ -82,7 +115,11 @@ async fn open(request: &HttpRequest, payload: web::Payload, node: Arc<Node>) -> 
     if let Some(closing) = line.closing() {
         return Err(closing.refusal());
     }
-    let response = web_actors::upgrade(request, payload, slot, Rc::clone(&line), &node.limits)?;
-    Connection::open(admitted, opening, line, node);
+    let mut response = web_actors::upgrade(request, payload, slot, Rc::clone(&line), &node.limits)?;
+    if admitted.context.method() == Method::Subprotocol {
+        // This one alone: the other that the client offered is its token.
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    Connection::open(admitted, opening, line, node, judge);
     Ok(response)
 }

@@ -18,11 +18,12 @@ use governor::{
 
 use super::{admission::Admitted, strikes::Strikes};
 use crate::{
-    domain::{Reset, UserId},
+    auth::{AuthContext, Judge, token::LEEWAY},
+    domain::{Reset, UserId, logins::SESSION_TOUCH},
     error::{Code, Error},
     feed::{self, CaughtUp, Opening},
     hub::{
-        Closing, Inbound, Line, Node,
+        Closing, Inbound, Line, Node, Seat,
         messages::{Answer, Post},
         quota,
     },
@@ -42,8 +43,14 @@ type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
 /// See the module. Open until somebody asks to close, then closing, then gone with its transport.
 pub(super) struct Connection {
     admitted: Rc<Admitted>,
+    /// Who acts: as admitted, or by the token that has taken over since.
+    who: AuthContext,
+    judge: Arc<Judge>,
+    /// When the use of its login was noted.
+    noted: Instant,
     /// Where its feed begins, until it has begun.
     opening: Option<Opening>,
+    seat: Rc<Seat>,
     line: Rc<Line>,
     node: Arc<Node>,
     rate: Rate,
@@ -54,9 +61,13 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Starts the actor of an admitted upgrade on this thread.
-    pub fn open(admitted: Admitted, opening: Opening, line: Rc<Line>, node: Arc<Node>) {
+    pub fn open(admitted: Admitted, opening: Opening, line: Rc<Line>, node: Arc<Node>, judge: Arc<Judge>) {
         let quota = quota(node.limits.frames_per_second, node.limits.frames_burst);
         let connection = Connection {
+            who: admitted.context().clone(),
+            judge,
+            noted: Instant::now(),
+            seat: Rc::clone(&opening.seat),
             admitted: Rc::new(admitted),
             opening: Some(opening),
             line,
@@ -133,13 +144,57 @@ impl Connection {
     }
 
     fn obey(&mut self, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
-        let (who, now) = (self.admitted.context(), self.node.clock.now());
+        let now = self.node.clock.now();
+        if now >= self.who.expires_at().plus(LEEWAY) {
+            return self.line.close(Code::CredentialsExpired);
+        }
+        self.note_use(ctx);
+        let who = &self.who;
         match command {
             Command::Ping => self.line.send(frame::pong(id.as_ref(), now)),
             Command::Beat => {}
             Command::Send { thread, draft, key } => self.post(id, Post::by(who, now, thread, draft, key), ctx),
             Command::Delete { message } => self.post(id, Post::deletion(who, now, message), ctx),
+            Command::Refresh { token } => self.refresh(id, token, ctx),
         }
+    }
+
+    /// A command is a use of the login behind it, which ends when nobody uses it.
+    fn note_use(&mut self, ctx: &mut Context<Self>) {
+        if self.who.session_id().is_some() && self.noted.elapsed() >= SESSION_TOUCH {
+            self.noted = Instant::now();
+            let (judge, credential) = (Arc::clone(&self.judge), self.who.credential().clone());
+            let used = async move { judge.used(&credential).await };
+            ctx.spawn(used.into_actor(self));
+        }
+    }
+
+    /// Another token takes over. The seat is renewed before the store is asked once more: an ending that comes between
+    /// is seen by the one or the other.
+    fn refresh(&mut self, id: Option<FrameId>, token: frame::Token, ctx: &mut Context<Self>) {
+        self.unanswered += 1;
+        self.read_or_not();
+        let (judge, seat, context) = (Arc::clone(&self.judge), Rc::clone(&self.seat), self.who.clone());
+        let checked = async move {
+            let renewed = judge.refresh(&context, &token.0).await?;
+            seat.renew(renewed.credential().clone(), renewed.expires_at());
+            judge.still_holds(&renewed).await.map(|()| renewed)
+        };
+        ctx.spawn(checked.into_actor(self).map(move |checked, connection, _| {
+            match checked {
+                Ok(renewed) => {
+                    connection.line.send(frame::refreshed(id.as_ref(), renewed.expires_at()));
+                    connection.who = renewed;
+                }
+                Err(error) => {
+                    // What the store could not confirm holds no longer than what it confirmed before.
+                    connection.seat.renew(connection.who.credential().clone(), connection.who.expires_at());
+                    connection.refuse(id.as_ref(), &error);
+                }
+            }
+            connection.unanswered -= 1;
+            connection.read_or_not();
+        }));
     }
 
     /// Hands a post to the hub; the answer comes when it is stored or refused. Over so many unanswered posts the

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Act, Change, Committed, Done, ThreadView, Write},
-    accounts,
+    logins,
     rows::{self, Membership, kind, signed},
     threads,
 };
@@ -46,7 +46,11 @@ impl Batch<'_> {
     fn apply(&mut self, write: &Write) -> Outcome {
         match write {
             Write::Change(change) => self.change(change),
-            other => accounts::apply(self.tx, other),
+            Write::Login(act) => Ok(Ok(Done::Login(logins::apply(self.tx, act)?))),
+            Write::Canary { at } => {
+                self.tx.prepare_cached("UPDATE meta SET canary_at = ?1")?.execute([at.0])?;
+                Ok(Ok(Done::Nothing))
+            }
         }
     }
 

@@ -5,9 +5,11 @@
 mod accounts;
 mod append;
 mod feed;
+mod logins;
 mod pool;
 mod read;
 mod rows;
+mod standing;
 mod threads;
 
 use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};

@@ -3,16 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, Result, named_params};
 
 use super::{
-    super::{Head, Messages, Missed, Page, Reads, ThreadView, Window},
+    super::{Head, Memberships, Messages, Missed, Page, Reads, ThreadView, Window},
     feed,
     pool::Pool,
-    rows::{self, ACCOUNT, MESSAGE, Membership, count, signed},
-    threads,
+    rows::{self, MESSAGE, Membership, count, signed},
+    standing, threads,
 };
-use crate::domain::{
-    Account, Answer, Event, Message, MessageId, Outage, Person, Position, SessionId, SessionRecord, ThreadId, Time, UserId,
-    logins::{SESSION_IDLE, SecretHash},
-};
+use crate::domain::{Answer, Credential, Event, Message, MessageId, Outage, Person, Position, ThreadId, Time, UserId};
 
 impl Reads for Pool {
     fn head(&self) -> Answer<'_, std::result::Result<Head, Outage>> {
@@ -23,8 +20,11 @@ impl Reads for Pool {
         self.read(move |connection| feed::events(connection, from, to))
     }
 
-    fn memberships(&self, user: UserId) -> Answer<'_, std::result::Result<(Head, Vec<ThreadId>), Outage>> {
-        self.read(move |connection| feed::memberships(connection, &user))
+    fn memberships(&self, credential: Credential, now: Time) -> Answer<'_, std::result::Result<Memberships, Outage>> {
+        self.read(move |connection| {
+            let (at, threads) = feed::memberships(connection, &credential.user)?;
+            Ok(Memberships { at, threads, standing: standing::standing(connection, &credential, now)? })
+        })
     }
 
     fn missed(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, std::result::Result<Missed, Outage>> {
@@ -133,28 +133,6 @@ impl Reads for Pool {
     fn people(&self, prefix: String, limit: u64) -> Answer<'_, std::result::Result<Vec<Person>, Outage>> {
         self.read(move |connection| people(connection, &prefix, limit))
     }
-
-    fn account(&self, user: UserId) -> Answer<'_, std::result::Result<Option<Account>, Outage>> {
-        self.read(move |connection| {
-            connection
-                .prepare_cached(&format!("SELECT {ACCOUNT} FROM users WHERE user_id = ?1"))?
-                .query_row([user.as_str()], rows::account)
-                .optional()
-        })
-    }
-
-    fn accounts(&self, after: Option<UserId>, limit: u64) -> Answer<'_, std::result::Result<Vec<Account>, Outage>> {
-        self.read(move |connection| {
-            connection
-                .prepare_cached(&format!("SELECT {ACCOUNT} FROM users WHERE user_id > ?1 ORDER BY user_id LIMIT ?2"))?
-                .query_map((after.as_ref().map_or("", |user| user.as_str()), signed(limit)), rows::account)?
-                .collect()
-        })
-    }
-
-    fn session(&self, key: SecretHash, now: Time) -> Answer<'_, std::result::Result<Option<SessionRecord>, Outage>> {
-        self.read(move |connection| session(connection, &key, now))
-    }
 }
 
 /// The comparison and the order in which a window is read.
@@ -239,21 +217,4 @@ fn people(connection: &Connection, prefix: &str, limit: u64) -> Result<Vec<Perso
             |row| rows::person(row, 0),
         )?
         .collect()
-}
-
-fn session(connection: &Connection, key: &SecretHash, now: Time) -> Result<Option<SessionRecord>> {
-    connection
-        .prepare_cached(
-            "SELECT s.state, s.user_id, s.session_id, s.seen_at, s.expires_at FROM sessions s
-             LEFT JOIN users u USING (user_id)
-             WHERE s.key_hash = ?1 AND s.expires_at > ?2 AND s.seen_at > ?3 AND coalesce(u.disabled, 0) = 0",
-        )?
-        .query_row((key, now.0, now.0 - i64::try_from(SESSION_IDLE.as_millis()).unwrap_or(0)), |row| {
-            let state = serde_json::from_str(row.get_ref(0)?.as_str()?)
-                .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))?;
-            let user_id = row.get::<_, Option<String>>(1)?.map(|text| rows::user(&text)).transpose()?;
-            let session_id = row.get::<_, Option<uuid::Uuid>>(2)?.map(SessionId);
-            Ok(SessionRecord { state, user_id, session_id, seen_at: Time(row.get(3)?), expires_at: Time(row.get(4)?) })
-        })
-        .optional()
 }

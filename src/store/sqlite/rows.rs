@@ -19,6 +19,23 @@ pub(super) mod kind {
     pub const MEMBER_REMOVED: i64 = 7;
 }
 
+/// What ended. The numbers are in files: never reuse one.
+pub(super) mod ending {
+    pub const ONE: i64 = 0;
+    pub const EVERYTHING: i64 = 1;
+    pub const ACCOUNT: i64 = 2;
+}
+
+/// Permissions as one column.
+pub(super) fn permission_text(permissions: &[Permission]) -> String {
+    permissions.iter().map(|permission| permission.name()).collect::<Vec<_>>().join(" ")
+}
+
+/// Permissions out of their column; names that this server does not know grant nothing.
+pub(super) fn permissions(text: &str) -> Vec<Permission> {
+    text.split_whitespace().filter_map(Permission::named).collect()
+}
+
 /// An unsigned count out of SQLite's signed integers.
 pub(super) fn count(row: &Row<'_>, column: usize) -> Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
@@ -157,18 +174,19 @@ fn subject(connection: &Connection, row: &Row<'_>) -> Result<Person> {
         .query_row([row.get_ref(9)?.as_str()?], |row| person(row, 0))
 }
 
-/// The columns of an account.
-pub(super) const ACCOUNT: &str = "user_id, name, email, tier, permissions, disabled, password_hash";
+/// The columns of an account, for a query over `users u`.
+pub(super) const ACCOUNT: &str = "u.user_id, u.name, u.email, u.tier, u.permissions, u.disabled, u.password_hash";
+/// How many they are.
+pub(super) const ACCOUNT_COLUMNS: usize = 7;
 
 /// An account out of [`ACCOUNT`].
 pub(super) fn account(row: &Row<'_>) -> Result<Account> {
-    let permissions: String = row.get(4)?;
     Ok(Account {
         user_id: user(row.get_ref(0)?.as_str()?)?,
         name: row.get(1)?,
         email: row.get(2)?,
         tier: row.get(3)?,
-        permissions: permissions.split_whitespace().filter_map(Permission::named).collect(),
+        permissions: permissions(row.get_ref(4)?.as_str()?),
         disabled: row.get(5)?,
         password_hash: row.get(6)?,
     })

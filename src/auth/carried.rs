@@ -1,0 +1,189 @@
+//! Which credentials a request carries, before anything is verified: one explicit way at most, and the cookie beside it.
+
+use actix_identity::{IdentityExt, error::GetIdentityError};
+use actix_session::SessionExt;
+use actix_web::{
+    dev::ServiceRequest,
+    http::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{Method, session};
+use crate::{
+    domain::{Credential, SessionId, Time, UserId, logins::SESSION_MAX},
+    error::{Code, Error},
+};
+
+/// The subprotocol that an answer names, so that it never names the token beside it.
+pub const SUBPROTOCOL: &str = "jwt-auth";
+/// What stands before the token in the list of subprotocols.
+const SUBPROTOCOL_TOKEN: &str = "jwt.";
+
+/// Which credentials a path takes beside cookie and bearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ways {
+    /// `Sec-WebSocket-Protocol`.
+    pub subprotocol: bool,
+    /// `?token=`.
+    pub query_token: bool,
+    /// `?ticket=`.
+    pub ticket: bool,
+    /// Whether a ticket is only looked at.
+    pub consumes_nothing: bool,
+}
+
+/// Credentials as a request carries them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Carried {
+    /// Tokens and tickets by their way. A way used where the path does not take it, or malformed, is an empty text,
+    /// which cannot verify: never a fallback.
+    pub explicit: Vec<(Method, String)>,
+    /// What the session cookie opened: the login, and when it ends.
+    pub cookie: Option<(Credential, Time)>,
+}
+
+impl Carried {
+    /// What this request carries.
+    ///
+    /// # Errors
+    /// `internal`, if the session layer or the identity layer could not say who is signed in.
+    pub fn of(request: &ServiceRequest, ways: Ways) -> Result<Carried, Error> {
+        let explicit = explicit(request.headers(), request.query_string(), ways);
+        Ok(Carried { explicit, cookie: cookie(request)? })
+    }
+}
+
+/// Every explicit credential of a head.
+pub(super) fn explicit(headers: &HeaderMap, query: &str, ways: Ways) -> Vec<(Method, String)> {
+    let mut explicit: Vec<_> =
+        headers.get_all(AUTHORIZATION).map(|value| (Method::Bearer, bearer(value.as_bytes()).unwrap_or_default())).collect();
+    let only = |taken: bool, text: String| if taken { text } else { String::new() };
+    explicit.extend(subprotocols(headers).into_iter().map(|text| (Method::Subprotocol, only(ways.subprotocol, text))));
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "token" => explicit.push((Method::QueryToken, only(ways.query_token, value.to_owned()))),
+            "ticket" => explicit.push((Method::Ticket, only(ways.ticket, value.to_owned()))),
+            _ => {}
+        }
+    }
+    explicit
+}
+
+/// RFC 6750 section 2.1. Another scheme is a bearer token that cannot verify.
+fn bearer(value: &[u8]) -> Option<String> {
+    let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// The tokens among the subprotocols; a request that names only one half of the pair has one that cannot verify.
+fn subprotocols(headers: &HeaderMap) -> Vec<String> {
+    let lists: Vec<&str> =
+        headers.get_all(SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap_or(SUBPROTOCOL_TOKEN)).collect();
+    let offered: Vec<&str> = lists.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
+    let named = offered.contains(&SUBPROTOCOL);
+    let tokens: Vec<String> = offered
+        .iter()
+        .filter_map(|offer| offer.strip_prefix(SUBPROTOCOL_TOKEN))
+        .map(|text| if named { decoded(text).unwrap_or_default() } else { String::new() })
+        .collect();
+    if tokens.is_empty() && named { vec![String::new()] } else { tokens }
+}
+
+fn decoded(text: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+/// Who the session cookie says, as the identity layer left it.
+fn cookie(request: &ServiceRequest) -> Result<Option<(Credential, Time)>, Error> {
+    let broken = || Error::new(Code::Internal, "The session could not be read.");
+    let user = match request.get_identity().and_then(|identity| identity.id()) {
+        Ok(user) => user,
+        // The one case that means: nobody is signed in.
+        Err(GetIdentityError::MissingIdentityError(_)) => return Ok(None),
+        Err(_) => return Err(broken()),
+    };
+    let state = request.get_session();
+    let login = state.get::<i64>(session::LOGIN_TIME_KEY).map_err(|_| broken())?.ok_or_else(broken)?;
+    let session_id = state.get::<String>(session::SESSION_ID_KEY).map_err(|_| broken())?.ok_or_else(broken)?;
+    let session = SessionId::parse(&session_id).map_err(|_| broken())?;
+    let user = UserId::parse(&user).map_err(|_| broken())?;
+    let credential = Credential { session: Some(session), ..Credential::of(user) };
+    Ok(Some((credential, Time::from_seconds(login).plus(SESSION_MAX))))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: Ways = Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false };
+
+    fn with(name: &str, values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            let name = actix_web::http::header::HeaderName::try_from(name).expect("a header name");
+            headers.append(name, HeaderValue::from_str(value).expect("a header value"));
+        }
+        headers
+    }
+
+    #[test]
+    fn each_way_is_found_in_its_place_and_a_malformed_one_is_never_overlooked() {
+        let encoded = format!("jwt.{}", URL_SAFE_NO_PAD.encode("a.b.c"));
+        let offers: [(&[&str], &[&str]); 9] = [
+            (&[&format!("jwt-auth, {encoded}")], &["a.b.c"]),
+            (&["jwt-auth", &encoded], &["a.b.c"]),
+            (&[&format!("{encoded},jwt-auth")], &["a.b.c"]),
+            (&[&encoded], &[""]),
+            (&["jwt-auth"], &[""]),
+            (&["jwt-auth, jwt.%%%"], &[""]),
+            (&["jwt-auth, jwt."], &[""]),
+            (&[&format!("jwt-auth, {encoded}, {encoded}")], &["a.b.c", "a.b.c"]),
+            (&["chat, superchat"], &[]),
+        ];
+        for (values, expected) in offers {
+            let found = explicit(&with("sec-websocket-protocol", values), "", ALL);
+            let expected: Vec<_> = expected.iter().map(|text| (Method::Subprotocol, (*text).to_owned())).collect();
+            assert_eq!(found, expected, "{values:?}");
+        }
+        for (value, expected) in
+            [("Bearer a.b.c", "a.b.c"), ("bearer  a", "a"), ("Basic YTpi", ""), ("Bearer", ""), ("", "")]
+        {
+            let found = explicit(&with("authorization", &[value]), "", ALL);
+            assert_eq!(found, [(Method::Bearer, expected.to_owned())], "{value:?}");
+        }
+        let none = Ways::default();
+        assert_eq!(
+            explicit(&HeaderMap::new(), "token=a&x=1&ticket=b", none).iter().filter(|(_, t)| t.is_empty()).count(),
+            2
+        );
+        assert_eq!(explicit(&HeaderMap::new(), "ticket", ALL), [(Method::Ticket, String::new())]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_head_holds_is_read_without_a_panic_and_no_way_makes_up_a_token(
+            bearer in "[ -~]{0,64}", offers in "[ -~]{0,64}", query in "[ -~]{0,64}"
+        ) {
+            let mut headers = with("authorization", &[&bearer]);
+            headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&offers).expect("a header value"));
+            for (method, text) in explicit(&headers, &query, ALL) {
+                match method {
+                    Method::Bearer => prop_assert!(bearer.contains(&text)),
+                    Method::Subprotocol => prop_assert!(text.is_empty() || offers.contains(&URL_SAFE_NO_PAD.encode(&text))),
+                    _ => prop_assert!(query.contains(&text)),
+                }
+            }
+        }
+
+        #[test]
+        fn any_token_travels_as_a_subprotocol(token in "\\PC{1,64}") {
+            let offer = format!("jwt-auth, jwt.{}", URL_SAFE_NO_PAD.encode(&token));
+            let found = explicit(&with("sec-websocket-protocol", &[&offer]), "", ALL);
+            prop_assert_eq!(found, vec![(Method::Subprotocol, token)]);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The one decision about who acts: every way, on REST and on the upgrade, comes through here.
+
+use std::sync::Arc;
+
+use actix_web::{HttpMessage, dev::ServiceRequest};
+
+use super::{
+    AuthContext, Method, Origins, Tokens, Verdict,
+    carried::{Carried, Ways},
+    session::secret_hash,
+    token::Claims,
+};
+use crate::{
+    domain::{
+        Account, Clock, Credential, LoginAct, LoginDone, Logins, Outage, RequestId, Time, UserId,
+        logins::{SESSION_TOUCH, Standing, Ticket},
+    },
+    error::{Code, Error},
+};
+
+/// Everything the decision needs.
+pub struct Judge {
+    /// Accounts and logins.
+    pub logins: Arc<dyn Logins>,
+    /// The tokens of every issuer.
+    pub tokens: Arc<Tokens>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether a verified token creates its user.
+    pub create_users: bool,
+    /// Allowed origins.
+    pub origins: Origins,
+    /// What each path takes.
+    pub ways: fn(&str) -> Ways,
+}
+
+impl Judge {
+    /// The verdict on a request.
+    ///
+    /// # Errors
+    /// If the layers outside could not say what the cookie opens.
+    pub(super) async fn decide(&self, request: &ServiceRequest) -> Result<Verdict, Error> {
+        let ways = (self.ways)(request.path());
+        let carried = Carried::of(request, ways)?;
+        let cookie_only = carried.explicit.is_empty() && carried.cookie.is_some();
+        let origin = self.origins.judge(request.headers(), cookie_only);
+        let request_id = request.extensions().get::<RequestId>().cloned();
+        let request_id = request_id.ok_or_else(|| Error::new(Code::StackBroken, "The telemetry layer did not run."))?;
+        // A ticket that comes from a foreign page is not used up by it.
+        let consumes = !ways.consumes_nothing && origin.is_ok();
+        Ok(Verdict { who: self.who(carried, consumes, request_id).await, origin })
+    }
+
+    async fn who(&self, carried: Carried, consumes: bool, request_id: RequestId) -> Result<AuthContext, Error> {
+        let Carried { mut explicit, cookie } = carried;
+        if explicit.len() > 1 {
+            return Err(Error::new(
+                Code::SeveralCredentials,
+                "Send one credential: a bearer token, a subprotocol, a query token or a ticket.",
+            ));
+        }
+        let cookie_user = cookie.as_ref().map(|(credential, _)| credential.user.clone());
+        match explicit.pop() {
+            Some((Method::Ticket, ticket)) => self.by_ticket(&ticket, cookie_user, consumes, request_id).await,
+            Some((method, token)) => self.by_token(method, &token, cookie_user, request_id).await,
+            None => {
+                let nobody = || Error::new(Code::Unauthenticated, "Sign in, or send a bearer token.");
+                let (credential, expires_at) = cookie.ok_or_else(nobody)?;
+                let account = self.holding(&credential).await?.account;
+                Ok(AuthContext::new(account, Method::Session, credential, expires_at, request_id))
+            }
+        }
+    }
+
+    async fn by_token(
+        &self,
+        method: Method,
+        token: &str,
+        cookie_user: Option<UserId>,
+        request_id: RequestId,
+    ) -> Result<AuthContext, Error> {
+        let now = self.clock.now();
+        let claims = self.tokens.verify(token, now).await?;
+        same_user(&claims.user, cookie_user)?;
+        let Claims { issued_at, session, family, expires_at, .. } = claims;
+        let credential = Credential { user: claims.user.clone(), issued_at: Some(issued_at), session, family };
+        let standing = self.standing(&credential).await?;
+        self.note_use(&credential, standing.as_ref(), now).await;
+        let mut account = match standing {
+            Some(standing) => standing.account,
+            None => self.newcomer(&claims).await?,
+        };
+        account.permissions = claims.permissions;
+        account.tier = claims.tier.unwrap_or(account.tier);
+        Ok(AuthContext::new(account, method, credential, expires_at, request_id))
+    }
+
+    async fn by_ticket(
+        &self,
+        text: &str,
+        cookie_user: Option<UserId>,
+        consumes: bool,
+        request_id: RequestId,
+    ) -> Result<AuthContext, Error> {
+        let (hash, now) = (secret_hash(text), self.clock.now());
+        let spent = || {
+            let detail = "The ticket is unknown, was used before, or has expired. Get a new one.";
+            Error::new(Code::BadCredentials, detail)
+        };
+        let ticket = self.logins.ticket(hash, now).await.map_err(error_of)?.ok_or_else(spent)?;
+        same_user(&ticket.credential.user, cookie_user)?;
+        let account = self.holding(&ticket.credential).await?.account;
+        if consumes {
+            // Whoever takes it first has it: looked at before is not taken.
+            match self.logins.act(LoginAct::TakeTicket { hash, at: now }).await.map_err(error_of)? {
+                LoginDone::Ticket(Some(_)) => {}
+                _ => return Err(spent()),
+            }
+        }
+        let Ticket { credential, permissions, tier, context_expires_at, .. } = ticket;
+        let account = Account { tier, permissions, ..account };
+        Ok(AuthContext::new(account, Method::Ticket, credential, context_expires_at, request_id))
+    }
+
+    /// The full check of a token that is to take over an open connection.
+    ///
+    /// # Errors
+    /// As for a request with this token; `bad_credentials` for a token of another user; `not_a_token` where the
+    /// connection is a login's own.
+    pub async fn refresh(&self, context: &AuthContext, token: &str) -> Result<AuthContext, Error> {
+        if context.method() == Method::Session {
+            return Err(Error::new(Code::NotAToken, "This connection goes by the sign-in of the page, not by a token."));
+        }
+        self.by_token(Method::Bearer, token, Some(context.user_id().clone()), context.request_id().clone()).await
+    }
+
+    /// Whether the credential of an auth context still holds.
+    ///
+    /// # Errors
+    /// `signed_out`, `disabled`, or an outage.
+    pub async fn still_holds(&self, context: &AuthContext) -> Result<(), Error> {
+        self.holding(context.credential()).await.map(drop)
+    }
+
+    /// Notes that the login behind a credential was used, if the last note is old enough.
+    pub async fn used(&self, credential: &Credential) {
+        let now = self.clock.now();
+        match self.logins.standing(credential.clone(), now).await {
+            Ok(standing) => self.note_use(credential, standing.as_ref(), now).await,
+            Err(outage) => log::warn!("the use of a login could not be noted: {outage}"),
+        }
+    }
+
+    async fn note_use(&self, credential: &Credential, standing: Option<&Standing>, now: Time) {
+        let (Some(session), Some(seen_at)) = (credential.session, standing.and_then(|standing| standing.seen_at)) else {
+            return;
+        };
+        if now.since(seen_at) >= SESSION_TOUCH
+            && let Err(outage) = self.logins.act(LoginAct::TouchLogin { session, at: now }).await
+        {
+            log::warn!("the use of a login could not be noted: {outage}");
+        }
+    }
+
+    /// What the store says of a credential that holds.
+    ///
+    /// # Errors
+    /// `signed_out`, `disabled`, `unknown_user`, or an outage.
+    pub async fn holding(&self, credential: &Credential) -> Result<Standing, Error> {
+        self.standing(credential).await?.ok_or_else(gone)
+    }
+
+    /// The same; `None`: there is no such user.
+    async fn standing(&self, credential: &Credential) -> Result<Option<Standing>, Error> {
+        let standing = self.logins.standing(credential.clone(), self.clock.now()).await.map_err(error_of)?;
+        standing.as_ref().map_or(Ok(()), |standing| standing.judge(credential))?;
+        Ok(standing)
+    }
+
+    /// The account of a verified token's user on first use.
+    async fn newcomer(&self, claims: &Claims) -> Result<Account, Error> {
+        if !self.create_users {
+            return Err(Error::new(Code::UnknownAccount, "There is no account for the user this token names."));
+        }
+        let local = UserId::new_local(claims.user.as_str());
+        local.map_err(|reason| Error::new(Code::UnknownAccount, format!("No account can be created: {reason}.")))?;
+        let account = Account {
+            user_id: claims.user.clone(),
+            name: claims.name.clone().unwrap_or_else(|| claims.user.to_string()),
+            email: claims.email.clone(),
+            tier: "free".to_owned(),
+            permissions: Vec::new(),
+            disabled: false,
+            password_hash: None,
+        };
+        let act = LoginAct::CreateAccount { account: account.clone(), at: self.clock.now(), keep: true };
+        self.logins.act(act).await.map_err(error_of)?;
+        Ok(account)
+    }
+}
+
+/// With an explicit way the cookie adds nothing, but it must not be another user's.
+fn same_user(user: &UserId, other: Option<UserId>) -> Result<(), Error> {
+    if other.is_some_and(|other| other != *user) {
+        return Err(Error::new(Code::BadCredentials, "The two credentials are of different users."));
+    }
+    Ok(())
+}
+
+fn gone() -> Error {
+    Error::new(Code::UnknownAccount, "The account behind this sign-in is gone.")
+}
+
+fn error_of(outage: Outage) -> Error {
+    match outage {
+        Outage::Busy => Error::from(Code::Busy).after_ms(500),
+        _ => Error::from(Code::StoreUnavailable).after_ms(1_000),
+    }
+}
