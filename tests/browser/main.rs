@@ -6,6 +6,7 @@ mod content;
 mod driver;
 mod outage;
 mod proxy;
+mod refusals;
 mod server;
 mod threads;
 mod window;
