@@ -101,7 +101,7 @@ fn end_sessions(tx: &Connection, which: &str, values: impl Params, at: Time) -> 
 pub(super) fn end_all(tx: &Connection, user: &UserId, what: Ended, at: Time) -> Result<LoginDone> {
     let user = user.as_str();
     let sessions = tx.prepare_cached("DELETE FROM sessions WHERE user_id = ?1")?.execute([user])?;
-    for table in ["families", "tickets", "links"] {
+    for table in ["families", "tickets"] {
         tx.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1"))?.execute([user])?;
     }
     note(tx, user, what, at)?;
