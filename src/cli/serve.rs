@@ -9,6 +9,7 @@ use super::{Failure, Where, logging, open, print};
 use crate::{
     auth::{Origins, Tokens},
     config::{Config, Environment},
+    domain::Limits,
     http::{
         gateway::{Admission, Gateway, SystemClock},
         probe::{self, Check},
@@ -55,13 +56,30 @@ pub(super) async fn prove() -> Result<Vec<Check>, Failure> {
 /// Serves on a bound port until a signal ends it. `ready` is called when the gateway is there.
 pub(super) async fn serve(config: &Config, port: TcpListener, ready: impl FnOnce(u16)) -> Result<(), Failure> {
     let store = open(config)?;
+    let limits = within_files(&config.limits);
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
     let admission = admission(config, address.port())?;
-    let gateway = Gateway::start(store, config.limits.clone(), Arc::new(SystemClock), admission).await?;
+    let gateway = Gateway::start(store, limits, Arc::new(SystemClock), admission).await?;
     log::info!("listening on http://{address}");
     ready(address.port());
     let workers = config.workers;
     server::run(gateway, port, workers).await.map_err(|error| Failure::Unavailable(error.to_string()))
+}
+
+/// Descriptors that a connection takes: its socket, and the one by which it is cut.
+const FILES_A_CONNECTION: u64 = 2;
+/// Descriptors of the store, of plain requests and of the program itself.
+const FILES_BESIDE: u64 = 256;
+
+/// Takes as many descriptors as the system gives. Connections that do not fit into them are refused with an answer at
+/// admission, instead of failing in the middle.
+fn within_files(limits: &Limits) -> Limits {
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
+    let fit = (files.saturating_sub(FILES_BESIDE) / FILES_A_CONNECTION).max(1);
+    if fit < limits.connections_node {
+        log::warn!("the system allows {files} open files: room for {fit} connections, not {}", limits.connections_node);
+    }
+    Limits { connections_node: limits.connections_node.min(fit), ..limits.clone() }
 }
 
 fn admission(config: &Config, port: u16) -> Result<Admission, Failure> {
