@@ -8,7 +8,7 @@ use actix_web::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Method, session};
+use super::{Method, session, witness};
 use crate::{
     domain::{Credential, SessionId, Time, UserId, logins::SESSION_MAX},
     error::{Code, Error},
@@ -103,6 +103,10 @@ fn cookie(request: &ServiceRequest) -> Result<Option<(Credential, Time)>, Error>
         Err(GetIdentityError::MissingIdentityError(_)) => return Ok(None),
         Err(_) => return Err(broken()),
     };
+    if witness::user(request).as_ref() != Some(&user) {
+        let detail = "The witness saw no session of this user: the session layer did not run before the witness.";
+        return Err(Error::new(Code::StackBroken, detail));
+    }
     let state = request.get_session();
     let login = state.get::<i64>(session::LOGIN_TIME_KEY).map_err(|_| broken())?.ok_or_else(broken)?;
     let session_id = state.get::<String>(session::SESSION_ID_KEY).map_err(|_| broken())?.ok_or_else(broken)?;

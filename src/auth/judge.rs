@@ -9,6 +9,7 @@ use super::{
     carried::{Carried, Ways},
     session::secret_hash,
     token::Claims,
+    witness,
 };
 use crate::{
     domain::{
@@ -17,6 +18,9 @@ use crate::{
     },
     error::{Code, Error},
 };
+
+/// What somebody is told whose login has reached its deadline.
+pub const LOGIN_ENDED: &str = "Your login has ended. Sign in again.";
 
 /// Everything the decision needs.
 pub struct Judge {
@@ -48,7 +52,14 @@ impl Judge {
         let request_id = request_id.ok_or_else(|| Error::new(Code::StackBroken, "The telemetry layer did not run."))?;
         // A ticket that comes from a foreign page is not used up by it.
         let consumes = !ways.consumes_nothing && origin.is_ok();
-        Ok(Verdict { who: self.who(carried, consumes, request_id).await, origin })
+        let who = match self.who(carried, consumes, request_id).await {
+            // The session named a user to the witness, and then the identity layer ended it.
+            Err(error) if error.code == Code::Unauthenticated && witness::user(request).is_some() => {
+                Err(Error::new(Code::Unauthenticated, LOGIN_ENDED))
+            }
+            who => who,
+        };
+        Ok(Verdict { who, origin })
     }
 
     async fn who(&self, carried: Carried, consumes: bool, request_id: RequestId) -> Result<AuthContext, Error> {

@@ -12,7 +12,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 
-use super::{Judge, witness};
+use super::{Judge, Verdict, witness};
 use crate::error::{Code, Error};
 
 /// The layer.
@@ -70,6 +70,10 @@ where
                     "The witness did not see the request: the session layer did not run before the auth context.",
                 )
                 .into());
+            }
+            // A second one would judge a credential again that can be used once.
+            if request.extensions().contains::<Verdict>() {
+                return Err(Error::new(Code::StackBroken, "The auth context layer ran twice.").into());
             }
             let verdict = judge.decide(&request).await?;
             request.extensions_mut().insert(verdict);

@@ -13,7 +13,7 @@ pub mod witness;
 pub use self::{
     carried::Ways,
     context::{AuthContext, Method, OriginAllowed, Verdict},
-    judge::Judge,
+    judge::{Judge, LOGIN_ENDED},
     layer::AuthContextLayer,
     origin::Origins,
     password::Passwords,

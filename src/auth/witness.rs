@@ -1,16 +1,19 @@
-//! The witness: a layer directly inside the session layer that leaves a token only it can make. The auth-context
-//! layer refuses to decide about a request that does not carry it.
+//! The witness: a layer directly inside the session layer that leaves a token only it can make, with what the session
+//! said at that moment. The auth-context layer refuses to decide about a request that does not carry it, or whose
+//! identity names a user that the witness did not see: the session layer must have run before, and identity not yet.
 
 use std::future::{Ready, ready};
 
+use actix_session::SessionExt;
 use actix_web::{
     Error, HttpMessage,
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 
-/// The token. Private to this module: nothing else can put one into a request.
-#[derive(Clone, Copy)]
-struct Witnessed(());
+use super::session::USER_KEY;
+
+/// The token: which user the session named. Private to this module: nothing else can put one into a request.
+struct Witnessed(Option<String>);
 
 /// The layer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +22,11 @@ pub struct Witness;
 /// Whether the witness saw this request before.
 pub(super) fn saw(request: &ServiceRequest) -> bool {
     request.extensions().contains::<Witnessed>()
+}
+
+/// Which user the session named to the witness, before the identity layer enforced the deadline of the login.
+pub(super) fn user(request: &ServiceRequest) -> Option<String> {
+    request.extensions().get::<Witnessed>().and_then(|Witnessed(user)| user.clone())
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Witness
@@ -52,7 +60,8 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        request.extensions_mut().insert(Witnessed(()));
+        let user = request.get_session().get::<String>(USER_KEY).ok().flatten();
+        request.extensions_mut().insert(Witnessed(user));
         self.service.call(request)
     }
 }

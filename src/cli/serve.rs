@@ -118,7 +118,7 @@ pub fn check(place: &Where) -> Result<(), Failure> {
     let checks = actix::System::new().block_on(prove())?;
     print("stack\n  session -> identity -> auth context -> routes\nprobe");
     for check in &checks {
-        print(&format!("  ok  {}", check.name));
+        print(&format!("  ok  {}", check.question.name));
     }
     print(&format!("{} checks passed", checks.len()));
     Ok(())

@@ -17,14 +17,14 @@ use actix_web::{
     App,
     body::BoxBody,
     cookie::{Key, SameSite, time},
-    dev::{AppConfig, ServiceResponse},
+    dev::{AppConfig, ServiceRequest, ServiceResponse},
     web,
 };
 use tokio::sync::watch;
 
 use super::{routes, stack::Stack, telemetry::Telemetry};
 use crate::{
-    auth::{AuthContextLayer, Judge, LoginSessions, Origins, Passwords, Tokens},
+    auth::{AuthContextLayer, Judge, LoginSessions, Origins, Passwords, Tokens, Ways},
     backplane::local::Local,
     domain::{Clock, Limits, Logins, Time, logins::SESSION_MAX},
     error::Error,
@@ -107,6 +107,28 @@ impl<F> AppFactory for F where
 {
 }
 
+/// What an App is made of: routes, and whatever is wrapped around them.
+pub(super) trait Routing:
+    ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    > + 'static
+{
+}
+impl<F> Routing for F where
+    F: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + 'static
+{
+}
+
 /// How long the parts of a connection may take.
 const HEAD: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -158,15 +180,27 @@ impl Gateway {
         &self,
         on_connect: fn(&T, &mut Extensions),
     ) -> HttpService<T, impl AppFactory + use<T>, BoxBody> {
+        let app = self.app(routes::configure).wrap(self.stack()).wrap(self.telemetry());
+        self.speak(app, on_connect)
+    }
+
+    /// The routes with what their handlers need, and nothing around them.
+    pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(&self, routes: F) -> App<impl Routing + use<F>> {
         let frame_bytes = usize::try_from(self.node.limits.frame_bytes).unwrap_or(usize::MAX);
-        let app = App::new()
+        App::new()
             .app_data(web::Data::from(Arc::clone(&self.node)))
             .app_data(web::Data::from(Arc::clone(&self.judge)))
             .app_data(self.site.clone())
             .app_data(web::PayloadConfig::new(frame_bytes))
-            .configure(routes::configure)
-            .wrap(self.stack())
-            .wrap(Telemetry { quiet: self.admission.quiet });
+            .configure(routes)
+    }
+
+    /// HTTP over any byte stream, answered by an App.
+    pub(super) fn speak<T: Stream, R: Routing>(
+        &self,
+        app: App<R>,
+        on_connect: fn(&T, &mut Extensions),
+    ) -> HttpService<T, impl AppFactory + use<T, R>, BoxBody> {
         let stopping = self.stopping.subscribe();
         HttpService::build()
             .keep_alive(KEEP_ALIVE)
@@ -185,11 +219,11 @@ impl Gateway {
     }
 
     /// Session, then identity, then auth context.
-    fn stack(&self) -> super::stack::AuthStack<LoginSessions> {
+    pub(super) fn stack(&self) -> super::stack::AuthStack<LoginSessions> {
         Stack::new().session(self.session()).identity(identity()).auth_context(self.auth_context())
     }
 
-    fn session(&self) -> SessionMiddleware<LoginSessions> {
+    pub(super) fn session(&self) -> SessionMiddleware<LoginSessions> {
         let Admission { session_key, secure_cookie, .. } = &self.admission;
         let sessions = LoginSessions::new(Arc::clone(&self.logins), Arc::clone(&self.node.clock));
         let lifetime = time::Duration::seconds(i64::try_from(SESSION_MAX.as_secs()).unwrap_or(i64::MAX));
@@ -203,8 +237,17 @@ impl Gateway {
             .build()
     }
 
-    fn auth_context(&self) -> AuthContextLayer {
+    pub(super) fn auth_context(&self) -> AuthContextLayer {
         AuthContextLayer::new(Arc::clone(&self.judge))
+    }
+
+    /// Which credentials each path takes.
+    pub(super) fn ways(&self) -> fn(&str) -> Ways {
+        self.judge.ways
+    }
+
+    pub(super) fn telemetry(&self) -> Telemetry {
+        Telemetry { quiet: self.admission.quiet }
     }
 
     /// The session cookie's name; the prefix makes browsers insist on https, this host and the root path.
@@ -213,7 +256,7 @@ impl Gateway {
     }
 }
 
-fn identity() -> IdentityMiddleware {
+pub(super) fn identity() -> IdentityMiddleware {
     // Not a visit deadline: that writes the session at every request. Idle sessions end in the store.
     IdentityMiddleware::builder().login_deadline(Some(SESSION_MAX)).build()
 }

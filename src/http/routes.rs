@@ -6,6 +6,7 @@ use actix_web::web;
 use super::assets;
 use crate::{
     auth::Ways,
+    error::Code,
     rest::{admin, auth, events, logins, messages, system, threads, tokens, users},
     ws::admission,
 };
@@ -34,13 +35,42 @@ pub struct Route {
     pub path: &'static str,
     /// Who may come in.
     pub access: Access,
+    /// Who answers, as the table spells it: the name by which the probe asks for a certain route.
+    pub handler: &'static str,
+}
+
+impl Access {
+    /// What nobody in particular is told; none where anybody may come in.
+    pub fn refusal(self) -> Option<Code> {
+        match self {
+            Access::Public | Access::Preflight => None,
+            Access::Protected | Access::Stream | Access::Upgrade => Some(Code::Unauthenticated),
+        }
+    }
+}
+
+impl Route {
+    /// The row of a handler.
+    ///
+    /// # Panics
+    /// If the table has none: the name is a constant of the program, and the probe asks at every start.
+    pub fn of(handler: &str) -> &'static Route {
+        TABLE.iter().find(|route| route.handler == handler).expect("a handler of the table")
+    }
+
+    /// The path with something in place of each parameter: the name of a file of the page, which is no id of anything.
+    pub fn example(&self) -> String {
+        let part = |part| if str::starts_with(part, '{') { "page.js" } else { part };
+        self.path.split('/').map(part).collect::<Vec<_>>().join("/")
+    }
 }
 
 macro_rules! routes {
     ($($path:literal { $($access:ident $method:ident $handler:path;)+ })+) => {
         /// Every route.
         pub const TABLE: &[Route] =
-            &[$($(Route { method: stringify!($method), path: $path, access: Access::$access }),+),+];
+            &[$($(Route { method: stringify!($method), path: $path, access: Access::$access,
+                handler: stringify!($handler) }),+),+];
 
         /// Configures an App with the table. One resource a path, so that another method is answered 405, not 404.
         pub fn configure(app: &mut web::ServiceConfig) {

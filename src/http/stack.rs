@@ -45,6 +45,15 @@ use actix_web::{
 
 use crate::auth::{AuthContextLayer, Witness};
 
+/// The whole stack as a request meets it, outside to inside, and what each layer does; then the routes.
+pub const LAYERS: [(&str, &str); 5] = [
+    ("telemetry", "names the request, writes errors as problem documents, sets the headers all answers have, logs"),
+    ("session", "which login does the cookie open?"),
+    ("witness", "leaves the proof that the session layer ran, and what it said"),
+    ("identity", "which user does the session prove, and is the login within its deadline?"),
+    ("auth context", "who acts, by which credential, with what rights, until when?"),
+];
+
 /// The three layers as one: only a finished [`Stack`] becomes it.
 pub struct AuthStack<St: SessionStore> {
     session: Rc<SessionMiddleware<St>>,

@@ -90,6 +90,10 @@ where
         let (service, quiet) = (Rc::clone(&self.service), self.quiet);
         Box::pin(async move {
             Cutter::hold_refused(request.request()).await;
+            // A second one would give the request a second name, and the log a second line.
+            if request.extensions().contains::<RequestId>() {
+                return Err(Error::new(Code::StackBroken, "The telemetry layer ran twice.").into());
+            }
             let began = Instant::now();
             let id = RequestId(Uuid::now_v7().to_string().into());
             request.extensions_mut().insert(id.clone());
