@@ -1,6 +1,7 @@
 //! The command line.
 
 mod accounts;
+mod check;
 mod demo;
 mod logging;
 mod serve;
@@ -24,8 +25,8 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong arguments · 69 the store or the port cannot be used ·\n\
-    70 a vital part ended by a bug · 78 the configuration is refused or the start-up probe failed";
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong arguments · 69 the store, the port or the server to check\n\
+    cannot be used · 70 a vital part ended by a bug · 78 the configuration is refused, or a probe or check failed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -33,8 +34,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the server.
     Serve(serve::ServeArgs),
-    /// Check the configuration and run the start-up probe, without serving.
-    Check(Where),
+    /// Check the configuration and run the start-up probe, without serving; or ask a running server from outside.
+    Check(check::CheckArgs),
     /// Print a token that signs a program in as a user.
     Token(token::TokenArgs),
     /// Manage accounts.
@@ -68,6 +69,8 @@ enum Failure {
     Probe(String),
     /// The store or the port cannot be used.
     Unavailable(String),
+    /// Something is wrong, and stdout has said what.
+    Told,
     /// Anything else.
     Failed(String),
 }
@@ -97,6 +100,7 @@ impl Failure {
                 eprintln!("hailgate: {what}");
                 ExitCode::from(69)
             }
+            Failure::Told => ExitCode::from(78),
             Failure::Failed(what) => {
                 eprintln!("hailgate: {what}");
                 ExitCode::FAILURE
@@ -110,7 +114,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
-        Command::Check(place) => serve::check(&place),
+        Command::Check(args) => check::run(&args),
         Command::Token(args) => token::run(&args),
         Command::User(args) => accounts::run(args),
     };

@@ -1,19 +1,18 @@
-//! `serve` and `check`: configuration, probe, and only then the port.
+//! `serve`: configuration, probe, and only then the port.
 
 use std::{net::TcpListener, sync::Arc};
 
 use actix_web::cookie::Key;
 use clap::Args;
 
-use super::{Failure, Where, logging, open, print};
+use super::{Failure, Where, logging, open};
 use crate::{
     auth::{Origins, Tokens},
     config::{Config, Environment},
     domain::Limits,
     http::{
         gateway::{Admission, Gateway, SystemClock},
-        probe::{self, Check},
-        server,
+        probe, server,
     },
 };
 
@@ -45,12 +44,8 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 /// Runs the probe; nothing is opened unless every answer is right.
-pub(super) async fn prove() -> Result<Vec<Check>, Failure> {
-    let report = probe::run().await?;
-    match report.verdict() {
-        Some(verdict) => Err(Failure::Probe(verdict)),
-        None => Ok(report.0),
-    }
+pub(super) async fn prove() -> Result<(), Failure> {
+    probe::run().await?.verdict().map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
 }
 
 /// Serves on a bound port until a signal ends it. `ready` is called when the gateway is there.
@@ -106,20 +101,4 @@ fn admission(config: &Config, port: u16) -> Result<Admission, Failure> {
 /// The own issuer's tokens.
 pub(super) fn tokens(config: &Config) -> Tokens {
     Tokens::new(config.jwt_secret.bytes(), &config.jwt_issuer, &config.jwt_audience)
-}
-
-/// `hailgate check`.
-pub fn check(place: &Where) -> Result<(), Failure> {
-    let config = place.load(None)?;
-    print("configuration");
-    for origin in &config.origins {
-        print(&format!("  {:<28} {:<44} {}", origin.setting, origin.value, origin.place));
-    }
-    let checks = actix::System::new().block_on(prove())?;
-    print("stack\n  session -> identity -> auth context -> routes\nprobe");
-    for check in &checks {
-        print(&format!("  ok  {}", check.question.name));
-    }
-    print(&format!("{} checks passed", checks.len()));
-    Ok(())
 }

@@ -74,8 +74,11 @@ fn a_variable_wins_over_the_file_and_a_flag_over_the_variable() {
         let found = told.lines().find(|line| line.trim().starts_with(name));
         found.unwrap_or_else(|| panic!("{name} in {told}")).split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(line("limits.page "), "limits.page 30 variable HAILGATE_LIMIT_PAGE");
-    assert_eq!(line("limits.poll_ms "), format!("limits.poll_ms 1234 {}:5", path.display()));
+    assert_eq!(line("limits.page "), "limits.page 30 rows variable HAILGATE_LIMIT_PAGE largest page of a list");
+    assert_eq!(
+        line("limits.poll_ms "),
+        format!("limits.poll_ms 1234 milliseconds {}:5 longest wait of a long poll", path.display())
+    );
     // Port 1 is nobody's to bind here: only the flag lets it listen.
     let server = Arc::new(site).serve();
     assert_ne!(server.port, 1);

@@ -1,0 +1,61 @@
+//! `check`: what a deployment would be, before it is one.
+
+mod document;
+mod effects;
+
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Failure, Where, print};
+use crate::http::probe;
+
+use document::Document;
+
+/// The fields of the JSON documents; part of `--help`, and stable.
+const HELP: &str = "\
+JSON: {ok, exit_code,
+  settings: [{name, variable, value, origin: {kind: default|file|variable|flag, name?, path?, line?}, effect}],
+  limits: [{name, variable, value, unit, origin, meaning}], stack: [{layer, does}],
+  probe: {ok, verdict, milliseconds,
+    checks: [{part: credential|rule|route, credential?, kind?, question, method, path, expected, got, ok}]},
+  warnings: [{setting, what, do}], refusals: [{what, where, do}]}
+  Secrets are masked. Of a refused configuration there are no settings, only refusals.
+
+Exit codes: 0 all is well, warnings or not · 78 something is refused, wrong or failed";
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Listen address, as `serve` would be given it.
+    #[arg(long, value_name = "ADDRESS")]
+    bind: Option<String>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Configuration and probe. Nothing is written, migrated or opened, except a store in memory.
+pub fn run(args: &CheckArgs) -> Result<(), Failure> {
+    let config = match args.place.load(args.bind.clone()) {
+        Err(Failure::Config(complaints)) if args.json => Err(complaints),
+        config => Ok(config?),
+    };
+    let began = Instant::now();
+    let report = actix::System::new().block_on(probe::run())?;
+    let verdict = report.verdict();
+    let document = Document::new(config.as_ref(), &report, began.elapsed());
+    if args.json {
+        json(&document);
+        return if document.ok { Ok(()) } else { Err(Failure::Told) };
+    }
+    document.lines(&report).iter().for_each(|line| _ = print(line));
+    verdict.map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
+}
+
+fn json(document: &impl Serialize) {
+    print(&serde_json::to_string_pretty(document).unwrap_or_default());
+}

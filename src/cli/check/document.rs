@@ -1,0 +1,269 @@
+//! What `check` finds, as one document: printed as JSON, or as lines for people.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::effects;
+use crate::{
+    config::{Complaint, Config, Origin, Place, SETTINGS},
+    domain::Limits,
+    http::{
+        probe::{CREDENTIALS, Check, KINDS, Part, Report},
+        stack::LAYERS,
+    },
+};
+
+/// Everything, in the order in which people read it.
+#[derive(Debug, Serialize)]
+pub struct Document {
+    pub ok: bool,
+    pub exit_code: u8,
+    settings: Vec<SettingLine>,
+    limits: Vec<LimitLine>,
+    stack: Vec<LayerLine>,
+    probe: Probe,
+    warnings: Vec<Warning>,
+    refusals: Vec<Refusal>,
+}
+
+#[derive(Debug, Serialize)]
+struct SettingLine {
+    name: &'static str,
+    variable: &'static str,
+    value: String,
+    origin: Source,
+    effect: String,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitLine {
+    name: &'static str,
+    variable: String,
+    value: u64,
+    unit: &'static str,
+    origin: Source,
+    meaning: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct LayerLine {
+    layer: &'static str,
+    does: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Probe {
+    ok: bool,
+    verdict: Option<String>,
+    milliseconds: u64,
+    checks: Vec<CheckLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckLine {
+    part: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    question: String,
+    method: String,
+    path: &'static str,
+    expected: String,
+    got: String,
+    ok: bool,
+}
+
+/// What would be better otherwise; nothing fails for it.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct Warning {
+    pub setting: &'static str,
+    pub what: &'static str,
+    pub r#do: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Refusal {
+    what: String,
+    r#where: String,
+    r#do: String,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Source {
+    Default,
+    Variable { name: String },
+    File { path: String, line: usize },
+    Flag { name: &'static str },
+}
+
+impl Source {
+    fn of(place: &Place) -> Source {
+        match place {
+            Place::Default => Source::Default,
+            Place::Variable(name) => Source::Variable { name: name.clone() },
+            Place::File(path, line) => Source::File { path: path.display().to_string(), line: *line },
+            Place::Flag(name) => Source::Flag { name },
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Source::Default => "default".to_owned(),
+            Source::Variable { name } => format!("variable {name}"),
+            Source::File { path, line } => format!("{path}:{line}"),
+            Source::Flag { name } => format!("flag {name}"),
+        }
+    }
+}
+
+impl Document {
+    pub fn new(config: Result<&Config, &Vec<Complaint>>, report: &Report, took: Duration) -> Document {
+        let verdict = report.verdict();
+        let ok = config.is_ok() && verdict.is_none();
+        let config = config.map_err(|complaints| complaints.iter().map(Refusal::of).collect());
+        Document {
+            ok,
+            exit_code: if ok { 0 } else { 78 },
+            settings: config.as_ref().map(|config| settings(config)).unwrap_or_default(),
+            limits: config.as_ref().map(|config| limits(config)).unwrap_or_default(),
+            stack: LAYERS.iter().map(|(layer, does)| LayerLine { layer, does }).collect(),
+            probe: Probe {
+                ok: verdict.is_none(),
+                verdict,
+                milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                checks: report.0.iter().map(CheckLine::of).collect(),
+            },
+            warnings: config.as_ref().map(|config| effects::warnings(config)).unwrap_or_default(),
+            refusals: config.err().unwrap_or_default(),
+        }
+    }
+
+    /// The same for people.
+    pub fn lines(&self, report: &Report) -> Vec<String> {
+        let mut lines = vec!["settings".to_owned()];
+        for SettingLine { name, value, origin, effect, .. } in &self.settings {
+            lines.push(format!("  {name:<24} {value:<40} {}", origin.words()));
+            lines.push(format!("  {:<24} {effect}", ""));
+        }
+        lines.push("\nlimits".to_owned());
+        for LimitLine { name, value, unit, origin, meaning, .. } in &self.limits {
+            let name = format!("limits.{name}");
+            lines.push(format!("  {name:<24} {value:>11} {unit:<13} {:<10} {meaning}", origin.words()));
+        }
+        lines.push("\nstack, as a request meets it".to_owned());
+        lines.extend(self.stack.iter().map(|LayerLine { layer, does }| format!("  {layer:<24} {does}")));
+        lines.push(format!("  {:<24} handlers, by the table of routes", "routes"));
+        lines.extend(table(report));
+        if let Some(verdict) = &self.probe.verdict {
+            lines.push(format!("  {verdict}"));
+        } else {
+            lines.push(format!("  {} checks passed in {} ms", self.probe.checks.len(), self.probe.milliseconds));
+        }
+        if !self.warnings.is_empty() {
+            lines.push("\nrecommended".to_owned());
+        }
+        for Warning { setting, what, r#do } in &self.warnings {
+            lines.push(format!("  {setting:<24} {what}"));
+            lines.push(format!("  {:<24} do: {do}", ""));
+        }
+        lines
+    }
+}
+
+fn settings(config: &Config) -> Vec<SettingLine> {
+    let line = |setting: &'static crate::config::Setting| {
+        let Origin { value, place, .. } = config.origins.iter().find(|origin| origin.setting == setting.key)?;
+        let effect = effects::effect(setting.key, config).unwrap_or_else(|| setting.meaning.to_owned());
+        let (name, variable) = (setting.key, setting.variable);
+        Some(SettingLine { name, variable, value: value.clone(), origin: Source::of(place), effect })
+    };
+    SETTINGS.iter().filter_map(line).collect()
+}
+
+fn limits(config: &Config) -> Vec<LimitLine> {
+    let values = config.limits.entries();
+    let line = |((name, value), (_, _, unit, meaning)): ((&'static str, u64), &(_, _, &'static str, &'static str))| {
+        let key = format!("limits.{name}");
+        let origin = config.origins.iter().find(|origin| origin.setting == key);
+        LimitLine {
+            name,
+            variable: format!("HAILGATE_LIMIT_{}", name.to_uppercase()),
+            value,
+            unit,
+            origin: origin.map_or(Source::Default, |origin| Source::of(&origin.place)),
+            meaning,
+        }
+    };
+    let table: &[(&'static str, u64, &'static str, &'static str)] = Limits::TABLE;
+    values.into_iter().zip(table).map(line).collect()
+}
+
+impl Refusal {
+    fn of(complaint: &Complaint) -> Refusal {
+        let Complaint { what, place, remedy } = complaint.clone();
+        Refusal { what, r#where: place, r#do: remedy }
+    }
+}
+
+impl CheckLine {
+    fn of(check: &Check) -> CheckLine {
+        let question = &check.question;
+        let (part, credential, kind) = match question.part {
+            Part::Credential(credential, kind) => ("credential", Some(credential.name), Some(kind.name)),
+            Part::Rule => ("rule", None, None),
+            Part::Route => ("route", None, None),
+        };
+        CheckLine {
+            part,
+            credential,
+            kind,
+            question: question.name.clone(),
+            method: question.route.method.to_uppercase(),
+            path: question.route.path,
+            expected: question.expected.to_string(),
+            got: check.got.to_string(),
+            ok: check.passed(),
+        }
+    }
+}
+
+/// A row a credential, a column a kind of route; then the rules and the routes.
+fn table(report: &Report) -> Vec<String> {
+    let verdict = |check: &Check| {
+        if check.passed() { format!("ok {}", check.got) } else { format!("FAIL {}", check.got) }
+    };
+    let cell = |credential, kind| {
+        let of = |check: &&Check| check.question.part == Part::Credential(credential, kind);
+        report.0.iter().find(of).map_or_else(
+            || "not asked".to_owned(),
+            |check| {
+                let status = verdict(check);
+                // Cookies matter where the answer is wrong.
+                if check.passed() { status.split(" and ").next().unwrap_or_default().to_owned() } else { status }
+            },
+        )
+    };
+    let row = |name: &str, cells: Vec<String>| {
+        let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<10}")).collect();
+        format!("  {name:<38} {}", cells.join(" ").trim_end())
+    };
+    let mut lines = vec!["\nprobe, through the very service that the port would get".to_owned()];
+    lines.push(row("credential, and kind of route", KINDS.iter().map(|kind| kind.name.to_owned()).collect()));
+    lines.extend(
+        CREDENTIALS.iter().map(|credential| row(credential.name, KINDS.iter().map(|kind| cell(credential, kind)).collect())),
+    );
+    lines.push("  (changing and stream are asked in a wrong way: 415 and 400 say that the credentials were taken)".to_owned());
+    for (heading, part) in [("rule", Part::Rule), ("route, without credentials", Part::Route)] {
+        lines.push(format!("  {heading}"));
+        let of = report.0.iter().filter(|check| check.question.part == part);
+        lines.extend(of.map(|check| {
+            let name = check.question.name.trim_start_matches("route ");
+            format!("    {name:<64} {}", verdict(check))
+        }));
+    }
+    lines
+}

@@ -1,0 +1,146 @@
+//! What each setting means for this deployment, in words, and what would be better otherwise.
+
+use super::document::Warning;
+use crate::config::{Config, Environment, LogFormat};
+
+/// What a setting does as it is set; none for a setting that has no words here yet, which a test refuses.
+pub fn effect(key: &str, config: &Config) -> Option<String> {
+    let words = match key {
+        "environment" => environment(config.environment).to_owned(),
+        "bind" if config.bind.ip().is_loopback() => {
+            format!("{}: reached from this machine only, such as by a proxy", config.bind)
+        }
+        "bind" => format!("{}: reached from other machines, in plain http", config.bind),
+        "database_url" if config.database.is_absolute() => {
+            "accounts, sessions and messages are kept in this file".to_owned()
+        }
+        "database_url" => "a file in the directory where the server is started".to_owned(),
+        "jwt_secret" => "signs and verifies own tokens; another one ends them all".to_owned(),
+        "jwt_issuer" => format!("own tokens must say iss={:?}", config.jwt_issuer),
+        "jwt_audience" => format!("own tokens must say aud={:?}", config.jwt_audience),
+        "session_key" => "seals session cookies; another one signs every browser out".to_owned(),
+        "public_url" => match &config.public_url {
+            Some(_) => "browsers sign in from pages of this origin".to_owned(),
+            None if config.environment == Environment::Development => "browsers on this machine can sign in".to_owned(),
+            None => "browsers cannot sign in, programs can".to_owned(),
+        },
+        "allowed_origins" => match config.allowed_origins.len() {
+            0 => "no pages of other origins may use this server".to_owned(),
+            others => format!("pages of {others} more may use this server as the signed-in user"),
+        },
+        "create_users" if config.create_users => "a valid own token of an unknown user creates the account".to_owned(),
+        "create_users" => "a token of an unknown user is refused".to_owned(),
+        "query_tokens" if config.query_tokens => {
+            "tokens may stand in URLs of sockets; recommended off in production".to_owned()
+        }
+        "query_tokens" => "a token in a URL is refused".to_owned(),
+        "log_format" => match config.log_format {
+            LogFormat::Text => "log lines for people, on stderr".to_owned(),
+            LogFormat::Json => "one JSON object a line, on stderr".to_owned(),
+        },
+        "workers" => format!("{} threads answer requests and sockets", config.workers),
+        _ => return None,
+    };
+    Some(words)
+}
+
+fn environment(environment: Environment) -> &'static str {
+    match environment {
+        Environment::Production | Environment::Staging => {
+            "strict rules: Secure cookies, origins in https only, no sign-in links"
+        }
+        Environment::Testing => "Secure cookies and no sign-in links, but origins in plain http are taken",
+        Environment::Development => "this machine only: cookies over plain http, one-time sign-in links",
+    }
+}
+
+/// What would be better otherwise.
+pub fn warnings(config: &Config) -> Vec<Warning> {
+    let live = matches!(config.environment, Environment::Production | Environment::Staging);
+    let development = config.environment == Environment::Development;
+    let rows = [
+        (
+            live && config.query_tokens,
+            Warning {
+                setting: "query_tokens",
+                what: "Tokens in URLs end up in the logs of proxies and in histories.",
+                r#do: "Set HAILGATE_QUERY_TOKENS=off once no client needs /ws?token=.",
+            },
+        ),
+        (
+            !development && config.public_url.is_none(),
+            Warning {
+                setting: "public_url",
+                what: "Browsers cannot sign in: no origin is this server's own.",
+                r#do: "Set HAILGATE_PUBLIC_URL to the address that browsers see, or leave it if only programs come.",
+            },
+        ),
+        (
+            live && !config.bind.ip().is_loopback(),
+            Warning {
+                setting: "bind",
+                what: "The port speaks plain http and is open to other machines.",
+                r#do: "Let only the proxy that speaks https reach it, by network rules or by binding to loopback.",
+            },
+        ),
+        (
+            live && config.create_users,
+            Warning {
+                setting: "create_users",
+                what: "Whoever signs tokens with the own secret makes accounts.",
+                r#do: "Set HAILGATE_CREATE_USERS=false, or keep the secret with those alone who may make accounts.",
+            },
+        ),
+        (
+            live && !config.database.is_absolute(),
+            Warning {
+                setting: "database_url",
+                what: "The database's place depends on where the server is started.",
+                r#do: "Set HAILGATE_DATABASE_URL=sqlite:///absolute/path.db.",
+            },
+        ),
+    ];
+    rows.into_iter().filter(|(applies, _)| *applies).map(|(_, warning)| warning).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::config::{SETTINGS, Sources};
+
+    fn config(more: &[(&str, &str)]) -> Config {
+        let key: String = (0..64u8).map(|byte| format!("{:02x}", byte.wrapping_mul(37).wrapping_add(11))).collect();
+        let own = [("HAILGATE_JWT_SECRET", "kq3vX0yZr8mT5wB2nC7dF4gH6jL9pQ1s"), ("HAILGATE_SESSION_KEY", &key)];
+        let variables = own.iter().chain(more).map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::load(&Sources { variables: variables.collect(), ..Sources::default() }).expect("a configuration")
+    }
+
+    #[test]
+    fn every_setting_says_what_it_does() {
+        let config = config(&[]);
+        for setting in SETTINGS {
+            let effect = effect(setting.key, &config).unwrap_or_else(|| panic!("{} has no effect in words", setting.key));
+            assert!(!effect.is_empty() && !effect.ends_with('.'), "{}: {effect}", setting.key);
+        }
+    }
+
+    #[test]
+    fn every_warning_has_its_condition_and_names_a_setting() {
+        let named = |more: &[(&str, &str)]| -> Vec<&str> {
+            let warnings = warnings(&config(more));
+            assert!(warnings.iter().all(|warning| SETTINGS.iter().any(|setting| setting.key == warning.setting)));
+            warnings.iter().map(|warning| warning.setting).collect()
+        };
+        let all = [("HAILGATE_BIND", "0.0.0.0:8080"), ("HAILGATE_CREATE_USERS", "true")];
+        assert_eq!(named(&all), ["query_tokens", "public_url", "bind", "create_users", "database_url"]);
+        let none = [
+            ("HAILGATE_QUERY_TOKENS", "off"),
+            ("HAILGATE_PUBLIC_URL", "https://chat.example.org"),
+            ("HAILGATE_DATABASE_URL", "sqlite:///var/lib/hailgate.db"),
+        ];
+        assert_eq!(named(&none), [""; 0]);
+        assert_eq!(named(&[("ENVIRONMENT", "development")]), [""; 0]);
+    }
+}
