@@ -1,7 +1,9 @@
-//! `check`: what a deployment would be, before it is one.
+//! `check`: what a deployment would be, before it is one; and, with `--url`, what it is from outside.
 
 mod document;
 mod effects;
+mod outside;
+mod questions;
 
 use std::time::Instant;
 
@@ -9,21 +11,23 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Failure, Where, print};
-use crate::http::probe;
+use crate::{config::Environment, http::probe};
 
 use document::Document;
 
 /// The fields of the JSON documents; part of `--help`, and stable.
 const HELP: &str = "\
-JSON: {ok, exit_code,
+JSON without --url: {ok, exit_code,
   settings: [{name, variable, value, origin: {kind: default|file|variable|flag, name?, path?, line?}, effect}],
   limits: [{name, variable, value, unit, origin, meaning}], stack: [{layer, does}],
   probe: {ok, verdict, milliseconds,
     checks: [{part: credential|rule|route, credential?, kind?, question, method, path, expected, got, ok}]},
   warnings: [{setting, what, do}], refusals: [{what, where, do}]}
   Secrets are masked. Of a refused configuration there are no settings, only refusals.
+JSON with --url: {ok, exit_code, url, reachable, trouble?,
+  findings: [{question, asked, expected, got, ok, do?}]}
 
-Exit codes: 0 all is well, warnings or not · 78 something is refused, wrong or failed";
+Exit codes: 0 all is well, warnings or not · 69 the server cannot be reached · 78 something is refused, wrong or failed";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -36,10 +40,28 @@ pub struct CheckArgs {
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
+    /// Ask a running server from outside instead, by harmless requests without credentials; needs no configuration.
+    #[arg(long, value_name = "URL", value_parser = outside::base, conflicts_with_all = ["config", "data", "bind"])]
+    url: Option<reqwest::Url>,
+    /// With --url: fail unless the server says that it is this environment.
+    #[arg(long, value_name = "NAME", requires = "url", value_parser = environment)]
+    expect_environment: Option<Environment>,
+}
+
+fn environment(name: &str) -> Result<Environment, String> {
+    Environment::named(name).ok_or_else(|| format!("write one of: {}", Environment::ALL.map(Environment::name).join(", ")))
+}
+
+/// `hailgate check`.
+pub fn run(args: &CheckArgs) -> Result<(), Failure> {
+    match &args.url {
+        Some(url) => outside::run(url, args.expect_environment, args.json),
+        None => inside(args),
+    }
 }
 
 /// Configuration and probe. Nothing is written, migrated or opened, except a store in memory.
-pub fn run(args: &CheckArgs) -> Result<(), Failure> {
+fn inside(args: &CheckArgs) -> Result<(), Failure> {
     let config = match args.place.load(args.bind.clone()) {
         Err(Failure::Config(complaints)) if args.json => Err(complaints),
         config => Ok(config?),

@@ -1,0 +1,189 @@
+//! `check --url`: asks a running server from outside, a question at a time, and waits for no answer for long.
+
+use std::{
+    error::Error as _,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, Method, Response, Url, redirect::Policy};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    json,
+    questions::{Ask, Finding, Seen, asks},
+};
+use crate::{
+    cli::{Failure, print},
+    config::Environment,
+};
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long all of them may take; what is left then is not asked.
+const PATIENCE_ALL: Duration = Duration::from_secs(60);
+/// Most bytes of a body that are read.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The address to check: https, or plain http on this machine.
+pub fn base(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|_| "write an address like https://chat.example.org")?;
+    let host = url.host_str().unwrap_or_default();
+    let here = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    match url.scheme() {
+        _ if host.is_empty() || !plain || url.password().is_some() => {
+            Err("write scheme and host only, like https://chat.example.org".into())
+        }
+        "https" => Ok(url),
+        "http" if here => Ok(url),
+        _ => Err("write https://...; plain http is for a server on this machine".into()),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Outside<'a> {
+    ok: bool,
+    exit_code: u8,
+    url: &'a str,
+    reachable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<&'a str>,
+    findings: Vec<Finding>,
+}
+
+/// Asks, tells, and fails if something is not as it must be.
+pub fn run(url: &Url, expected: Option<Environment>, as_json: bool) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("the system gives no runtime: {error}")))?;
+    let found = runtime.block_on(ask_all(url, expected))?;
+    let (findings, trouble) = match found {
+        Ok(findings) => (findings, None),
+        Err(trouble) => (Vec::new(), Some(trouble)),
+    };
+    let ok = trouble.is_none() && findings.iter().all(|finding| finding.ok);
+    let reachable = trouble.is_none();
+    let exit_code = if ok {
+        0
+    } else if reachable {
+        78
+    } else {
+        69
+    };
+    let document = Outside { ok, exit_code, url: url.as_str(), reachable, trouble: trouble.as_deref(), findings };
+    if as_json {
+        json(&document);
+    } else {
+        tell(&document);
+    }
+    match trouble {
+        Some(trouble) => Err(Failure::Unavailable(format!("{url} cannot be reached: {trouble}"))),
+        None if ok => Ok(()),
+        None => Err(Failure::Told),
+    }
+}
+
+fn tell(document: &Outside<'_>) {
+    for Finding { question, asked, expected, got, ok, r#do } in &document.findings {
+        if *ok {
+            print(&format!("ok    {question}: {asked}: {got}"));
+        } else {
+            print(&format!("FAIL  {question}: {asked}: expected {expected}, got {got}"));
+            r#do.iter().for_each(|remedy| _ = print(&format!("      do: {remedy}")));
+        }
+    }
+    let failed = document.findings.iter().filter(|finding| !finding.ok).count();
+    if document.reachable {
+        print(&format!("{} of {} questions failed", failed, document.findings.len()));
+    }
+}
+
+/// Every finding; or why the server cannot be reached.
+async fn ask_all(url: &Url, expected: Option<Environment>) -> Result<Result<Vec<Finding>, String>, Failure> {
+    let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).user_agent("hailgate-check").build();
+    let client = client.map_err(|error| Failure::Failed(format!("no https client can be made: {}", words(&error))))?;
+    let began = Instant::now();
+    let mut findings = Vec::new();
+    for (number, question) in asks(url, expected).iter().enumerate() {
+        let answer = if began.elapsed() < PATIENCE_ALL {
+            ask(&client, question).await.map_err(|error| words(&error))
+        } else {
+            Err(format!("not asked: {} s are over", PATIENCE_ALL.as_secs()))
+        };
+        match answer {
+            // The first question is whether the server is there at all.
+            Err(trouble) if number == 0 => return Ok(Err(trouble)),
+            answer => findings.extend(question.judge(&answer)),
+        }
+    }
+    Ok(Ok(findings))
+}
+
+async fn ask(client: &Client, ask: &Ask) -> Result<Seen, reqwest::Error> {
+    let method = Method::from_bytes(ask.method.as_bytes()).unwrap_or_default();
+    let mut request = client.request(method, ask.url.clone());
+    if ask.upgrade {
+        request = request.header("connection", "Upgrade").header("upgrade", "websocket");
+        request = request.header("sec-websocket-version", "13").header("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw==");
+    }
+    for (name, value) in &ask.headers {
+        request = request.header(*name, value);
+    }
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let json = headers.get("content-type").is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
+    let body = if json && status != 101 { body(response).await? } else { Value::Null };
+    Ok(Seen { status, headers, body })
+}
+
+/// A JSON body; null if it is too long or none.
+async fn body(mut response: Response) -> Result<Value, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > BODY_BYTES_MAX {
+            return Ok(Value::Null);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// Why there was no answer, as people say it.
+fn words(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", PATIENCE.as_secs());
+    }
+    let mut chain = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        chain.push(error.to_string());
+        cause = error.source();
+    }
+    said(&chain.join(": ")).map_or_else(|| chain.pop().unwrap_or_else(|| error.to_string()), str::to_owned)
+}
+
+/// What libraries say, and what it means.
+fn said(chain: &str) -> Option<&'static str> {
+    const MEANINGS: &[(&str, &str)] = &[
+        ("UnknownIssuer", "the certificate is signed by nobody whom this machine trusts"),
+        ("CaUsedAsEndEntity", "the certificate is signed by itself; get one from an authority"),
+        ("NotValidForName", "the certificate is of another name"),
+        ("not valid for name", "the certificate is of another name"),
+        ("certificate not valid for", "the certificate is of another name"),
+        ("Expired", "the certificate has expired"),
+        ("expired", "the certificate has expired"),
+        ("NotValidYet", "the certificate is not valid yet"),
+        ("Revoked", "the certificate was revoked"),
+        ("invalid peer certificate", "the certificate is not good"),
+        ("InvalidContentType", "there is no https at that port; is it plain http?"),
+        ("HandshakeFailure", "the server refuses the TLS handshake"),
+        ("dns error", "the host name is not known"),
+        ("lookup address", "the host name is not known"),
+        ("Connection refused", "nobody listens there"),
+        ("Connection reset", "the connection was cut"),
+        ("connection closed before message completed", "the connection ended without an answer"),
+        ("unreachable", "there is no route to that host"),
+    ];
+    MEANINGS.iter().find(|(part, _)| chain.contains(part)).map(|(_, meaning)| *meaning)
+}
