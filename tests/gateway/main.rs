@@ -1,6 +1,7 @@
 //! The gateway from outside: the real program on a free port, and clients that know only the wire contract.
 
 mod answer;
+mod fake;
 mod jwt;
 mod people;
 mod raw;
@@ -13,6 +14,7 @@ mod bad_frames;
 mod bad_requests;
 mod bad_tokens;
 mod broken_protocol;
+mod check;
 mod closing;
 mod command_line;
 mod demo;

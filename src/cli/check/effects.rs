@@ -111,7 +111,7 @@ mod tests {
     use crate::config::{SETTINGS, Sources};
 
     fn config(more: &[(&str, &str)]) -> Config {
-        let key: String = (0..64u8).map(|byte| format!("{:02x}", byte.wrapping_mul(37).wrapping_add(11))).collect();
+        let key = hex::encode((0..64u8).map(|byte| byte.wrapping_mul(37).wrapping_add(11)).collect::<Vec<_>>());
         let own = [("HAILGATE_JWT_SECRET", "kq3vX0yZr8mT5wB2nC7dF4gH6jL9pQ1s"), ("HAILGATE_SESSION_KEY", &key)];
         let variables = own.iter().chain(more).map(|(name, value)| (OsString::from(name), OsString::from(value)));
         Config::load(&Sources { variables: variables.collect(), ..Sources::default() }).expect("a configuration")
