@@ -207,8 +207,7 @@ fn every_protected_route_is_asked_and_nothing_that_could_do_harm() {
         assert!(!asked.head.contains("\ncookie:"), "{asked:?}");
         assert!(!asked.head.contains("\ncontent-length:") || asked.head.contains("\ncontent-length: 0"), "{asked:?}");
     }
-    let protected: usize = PROTECTED.iter().map(|(_, methods)| methods.len()).sum();
-    assert!(seen.len() <= protected + 10, "{} requests", seen.len());
+    assert!(seen.len() < 50, "{} requests", seen.len());
 }
 
 type Wrong = fn(&Asked) -> Option<Reply>;

@@ -154,7 +154,8 @@ impl Document {
             let name = format!("limits.{name}");
             lines.push(format!("  {name:<24} {value:>11} {unit:<13} {:<10} {meaning}", origin.words()));
         }
-        lines.push("\nstack, as a request meets it".to_owned());
+        let drawn: Vec<&str> = self.stack.iter().map(|line| line.layer).chain(["routes"]).collect();
+        lines.push(format!("\nstack, as a request meets it: {}", drawn.join(" -> ")));
         lines.extend(self.stack.iter().map(|LayerLine { layer, does }| format!("  {layer:<24} {does}")));
         lines.push(format!("  {:<24} handlers, by the table of routes", "routes"));
         lines.extend(table(report));
@@ -256,7 +257,9 @@ fn table(report: &Report) -> Vec<String> {
     lines.extend(
         CREDENTIALS.iter().map(|credential| row(credential.name, KINDS.iter().map(|kind| cell(credential, kind)).collect())),
     );
-    lines.push("  (changing and stream are asked in a wrong way: 415 and 400 say that the credentials were taken)".to_owned());
+    lines.push(
+        "  (changing and stream are asked in a wrong way: 415 and 400 say that the credentials were taken)".to_owned(),
+    );
     for (heading, part) in [("rule", Part::Rule), ("route, without credentials", Part::Route)] {
         lines.push(format!("  {heading}"));
         let of = report.0.iter().filter(|check| check.question.part == part);
