@@ -2,6 +2,7 @@
 
 mod accounts;
 mod demo;
+mod keys;
 mod logging;
 mod serve;
 mod token;

@@ -21,7 +21,7 @@ use crate::{
     auth::{
         LoginSessions, Origins, Tokens,
         session::{LOGIN_TIME_KEY, SESSION_ID_KEY, USER_KEY, new_secret},
-        token::{Grant, LIFETIME_MAX},
+        token::Grant,
     },
     domain::{Account, Clock, Limits, LoginAct, SessionId, Time, UserId, logins::SESSION_MAX},
     error::{Code, Error},
@@ -140,11 +140,12 @@ pub async fn run() -> Result<Report, Error> {
     };
     store.log.commit(&[Write::Login(Box::new(LoginAct::CreateAccount { account, at: clock.now(), keep: false }))])?;
     let secret = || new_secret().map_err(|_| failed("the random source failed"));
-    let tokens = |secret: &str| Tokens::new(secret.as_bytes(), "probe", "probe");
+    let tokens =
+        |secret: &str| Tokens::new(secret.as_bytes(), "probe", "probe").map(Arc::new).map_err(|reason| failed(&reason));
     let admission = Admission {
         session_key: Key::try_generate().ok_or_else(|| failed("the random source failed"))?,
         secure_cookie: true,
-        tokens: Arc::new(tokens(&secret()?)),
+        tokens: tokens(&secret()?)?,
         origins: Origins::new([ORIGIN.to_owned()]),
         create_users: false,
         query_tokens: true,
@@ -152,7 +153,7 @@ pub async fn run() -> Result<Report, Error> {
         links: false,
         quiet: true,
     };
-    let stranger = tokens(&secret()?);
+    let stranger = tokens(&secret()?)?;
     let gateway = Gateway::start(store, limits, clock, admission).await?;
     let questions = questions(&gateway, &user, &stranger).await;
     let report = match questions {
@@ -182,7 +183,7 @@ async fn questions(gateway: &Gateway, user: &UserId, stranger: &Tokens) -> Resul
         tier: None,
     };
     let right = gateway.admission.tokens.sign(&grant, now)?;
-    let old = Time(now.0 - i64::try_from(LIFETIME_MAX.as_millis()).unwrap_or(0));
+    let old = Time(now.0 - i64::try_from(Limits::default().token_lifetime_ms).unwrap_or(0));
     let expired = gateway.admission.tokens.sign(&grant, old)?;
     let foreign = stranger.sign(&grant, now)?;
     let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.{}.", right.split('.').nth(1).unwrap_or_default());
