@@ -40,7 +40,6 @@ const SINGLE_PLACES: &[(&str, &[&str], &str)] = &[
     ("sqlite::", &["src/store/mod.rs", "src/http/", "src/cli/", "src/store/sqlite/"], "only the top names concrete engines"),
     ("rusqlite", &["src/store/sqlite/"], "only the engine knows its library"),
     ("jsonwebtoken", &["src/auth/keys.rs"], "a key and what it may be used for are bound together in one place"),
-    ("reqwest", &["src/auth/jwks.rs"], "what is fetched has a limit and no redirects"),
     ("ExitCode::from(", &["src/cli/mod.rs"], "exit codes are given in one place"),
     ("process::exit", &["src/hub/bell.rs"], "only the bell ends the process"),
     ("tracing", &["src/http/telemetry.rs"], "logging goes through log"),

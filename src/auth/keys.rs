@@ -265,9 +265,8 @@ fn of_json(text: &str) -> Result<Vec<Result<Jwk, Reason>>, Reason> {
     let value: Value = serde_json::from_str(text).map_err(|_| wrong())?;
     let list = match value.get("keys") {
         Some(Value::Array(list)) => list.clone(),
-        Some(_) => return Err(wrong()),
         None if value.get("kty").is_some() => vec![value],
-        None => return Err(wrong()),
+        _ => return Err(wrong()),
     };
     if list.iter().any(|key| key.get("d").is_some()) {
         return Err("a private key is there; only the issuer may have it. Put the public key there".into());

@@ -144,13 +144,12 @@ impl WrittenIssuer {
         }
         let mut permissions = Vec::new();
         for name in self.list("permissions") {
-            match Permission::named(name) {
-                Some(permission) => permissions.push(permission),
-                None => {
-                    let near = nearest(name, Permission::ALL.iter().map(|permission| permission.name().to_owned()));
-                    let what = format!("There is no permission {name:?}.");
-                    complaints.push(Complaint::new(what, self.place("permissions"), format!("Did you mean {near:?}?")));
-                }
+            if let Some(permission) = Permission::named(name) {
+                permissions.push(permission);
+            } else {
+                let near = nearest(name, Permission::ALL.iter().map(|permission| permission.name().to_owned()));
+                let what = format!("There is no permission {name:?}.");
+                complaints.push(Complaint::new(what, self.place("permissions"), format!("Did you mean {near:?}?")));
             }
         }
         if complaints.len() > before {

@@ -19,6 +19,7 @@ mod demo;
 mod holes;
 mod incidents;
 mod isolation;
+mod issuers;
 mod limits;
 mod live;
 mod login;
