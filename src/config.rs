@@ -2,6 +2,7 @@
 //! The only reader of the environment.
 
 mod check;
+mod issuers;
 mod read;
 
 use std::{
@@ -11,7 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use self::read::Sources;
+pub use self::{
+    issuers::{KeySource, OwnKey, TrustedIssuer},
+    read::Sources,
+};
 use crate::domain::Limits;
 
 /// Where the program runs. Nothing about who gets in depends on it, except that development is for this machine only.
@@ -83,8 +87,10 @@ pub struct Config {
     pub bind: SocketAddr,
     /// The database file.
     pub database: PathBuf,
-    /// The own issuer's secret.
-    pub jwt_secret: Secret,
+    /// The own issuer's key.
+    pub own_key: OwnKey,
+    /// Outside issuers.
+    pub trusted_issuers: Vec<TrustedIssuer>,
     /// `iss` of own tokens.
     pub jwt_issuer: String,
     /// `aud` of own tokens.
@@ -177,12 +183,23 @@ pub struct Setting {
     pub meaning: &'static str,
 }
 
-/// Every setting. Limits are beside them: `[limits]` in the file, `HAILGATE_LIMIT_<NAME>` as variables.
+/// Every setting. Limits are beside them: `[limits]` in the file, `HAILGATE_LIMIT_<NAME>` as variables. So are outside
+/// issuers, in the file alone: `[[trusted_issuer]]` with `issuer`, `audience`, `algorithms`, `keys`, `prefix`, and
+/// `permissions` and `allow_missing_typ` where wanted.
 pub const SETTINGS: &[Setting] = &[
     setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development"),
     setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),
     setting("database_url", "HAILGATE_DATABASE_URL", "", "sqlite:///absolute/path.db"),
-    secret("jwt_secret", "HAILGATE_JWT_SECRET", "signs and verifies own tokens (HS256), 32 bytes or more"),
+    secret(
+        "jwt_secret",
+        "HAILGATE_JWT_SECRET",
+        "signs and verifies own tokens (HS256), 32 bytes or more; several comma-separated, newest first",
+    ),
+    secret(
+        "jwt_private_key",
+        "HAILGATE_JWT_PRIVATE_KEY",
+        "signs own tokens instead (RS256, ES256 or EdDSA): PEM, or the path of a PEM file",
+    ),
     setting("jwt_issuer", "HAILGATE_JWT_ISSUER", "hailgate", "`iss` of own tokens"),
     setting("jwt_audience", "HAILGATE_JWT_AUDIENCE", "hailgate", "`aud` of own tokens"),
     secret("session_key", "HAILGATE_SESSION_KEY", "seals the session cookie, 64 bytes as hex or base64"),

@@ -39,7 +39,7 @@ const SINGLE_PLACES: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["src/http/gateway.rs"], "the clock is injected"),
     ("sqlite::", &["src/store/mod.rs", "src/http/", "src/cli/", "src/store/sqlite/"], "only the top names concrete engines"),
     ("rusqlite", &["src/store/sqlite/"], "only the engine knows its library"),
-    ("jsonwebtoken", &["src/auth/token.rs", "src/auth/token_tests.rs"], "tokens are verified in one place"),
+    ("jsonwebtoken", &["src/auth/keys.rs"], "a key and what it may be used for are bound together in one place"),
     ("ExitCode::from(", &["src/cli/mod.rs"], "exit codes are given in one place"),
     ("process::exit", &["src/hub/bell.rs"], "only the bell ends the process"),
     ("tracing", &["src/http/telemetry.rs"], "logging goes through log"),

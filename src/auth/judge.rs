@@ -30,7 +30,7 @@ pub struct Judge {
     pub tokens: Arc<Tokens>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Whether a verified token creates its user.
+    /// Whether a verified own token creates its user; one of an outside issuer always does.
     pub create_users: bool,
     /// Allowed origins.
     pub origins: Origins,
@@ -188,13 +188,15 @@ impl Judge {
         Ok(standing)
     }
 
-    /// The account of a verified token's user on first use.
+    /// The account of a verified token's user on first use. An outside issuer's users have no other way to get one.
     async fn newcomer(&self, claims: &Claims) -> Result<Account, Error> {
-        if !self.create_users {
+        if !self.create_users && !claims.outside {
             return Err(Error::new(Code::UnknownAccount, "There is no account for the user this token names."));
         }
-        let local = UserId::new_local(claims.user.as_str());
-        local.map_err(|reason| Error::new(Code::UnknownAccount, format!("No account can be created: {reason}.")))?;
+        if !claims.outside {
+            let local = UserId::new_local(claims.user.as_str());
+            local.map_err(|reason| Error::new(Code::UnknownAccount, format!("No account can be created: {reason}.")))?;
+        }
         let account = Account {
             user_id: claims.user.clone(),
             name: claims.name.clone().unwrap_or_else(|| claims.user.to_string()),

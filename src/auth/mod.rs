@@ -2,7 +2,13 @@
 
 pub mod carried;
 pub mod context;
+#[cfg(test)]
+#[path = "forge_tests.rs"]
+mod forge;
+pub mod issuers;
 pub mod judge;
+pub mod jwks;
+pub mod keys;
 pub mod layer;
 pub mod origin;
 pub mod password;

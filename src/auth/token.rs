@@ -1,39 +1,46 @@
-//! Bearer tokens: JWT signed with the own key, HS256. The library verifies; what it lets through is refused here.
-//! Follows RFC 8725 (best current practices) and RFC 9068 (`at+jwt`).
+//! Bearer tokens: JWT of the own issuer and of trusted ones. The library verifies; what it lets through is refused
+//! here. Follows RFC 8725 (best current practices) and RFC 9068 (`at+jwt`).
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor},
 };
 use serde_json::Value;
 
+use super::{
+    issuers::{Hint, Issuers, Outside, refused},
+    keys::OwnKeys,
+};
 use crate::{
-    domain::{FamilyId, Permission, Reason, SessionId, Time, UserId},
+    domain::{Clock, FamilyId, Limits, Permission, Reason, SessionId, Time, UserId},
     error::{Code, Error},
 };
 
 /// Clocks of different machines may differ by so much.
 pub const LEEWAY: Duration = Duration::from_secs(5);
-/// The longest life of a token.
-pub const LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often it is asked whether a key set must be fetched again.
+const TICK: Duration = Duration::from_secs(1);
 
-/// Signs and verifies tokens of the own issuer.
+/// Signs own tokens, and verifies those of every issuer.
 pub struct Tokens {
-    issuer: String,
-    audience: String,
-    signing: EncodingKey,
-    verifying: DecodingKey,
-    validation: Validation,
+    issuers: RwLock<Arc<Issuers>>,
 }
 
 /// What a verified token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// `sub`.
+    /// `sub`; with its issuer's prefix, where that is an outside one.
     pub user: UserId,
+    /// Whether an outside issuer says so: its users are created on first use.
+    pub outside: bool,
     /// `iat`.
     pub issued_at: Time,
     /// `exp`.
@@ -70,28 +77,47 @@ pub struct Grant {
 }
 
 impl Tokens {
-    /// With the own secret, which has at least 32 bytes.
-    pub fn new(secret: &[u8], issuer: &str, audience: &str) -> Tokens {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // Times are judged below, by the injected clock.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        Tokens {
-            issuer: issuer.to_owned(),
-            audience: audience.to_owned(),
-            signing: EncodingKey::from_secret(secret),
-            verifying: DecodingKey::from_secret(secret),
-            validation,
+    /// Of these issuers.
+    pub fn of(issuers: Issuers) -> Tokens {
+        Tokens { issuers: RwLock::new(Arc::new(issuers)) }
+    }
+
+    /// Of the own issuer alone, with one secret and the usual limits.
+    ///
+    /// # Errors
+    /// The reason, if the secret has less than 32 bytes.
+    pub fn new(secret: &[u8], issuer: &str, audience: &str) -> Result<Tokens, Reason> {
+        let keys = OwnKeys::of_secrets(&[secret], issuer, audience)?;
+        Ok(Tokens::of(Issuers::new(&Limits::default()).own(keys, issuer, audience)))
+    }
+
+    /// The issuers in force.
+    pub fn issuers(&self) -> Arc<Issuers> {
+        Arc::clone(&self.issuers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts others in force, all at once.
+    pub fn replace(&self, issuers: Issuers) {
+        *self.issuers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(issuers);
+    }
+
+    /// Fetches key sets at once and again when it is time, for ever.
+    pub async fn keep_fresh(&self, clock: Arc<dyn Clock>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            for remote in self.issuers().remotes() {
+                // It goes on by itself; a slow source must not keep the others waiting.
+                drop(remote.refresh_if_due(clock.now()));
+            }
         }
     }
 
     /// Signs a token.
     ///
     /// # Errors
-    /// `invalid`, if it would live longer than [`LIFETIME_MAX`].
+    /// `no_signing_key` without an own key; `invalid`, if it would live longer than the limit.
     pub fn sign(&self, grant: &Grant, now: Time) -> Result<String, Error> {
         #[derive(Serialize)]
         struct Body<'a> {
@@ -109,12 +135,17 @@ impl Tokens {
             #[serde(skip_serializing_if = "Option::is_none")]
             fid: Option<String>,
         }
-        if grant.ttl > LIFETIME_MAX || grant.ttl.is_zero() {
-            return Err(Error::field("ttl", "a token lives between 1 s and 24 h"));
+        let issuers = self.issuers();
+        let signer = issuers.signer.as_ref().ok_or_else(|| {
+            Error::new(Code::NoSigningKey, "This server signs no tokens: it has no key of its own. Ask your issuer for one.")
+        })?;
+        let most = Duration::from_millis(issuers.limits.token_lifetime_ms);
+        if grant.ttl > most || grant.ttl < Duration::from_secs(1) {
+            return Err(Error::field("ttl", format!("a token lives between 1 s and {} s", most.as_secs())));
         }
         let body = Body {
-            iss: &self.issuer,
-            aud: &self.audience,
+            iss: &signer.issuer,
+            aud: &signer.audience,
             sub: grant.user.as_str(),
             iat: now.seconds(),
             exp: now.plus(grant.ttl).seconds(),
@@ -123,48 +154,103 @@ impl Tokens {
             sid: grant.session.map(|id| id.to_string()),
             fid: grant.family.map(|id| id.to_string()),
         };
-        let header = Header { typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::HS256) };
-        jsonwebtoken::encode(&header, &body, &self.signing)
-            .map_err(|_| Error::new(Code::Internal, "The token could not be signed."))
+        signer.key.sign(&body).ok_or_else(|| Error::new(Code::Internal, "The token could not be signed."))
     }
 
     /// Verifies a token: signature first, then everything it says.
     ///
     /// # Errors
-    /// `bad_credentials` or `token_expired`. The words never repeat what the token says.
-    #[allow(clippy::unused_async, reason = "keys of outside issuers are fetched")]
+    /// `bad_credentials` or `token_expired`; `issuer_unavailable` while its issuer's keys cannot be fetched. The words
+    /// never repeat what the token says.
     pub async fn verify(&self, token: &str, now: Time) -> Result<Claims, Error> {
-        let decoded = jsonwebtoken::decode::<Object>(token, &self.verifying, &self.validation)
-            .map_err(|_| refused("it does not verify"))?;
-        check_header(&decoded.header)?;
-        let body = decoded.claims.0;
-        let number = |name: &str| body.get(name).and_then(Value::as_i64);
-        let (Some(iat), Some(exp)) = (number("iat"), number("exp")) else {
-            return Err(refused("`iat` or `exp` is missing"));
-        };
-        check_times(iat, exp, body.get("nbf"), now)?;
-        if ["nonce", "at_hash", "c_hash"].iter().any(|name| body.contains_key(*name)) {
-            return Err(refused("it is an ID token, not an access token"));
+        let issuers = self.issuers();
+        if u64::try_from(token.len()).unwrap_or(u64::MAX) > issuers.limits.token_bytes {
+            return Err(refused("it is over the limit"));
         }
-        let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        let subject = text("sub").ok_or_else(|| refused("`sub` is missing"))?;
-        let user = UserId::parse(&subject).map_err(|_| refused("`sub` is no user id"))?;
-        if user.as_str().contains(':') {
-            return Err(refused("`sub` names a user of another issuer"));
-        }
-        let named = |value: &Value| value.as_str().and_then(Permission::named);
-        let permissions = body.get("permissions").and_then(Value::as_array);
-        Ok(Claims {
-            user,
-            issued_at: Time::from_seconds(iat),
-            session: id_in(&body, "sid", SessionId::parse)?,
-            family: id_in(&body, "fid", FamilyId::parse)?,
-            expires_at: Time::from_seconds(exp),
-            email: text("email"),
-            name: text("name"),
-            tier: text("tier"),
-            permissions: permissions.map(|list| list.iter().filter_map(named).collect()).unwrap_or_default(),
-        })
+        let (header, name) = unverified(token)?;
+        let hint = hint(&header)?;
+        let issuer = issuers.named(&name).ok_or_else(|| refused("its issuer is not trusted here"))?;
+        let body = issuer.open::<Object>(token, &hint, now).await?.0;
+        check_header(&header, issuer.outside().is_some_and(|outside| outside.allow_missing_typ))?;
+        claims(&body, issuer.outside(), now, Duration::from_millis(issuers.limits.token_lifetime_ms))
+    }
+}
+
+/// The header, and who the token says has issued it. Nothing of this is true before the signature holds.
+fn unverified(token: &str) -> Result<(BTreeMap<String, Value>, String), Error> {
+    /// Only `iss`: the rest is read once it is signed.
+    #[derive(Deserialize)]
+    struct Named {
+        iss: String,
+    }
+    let no_token = || refused("it is not a signed token");
+    let mut parts = token.split('.');
+    let (Some(header), Some(body), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(no_token());
+    };
+    let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| no_token());
+    let header: Object = serde_json::from_slice(&bytes(header)?).map_err(|_| refused("its header cannot be read"))?;
+    let named: Named = serde_json::from_slice(&bytes(body)?).map_err(|_| refused("`iss` is missing"))?;
+    Ok((header.0, named.iss))
+}
+
+/// What a header says about its key. An address or a key in it (`jku`, `jwk`, `x5u`, `x5c`) is never looked at.
+fn hint(header: &BTreeMap<String, Value>) -> Result<Hint<'_>, Error> {
+    let text = |name: &str| header.get(name).map(|value| value.as_str().ok_or_else(|| refused("its header cannot be read")));
+    let alg = text("alg").transpose()?.ok_or_else(|| refused("its header cannot be read"))?;
+    Ok(Hint { alg, kid: text("kid").transpose()? })
+}
+
+/// What a body says, once its signature holds.
+fn claims(
+    body: &BTreeMap<String, Value>,
+    outside: Option<&Outside>,
+    now: Time,
+    lifetime_max: Duration,
+) -> Result<Claims, Error> {
+    let number = |name: &str| body.get(name).and_then(Value::as_i64);
+    let (Some(iat), Some(exp)) = (number("iat"), number("exp")) else {
+        return Err(refused("`iat` or `exp` is missing"));
+    };
+    check_times(iat, exp, body.get("nbf"), now, lifetime_max)?;
+    if ["nonce", "at_hash", "c_hash"].iter().any(|name| body.contains_key(*name)) {
+        return Err(refused("it is an ID token, not an access token"));
+    }
+    let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+    let subject = text("sub").ok_or_else(|| refused("`sub` is missing"))?;
+    let given = body.get("permissions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut permissions: Vec<Permission> =
+        given.iter().filter_map(|name| name.as_str().and_then(Permission::named)).collect();
+    if let Some(outside) = outside {
+        permissions.retain(|permission| outside.permissions.contains(permission));
+    }
+    // Logins and families are the own issuer's: of another they would name somebody else's.
+    let (session, family) = match outside {
+        None => (id_in(body, "sid", SessionId::parse)?, id_in(body, "fid", FamilyId::parse)?),
+        Some(_) => (None, None),
+    };
+    Ok(Claims {
+        user: user(&subject, outside)?,
+        outside: outside.is_some(),
+        issued_at: Time::from_seconds(iat),
+        session,
+        family,
+        expires_at: Time::from_seconds(exp),
+        email: text("email"),
+        name: text("name"),
+        tier: text("tier"),
+        permissions,
+    })
+}
+
+/// Whom `sub` names: a local user, or one of an outside issuer under its prefix.
+fn user(subject: &str, outside: Option<&Outside>) -> Result<UserId, Error> {
+    let wrong = |_| refused("`sub` is no user id");
+    let user = UserId::parse(subject).map_err(wrong)?;
+    match outside {
+        Some(outside) => UserId::parse(&format!("{}:{subject}", outside.prefix)).map_err(wrong),
+        None if subject.contains(':') => Err(refused("`sub` names a user of another issuer")),
+        None => Ok(user),
     }
 }
 
@@ -179,30 +265,25 @@ fn id_in<T>(
     parsed.map(Some).ok_or_else(|| refused("`sid` or `fid` is no id"))
 }
 
-fn refused(why: &'static str) -> Error {
-    Error::new(Code::BadCredentials, format!("The token is refused: {why}. Get a new one."))
-}
-
-/// RFC 7515 section 4.1.11 (`crit`), RFC 7797 (`b64`), RFC 8725 section 3.11 (`typ`). There is one key and it has no
-/// name, so a `kid` is always an unknown one.
-fn check_header(header: &Header) -> Result<(), Error> {
-    let typ = header.typ.as_deref().unwrap_or_default();
-    if !typ.eq_ignore_ascii_case("at+jwt") && !typ.eq_ignore_ascii_case("jwt") {
+/// RFC 7515 section 4.1.11 (`crit`), RFC 7797 (`b64`), RFC 8725 section 3.11 (`typ`).
+fn check_header(header: &BTreeMap<String, Value>, allow_missing_typ: bool) -> Result<(), Error> {
+    let right = match header.get("typ") {
+        Some(typ) => typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("jwt")),
+        None => allow_missing_typ,
+    };
+    if !right {
         return Err(refused("`typ` must be at+jwt or JWT"));
     }
-    if header.crit.is_some() || header.extras.inner().contains_key("b64") {
+    if header.contains_key("crit") || header.contains_key("b64") {
         return Err(refused("its header asks for an extension"));
-    }
-    if header.kid.is_some() {
-        return Err(refused("its `kid` is unknown"));
     }
     Ok(())
 }
 
-fn check_times(iat: i64, exp: i64, nbf: Option<&Value>, now: Time) -> Result<(), Error> {
+fn check_times(iat: i64, exp: i64, nbf: Option<&Value>, now: Time, lifetime_max: Duration) -> Result<(), Error> {
     let (now, leeway) = (now.seconds(), i64::try_from(LEEWAY.as_secs()).unwrap_or(0));
-    if exp.saturating_sub(iat) > i64::try_from(LIFETIME_MAX.as_secs()).unwrap_or(0) {
-        return Err(refused("it would live longer than 24 h"));
+    if exp.saturating_sub(iat) > i64::try_from(lifetime_max.as_secs()).unwrap_or(i64::MAX) {
+        return Err(refused("it would live too long"));
     }
     if iat > now.saturating_add(leeway) {
         return Err(refused("its `iat` is in the future"));

@@ -10,8 +10,11 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, Where, print};
-use crate::{config::Environment, http::probe};
+use super::{Failure, Where, keys, print};
+use crate::{
+    config::{Config, Environment},
+    http::probe,
+};
 
 use document::Document;
 
@@ -62,7 +65,9 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
 
 /// Configuration and probe. Nothing is written, migrated or opened, except a store in memory.
 fn inside(args: &CheckArgs) -> Result<(), Failure> {
-    let config = match args.place.load(args.bind.clone()) {
+    // Keys are judged with the rest: a file of them that cannot be read is a refusal too.
+    let keyed = |config: Config| keys::tokens(&config).map(|_| config);
+    let config = match args.place.load(args.bind.clone()).and_then(keyed) {
         Err(Failure::Config(complaints)) if args.json => Err(complaints),
         config => Ok(config?),
     };

@@ -13,9 +13,10 @@ use std::{
 use clap::Args;
 use uuid::Uuid;
 
-use super::{Failure, Where, logging, open, serve};
+use super::{Failure, Where, keys, logging, open, serve};
 use crate::{
     auth::{
+        Tokens,
         session::{new_secret, secret_hash},
         token::Grant,
     },
@@ -60,7 +61,9 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     };
     make_directory(&directory).map_err(unwritable)?;
     let place = Where { config: None, data: Some(directory.clone()) };
-    let config = place.load(args.bind.clone())?;
+    let load = || place.load(args.bind.clone());
+    let config = load()?;
+    let tokens = keys::tokens(&config)?;
     if config.environment != Environment::Development {
         return Err(Failure::Failed("a demo runs in development only; unset ENVIRONMENT".to_owned()));
     }
@@ -71,9 +74,9 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     logging::start(config.log_format);
     actix::System::new().block_on(async move {
         serve::prove().await?;
-        let prepared = prepare(&config)?;
+        let prepared = prepare(&config, &tokens)?;
         let port = listen(args.bind.is_some(), config.bind)?;
-        serve::serve(&config, port, |port| tell(&directory, port, &prepared)).await
+        serve::serve(&config, tokens, port, load, |port| tell(&directory, port, &prepared)).await
     })
 }
 
@@ -105,7 +108,7 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
 }
 
 /// Accounts and thread, made once; sign-in codes and a token, made anew.
-fn prepare(config: &Config) -> Result<Prepared, Failure> {
+fn prepare(config: &Config, tokens: &Tokens) -> Result<Prepared, Failure> {
     let mut store = open(config)?;
     let now = SystemClock.now();
     let user = |name: &str| UserId::parse(name).map_err(|reason| Failure::Failed(reason.into_owned()));
@@ -137,7 +140,7 @@ fn prepare(config: &Config) -> Result<Prepared, Failure> {
         permissions: Vec::new(),
         tier: None,
     };
-    Ok(Prepared { thread, codes, token: serve::tokens(config).sign(&grant, now)? })
+    Ok(Prepared { thread, codes, token: tokens.sign(&grant, now)? })
 }
 
 /// The shared thread: the one the first demo made, or a new one if alice has left it since.

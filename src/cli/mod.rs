@@ -3,6 +3,7 @@
 mod accounts;
 mod check;
 mod demo;
+mod keys;
 mod logging;
 mod serve;
 mod token;

@@ -5,7 +5,7 @@ use std::{net::TcpListener, sync::Arc};
 use actix_web::cookie::Key;
 use clap::Args;
 
-use super::{Failure, Where, logging, open};
+use super::{Failure, Where, keys, logging, open};
 use crate::{
     auth::{Origins, Tokens},
     config::{Config, Environment},
@@ -27,7 +27,9 @@ pub struct ServeArgs {
 
 /// `hailgate serve`.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let config = args.place.load(args.bind.clone())?;
+    let load = || args.place.load(args.bind.clone());
+    let config = load()?;
+    let tokens = keys::tokens(&config)?;
     logging::start(config.log_format);
     log::info!("environment {}, database {}", config.environment.name(), config.database.display());
     if config.public_url.is_none() && config.environment != Environment::Development {
@@ -39,7 +41,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         let port = TcpListener::bind(address).map_err(|error| {
             Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind."))
         })?;
-        serve(&config, port, |_| {}).await
+        serve(&config, tokens, port, load, |_| {}).await
     })
 }
 
@@ -48,17 +50,28 @@ pub(super) async fn prove() -> Result<(), Failure> {
     probe::run().await?.verdict().map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
 }
 
-/// Serves on a bound port until a signal ends it. `ready` is called when the gateway is there.
-pub(super) async fn serve(config: &Config, port: TcpListener, ready: impl FnOnce(u16)) -> Result<(), Failure> {
+/// Serves on a bound port until a signal ends it. `ready` is called when the gateway is there; `load` reads the
+/// configuration again when a hangup asks for it.
+pub(super) async fn serve(
+    config: &Config,
+    tokens: Tokens,
+    port: TcpListener,
+    load: impl Fn() -> Result<Config, Failure>,
+    ready: impl FnOnce(u16),
+) -> Result<(), Failure> {
     let store = open(config)?;
     let limits = within_files(&config.limits);
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
-    let admission = admission(config, address.port())?;
+    let tokens = Arc::new(tokens);
+    let admission = admission(config, Arc::clone(&tokens), address.port())?;
     let gateway = Gateway::start(store, limits, Arc::new(SystemClock), admission).await?;
+    let fresh = Arc::clone(&tokens);
+    let fresh = actix_rt::spawn(async move { fresh.keep_fresh(Arc::new(SystemClock)).await });
     log::info!("listening on http://{address}");
     ready(address.port());
-    let workers = config.workers;
-    server::run(gateway, port, workers).await.map_err(|error| Failure::Unavailable(error.to_string()))
+    let served = server::run(gateway, port, config.workers, || reload(&load, &tokens)).await;
+    fresh.abort();
+    served.map_err(|error| Failure::Unavailable(error.to_string()))
 }
 
 /// Descriptors that a connection takes: its socket, and the one by which it is cut.
@@ -77,7 +90,20 @@ fn within_files(limits: &Limits) -> Limits {
     Limits { connections_node: limits.connections_node.min(fit), ..limits.clone() }
 }
 
-fn admission(config: &Config, port: u16) -> Result<Admission, Failure> {
+/// Reads the configuration again and puts its keys in force. What else it says waits for the next start.
+fn reload(load: impl Fn() -> Result<Config, Failure>, tokens: &Tokens) {
+    match load().and_then(|config| keys::replace(tokens, &config)) {
+        Ok(()) => log::info!("the keys of tokens were read again and are in force"),
+        Err(Failure::Config(complaints)) => {
+            for complaint in complaints {
+                log::error!("the keys of tokens stay as they are: {complaint}");
+            }
+        }
+        Err(_) => log::error!("the keys of tokens stay as they are: the configuration cannot be read"),
+    }
+}
+
+fn admission(config: &Config, tokens: Arc<Tokens>, port: u16) -> Result<Admission, Failure> {
     let development = config.environment == Environment::Development;
     let mut origins: Vec<String> = config.public_url.iter().chain(&config.allowed_origins).cloned().collect();
     if development {
@@ -88,7 +114,7 @@ fn admission(config: &Config, port: u16) -> Result<Admission, Failure> {
         session_key,
         // Everywhere but in development, which has no https.
         secure_cookie: !development,
-        tokens: Arc::new(tokens(config)),
+        tokens,
         origins: Origins::new(origins),
         create_users: config.create_users,
         query_tokens: config.query_tokens,
@@ -96,9 +122,4 @@ fn admission(config: &Config, port: u16) -> Result<Admission, Failure> {
         links: development,
         quiet: false,
     })
-}
-
-/// The own issuer's tokens.
-pub(super) fn tokens(config: &Config) -> Tokens {
-    Tokens::new(config.jwt_secret.bytes(), &config.jwt_issuer, &config.jwt_audience)
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, Where, serve};
+use super::{Failure, Where, keys};
 use crate::{
     auth::token::Grant,
+    config::Complaint,
     domain::{Clock, Permission, UserId},
+    error::Code,
     http::gateway::SystemClock,
 };
 
@@ -57,6 +59,17 @@ pub fn run(args: &TokenArgs) -> Result<(), Failure> {
         permissions: args.permission.clone(),
         tier: args.tier.clone(),
     };
-    println!("{}", serve::tokens(&config).sign(&grant, SystemClock.now())?);
+    let token = keys::tokens(&config)?.sign(&grant, SystemClock.now()).map_err(|error| match error.code {
+        Code::NoSigningKey => {
+            let place = "variable HAILGATE_JWT_SECRET or HAILGATE_JWT_PRIVATE_KEY (neither is set)";
+            Failure::Config(vec![Complaint::new(
+                "There is no own key to sign with.",
+                &place,
+                "Set one of them, or get a token from a trusted issuer.",
+            )])
+        }
+        _ => error.into(),
+    })?;
+    println!("{token}");
     Ok(())
 }

@@ -9,22 +9,22 @@ use std::{
 use base64::{Engine, engine::general_purpose};
 
 use super::{
-    Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret,
+    Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret, issuers,
     read::{Values, Written},
 };
 use crate::domain::Limits;
 
 /// Fewest bytes of a signing secret (RFC 7518 section 3.2 for HS256).
-const SECRET_BYTES_MIN: usize = 32;
+pub(super) const SECRET_BYTES_MIN: usize = 32;
 /// Bytes of the session key.
 const SESSION_KEY_BYTES: usize = 64;
 /// Texts that stand in examples everywhere: a secret that holds one is nobody's secret.
 const SAMPLES: &[&str] =
     &["changeme", "change-me", "change_me", "secret", "password", "example", "12345678", "your-", "hailgate"];
 
-struct Checker<'a> {
-    values: &'a Values,
-    complaints: Vec<Complaint>,
+pub(super) struct Checker<'a> {
+    pub values: &'a Values,
+    pub complaints: Vec<Complaint>,
 }
 
 pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
@@ -32,7 +32,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let environment = checker.environment();
     let bind = checker.bind();
     let database = checker.database();
-    let jwt_secret = checker.jwt_secret();
+    let (own_key, trusted_issuers) = checker.issuers();
     let session_key = checker.session_key();
     let public_url = checker.public_url(environment);
     let allowed_origins = checker.allowed_origins(environment);
@@ -42,15 +42,15 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let workers = checker.workers();
     let limits = checker.limits();
     checker.development_stays_here(environment, bind);
-    checker.secrets_differ(jwt_secret.as_ref(), session_key.as_ref());
+    checker.secrets_differ(own_key.as_ref(), session_key.as_ref());
     let (jwt_issuer, jwt_audience) = (checker.text("jwt_issuer"), checker.text("jwt_audience"));
     let Checker { complaints, .. } = checker;
-    let parts = (environment, bind, database, jwt_secret, session_key, log_format, workers, limits);
+    let parts = (environment, bind, database, own_key, session_key, log_format, workers, limits);
     let (
         Some(environment),
         Some(bind),
         Some(database),
-        Some(jwt_secret),
+        Some(own_key),
         Some(session_key),
         Some(log_format),
         Some(workers),
@@ -62,12 +62,14 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     if !complaints.is_empty() {
         return Err(complaints);
     }
-    let origins = origins(values, &database, workers, &limits);
+    let mut origins = origins(values, &database, workers, &limits);
+    origins.extend(issuers::origins(values, &trusted_issuers));
     Ok(Config {
         environment,
         bind,
         database,
-        jwt_secret,
+        own_key,
+        trusted_issuers,
         jwt_issuer,
         jwt_audience,
         session_key,
@@ -83,20 +85,20 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
 }
 
 impl Checker<'_> {
-    fn written(&self, key: &str) -> Option<&Written> {
+    pub(super) fn written(&self, key: &str) -> Option<&Written> {
         self.values.settings.get(key)
     }
 
-    fn place(&self, key: &str) -> Place {
+    pub(super) fn place(&self, key: &str) -> Place {
         self.written(key).map_or(Place::Default, |written| written.place.clone())
     }
 
-    fn text(&self, key: &str) -> String {
+    pub(super) fn text(&self, key: &str) -> String {
         let default = SETTINGS.iter().find(|setting| setting.key == key).map_or("", |setting| setting.default);
         self.written(key).map_or(default, |written| &written.text).to_owned()
     }
 
-    fn complain(&mut self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn complain(&mut self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
         let place = match self.place(key) {
             Place::Default => {
                 let variable = SETTINGS.iter().find(|setting| setting.key == key).map_or("", |setting| setting.variable);
@@ -168,17 +170,6 @@ impl Checker<'_> {
         path
     }
 
-    fn jwt_secret(&mut self) -> Option<Secret> {
-        let remedy = "Set it to 32 random bytes or more, for example the output of: openssl rand -base64 48";
-        if self.written("jwt_secret").is_none() {
-            self.complain("jwt_secret", "HAILGATE_JWT_SECRET is missing: tokens cannot be verified without it.", remedy);
-            return None;
-        }
-        let text = self.text("jwt_secret");
-        self.weigh("jwt_secret", text.as_bytes(), remedy)?;
-        Some(Secret(text.into_bytes()))
-    }
-
     fn session_key(&mut self) -> Option<Secret> {
         let remedy = "Set it to 64 random bytes as hex or base64, for example the output of: openssl rand -hex 64";
         if self.written("session_key").is_none() {
@@ -204,7 +195,7 @@ impl Checker<'_> {
     }
 
     /// Refuses secrets that can be guessed.
-    fn weigh(&mut self, key: &'static str, secret: &[u8], remedy: &str) -> Option<()> {
+    pub(super) fn weigh(&mut self, key: &'static str, secret: &[u8], remedy: &str) -> Option<()> {
         let variable = SETTINGS.iter().find(|setting| setting.key == key).map_or(key, |setting| setting.variable);
         let distinct = secret.iter().collect::<std::collections::BTreeSet<_>>().len();
         let lower = String::from_utf8_lossy(secret).to_lowercase();
@@ -217,14 +208,6 @@ impl Checker<'_> {
         };
         self.complain(key, what, remedy);
         None
-    }
-
-    fn secrets_differ(&mut self, jwt: Option<&Secret>, session: Option<&Secret>) {
-        let written = (self.written("jwt_secret"), self.written("session_key"));
-        let same_text = matches!(written, (Some(jwt), Some(session)) if jwt.text.trim() == session.text.trim());
-        if jwt.is_some() && session.is_some() && (jwt == session || same_text) {
-            self.complain("session_key", "HAILGATE_SESSION_KEY and HAILGATE_JWT_SECRET are the same.", "Make two of them.");
-        }
     }
 
     fn public_url(&mut self, environment: Option<Environment>) -> Option<String> {

@@ -9,7 +9,10 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Complaint, Place, SETTINGS};
+use super::{
+    Complaint, Place, SETTINGS,
+    issuers::{self, WrittenIssuer},
+};
 use crate::domain::Limits;
 
 /// Where to look.
@@ -35,6 +38,7 @@ pub(super) struct Written {
 pub(super) struct Values {
     pub settings: BTreeMap<&'static str, Written>,
     pub limits: BTreeMap<&'static str, Written>,
+    pub trusted_issuers: Vec<WrittenIssuer>,
     pub state_directory: Option<PathBuf>,
     pub port: Option<Written>,
 }
@@ -114,35 +118,49 @@ fn read_file(path: &Path, values: &mut Values, complaints: &mut Vec<Complaint>) 
             return;
         }
     };
+    let place = |at: usize| Place::File(path.to_owned(), line(at));
     for (key, value) in table.get_ref() {
-        let place = Place::File(path.to_owned(), line(key.span().start));
         let name = key.get_ref().as_ref();
         if name == "limits"
             && let DeValue::Table(limits) = value.get_ref()
         {
             for (key, value) in limits {
-                let place = Place::File(path.to_owned(), line(key.span().start));
                 let known = Limits::TABLE.iter().map(|(limit, ..)| *limit);
-                note(key.get_ref(), value.get_ref(), place, known, &mut values.limits, complaints);
+                note(key.get_ref(), value.get_ref(), place(key.span().start), known, &[], &mut values.limits, complaints);
             }
             continue;
         }
+        if name == issuers::TABLE {
+            let whole = place(key.span().start);
+            values.trusted_issuers = issuers::read(value.get_ref(), &whole, place, complaints);
+            continue;
+        }
         let known = SETTINGS.iter().map(|setting| setting.key);
-        note(name, value.get_ref(), place, known, &mut values.settings, complaints);
+        note(
+            name,
+            value.get_ref(),
+            place(key.span().start),
+            known,
+            &[issuers::TABLE, "limits"],
+            &mut values.settings,
+            complaints,
+        );
     }
 }
 
-/// Keeps one value of the file, or complains.
+/// Keeps one value of the file, or complains; `tables` are names that it may have been meant for.
 fn note(
     name: &str,
     value: &DeValue<'_>,
     place: Place,
     known: impl Iterator<Item = &'static str> + Clone,
+    tables: &[&'static str],
     into: &mut BTreeMap<&'static str, Written>,
     complaints: &mut Vec<Complaint>,
 ) {
     let Some(key) = known.clone().find(|key| *key == name) else {
-        let remedy = format!("Did you mean `{}`? Else remove it.", nearest(name, known.map(str::to_owned)));
+        let near = nearest(name, known.chain(tables.iter().copied()).map(str::to_owned));
+        let remedy = format!("Did you mean `{near}`? Else remove it.");
         complaints.push(Complaint::new(format!("There is no setting `{name}`."), &place, remedy));
         return;
     };
@@ -168,7 +186,7 @@ fn text(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// The known name that is most like one.
-fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
+pub(super) fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
     let likeness = |known: &String| strsim::jaro_winkler(name, known);
     known.max_by(|one, other| likeness(one).total_cmp(&likeness(other))).unwrap_or_default()
 }

@@ -159,3 +159,75 @@ fn a_file_is_read_with_its_lines_and_a_variable_wins_over_it() {
     write("[limits]\nframe_bytes = 0\n");
     assert!(complaint(load(&[], None)).contains("hailgate.toml:5"));
 }
+
+#[test]
+fn the_own_key_is_one_or_more_secrets_or_a_private_key_and_never_both() {
+    let key = session_key();
+    let other = "Zr8mT5wB2nC7dF4gH6jL9pQ1skq3vX0y";
+    let own = |variables: &[(&str, &str)]| {
+        let session = ("HAILGATE_SESSION_KEY", key.as_str());
+        load(&[variables, &[session]].concat()).map(|config| config.own_key)
+    };
+    let secrets = own(&[("HAILGATE_JWT_SECRET", &format!("{other}, {JWT}"))]).expect("two secrets");
+    assert_eq!(secrets, OwnKey::Secrets([other, JWT].map(|text| Secret(text.as_bytes().to_vec())).to_vec()));
+    let pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let private = own(&[("HAILGATE_JWT_PRIVATE_KEY", pem)]).expect("a key");
+    assert_eq!(private, OwnKey::PrivateKey(Secret(pem.as_bytes().to_vec())));
+    for (wrong, word) in [
+        (&[("HAILGATE_JWT_SECRET", JWT), ("HAILGATE_JWT_PRIVATE_KEY", pem)][..], "both set"),
+        (&[("HAILGATE_JWT_SECRET", &format!("{JWT},short"))], "5 bytes"),
+        (&[("HAILGATE_JWT_SECRET", &format!("{JWT},"))], "0 bytes"),
+        (&[("HAILGATE_JWT_SECRET", &format!("{JWT},{JWT}"))], "twice"),
+        (&[("HAILGATE_JWT_SECRET", &format!("{JWT},{key}"))], "the same"),
+        (&[("HAILGATE_JWT_PRIVATE_KEY", "/nowhere/at/all.pem")], "cannot be read"),
+    ] {
+        let said = complaint(own(wrong).map(|_| with_secrets(&[]).expect("a configuration")));
+        assert!(said.contains(word) && !said.contains(JWT) && !said.contains(&key), "{said}");
+    }
+}
+
+#[test]
+fn an_outside_issuer_is_read_with_its_lines() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("hailgate.toml");
+    let load = |entry: &str| {
+        std::fs::write(&file, format!("session_key = \"{}\"\n[[trusted_issuer]]\n{entry}", session_key())).expect("a file");
+        Config::load(&Sources { config: Some(file.clone()), ..Sources::default() })
+    };
+    let good = "issuer = \"https://idp.test\"\naudience = \"chat\"\nalgorithms = [\"RS256\"]\nkeys = \"idp.pem\"\nprefix = \"corp\"\n";
+    let config =
+        load(&format!("{good}permissions = [\"publish\"]\nallow_missing_typ = true\n")).expect("no own key is needed");
+    let at = |line| Place::File(file.clone(), line);
+    let expected = TrustedIssuer {
+        issuer: "https://idp.test".to_owned(),
+        audience: vec!["chat".to_owned()],
+        algorithms: vec!["RS256".to_owned()],
+        keys: KeySource::File(directory.path().join("idp.pem")),
+        prefix: "corp".to_owned(),
+        permissions: vec![crate::domain::Permission::Publish],
+        allow_missing_typ: true,
+        keys_place: at(6),
+        algorithms_place: at(5),
+    };
+    assert_eq!((config.trusted_issuers, config.own_key), (vec![expected], OwnKey::None));
+    let url = load(&good.replace("idp.pem", "https://idp.test/jwks")).expect("an address");
+    assert_eq!(url.trusted_issuers[0].keys, KeySource::Url("https://idp.test/jwks".to_owned()));
+    for (entry, line, word) in [
+        (good.replace("prefix", "prefx"), 7, "Did you mean `prefix`?"),
+        (good.replace("prefix = \"corp\"", ""), 2, "has no `prefix`"),
+        (good.replace("\"corp\"", "5"), 7, "`prefix`"),
+        (good.replace("[\"RS256\"]", "[]"), 5, "has no `algorithms`"),
+        (good.replace("[\"RS256\"]", "[5]"), 5, "`algorithms`"),
+        (format!("{good}permissions = [\"amdin\"]"), 8, "Did you mean \"admin\"?"),
+        (format!("{good}allow_missing_typ = \"yes\""), 8, "`allow_missing_typ`"),
+    ] {
+        let said = complaint(load(&entry));
+        assert!(said.contains(&format!("hailgate.toml:{line}\n")) && said.contains(word), "{said}");
+    }
+    std::fs::write(&file, "[trusted_issuer]\nissuer = \"x\"\n").expect("a file");
+    let said = complaint(Config::load(&Sources { config: Some(file.clone()), ..Sources::default() }));
+    assert!(said.contains("hailgate.toml:1") && said.contains("[[trusted_issuer]]"), "{said}");
+    std::fs::write(&file, "[[trusted_isuer]]\nissuer = \"x\"\n").expect("a file");
+    let said = complaint(Config::load(&Sources { config: Some(file.clone()), ..Sources::default() }));
+    assert!(said.contains("Did you mean `trusted_issuer`?"), "{said}");
+}

@@ -16,15 +16,17 @@ const REQUESTS: usize = 10_000;
 
 /// Serves until a signal says to end, then drains: ready turns 503 and nobody is admitted while the port stays open;
 /// every connection is sent away, spread over time; when the last has left, or the time is over, the server stops and
-/// the writer writes what is queued. A second signal ends the waiting.
+/// the writer writes what is queued. A second signal ends the waiting. A hangup ends nothing: it calls `reload`, which
+/// reads again what may change while the server runs.
 ///
 /// # Errors
 /// If the port or the signals are not to be had.
-pub async fn run(gateway: Gateway, port: TcpListener, workers: usize) -> std::io::Result<()> {
+pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: impl Fn()) -> std::io::Result<()> {
     let node = Arc::clone(&gateway.node);
     let stopping = gateway.stopping.clone();
     let gateway = Arc::new(gateway);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     // The limit on connections is ours, at admission, where it has an answer; the library's would let clients hang.
     let connections = usize::try_from(node.limits.connections_node).unwrap_or(usize::MAX).saturating_add(REQUESTS);
     let server = Server::build()
@@ -36,9 +38,12 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize) -> std::io
         .run();
     let handle = server.handle();
     let serving = actix_rt::spawn(server);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            Some(()) = hangup.recv() => reload(),
+        }
     }
     log::info!("draining: sending every connection away");
     tokio::select! {

@@ -21,6 +21,7 @@ mod demo;
 mod holes;
 mod incidents;
 mod isolation;
+mod issuers;
 mod limits;
 mod live;
 mod login;

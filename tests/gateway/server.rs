@@ -159,6 +159,17 @@ impl Log {
         }
     }
 
+    /// Waits until so many lines hold a text.
+    pub fn wait_for_count(&self, text: &str, count: usize) {
+        let mut lines = self.lines.lock().expect("no panic");
+        let until = Instant::now() + DEADLINE;
+        while lines.iter().filter(|line| line.contains(text)).count() < count {
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{text:?} was not written {count} times:\n{}", lines.join("\n"));
+            lines = self.grown.wait_timeout(lines, left).expect("no panic").0;
+        }
+    }
+
     /// Everything so far.
     pub fn text(&self) -> String {
         self.lines.lock().expect("no panic").join("\n")
@@ -230,7 +241,16 @@ impl Server {
 
     /// Asks the process to end (SIGTERM).
     pub fn terminate(&self) {
-        let told = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()]).status();
+        self.signal("TERM");
+    }
+
+    /// Asks the process to read its keys again (SIGHUP).
+    pub fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    fn signal(&self, name: &str) {
+        let told = Command::new("sh").args(["-c", "kill -$1 \"$0\"", &self.child.id().to_string(), name]).status();
         assert!(told.expect("a shell").success());
     }
 

@@ -1,7 +1,7 @@
 //! What each setting means for this deployment, in words, and what would be better otherwise.
 
 use super::document::Warning;
-use crate::config::{Config, Environment, LogFormat};
+use crate::config::{Config, Environment, LogFormat, OwnKey};
 
 /// What a setting does as it is set; none for a setting that has no words here yet, which a test refuses.
 pub fn effect(key: &str, config: &Config) -> Option<String> {
@@ -15,7 +15,7 @@ pub fn effect(key: &str, config: &Config) -> Option<String> {
             "accounts, sessions and messages are kept in this file".to_owned()
         }
         "database_url" => "a file in the directory where the server is started".to_owned(),
-        "jwt_secret" => "signs and verifies own tokens; another one ends them all".to_owned(),
+        "jwt_secret" | "jwt_private_key" => own_key(key, config),
         "jwt_issuer" => format!("own tokens must say iss={:?}", config.jwt_issuer),
         "jwt_audience" => format!("own tokens must say aud={:?}", config.jwt_audience),
         "session_key" => "seals session cookies; another one signs every browser out".to_owned(),
@@ -42,6 +42,19 @@ pub fn effect(key: &str, config: &Config) -> Option<String> {
         _ => return None,
     };
     Some(words)
+}
+
+fn own_key(key: &str, config: &Config) -> String {
+    match (&config.own_key, key) {
+        (OwnKey::Secrets(secrets), "jwt_secret") if secrets.len() > 1 => {
+            format!("the first signs own tokens, all {} verify them", secrets.len())
+        }
+        (OwnKey::Secrets(_), "jwt_secret") | (OwnKey::PrivateKey(_), "jwt_private_key") => {
+            "signs and verifies own tokens; another one ends them all".to_owned()
+        }
+        (OwnKey::None, _) => "no own tokens: only those of outside issuers are taken".to_owned(),
+        _ => "not used: the other kind of own key is set".to_owned(),
+    }
 }
 
 fn environment(environment: Environment) -> &'static str {

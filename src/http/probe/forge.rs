@@ -11,7 +11,7 @@ use crate::{
     auth::{
         LoginSessions, Origins, Tokens, Ways,
         session::{LOGIN_TIME_KEY, SESSION_ID_KEY, USER_KEY, new_secret, secret_hash},
-        token::{Grant, LIFETIME_MAX},
+        token::Grant,
     },
     domain::{
         self, Account, Clock, Limits, LoginAct, SessionId, Time, UserId,
@@ -122,7 +122,7 @@ pub(super) struct Carried {
 pub(super) struct Forge {
     pub gateway: Gateway,
     user: UserId,
-    stranger: Tokens,
+    stranger: Arc<Tokens>,
     session: String,
 }
 
@@ -157,11 +157,12 @@ impl Forge {
         let act = LoginAct::CreateAccount { account, at: clock.now(), keep: false };
         store.log.commit(&[Write::Login(Box::new(act))])?;
         let secret = || new_secret().map_err(|_| failed("the random source failed"));
-        let tokens = |secret: &str| Tokens::new(secret.as_bytes(), "probe", "probe");
+        let tokens =
+            |secret: &str| Tokens::new(secret.as_bytes(), "probe", "probe").map(Arc::new).map_err(|reason| failed(&reason));
         let admission = Admission {
             session_key: Key::try_generate().ok_or_else(|| failed("the random source failed"))?,
             secure_cookie: true,
-            tokens: Arc::new(tokens(&secret()?)),
+            tokens: tokens(&secret()?)?,
             origins: Origins::new([ORIGIN.to_owned()]),
             create_users: false,
             query_tokens: true,
@@ -169,7 +170,7 @@ impl Forge {
             links: false,
             quiet: true,
         };
-        let stranger = tokens(&secret()?);
+        let stranger = tokens(&secret()?)?;
         let gateway = Gateway::start(store, limits, clock, admission).await?;
         let mut forge = Forge { gateway, user, stranger, session: String::new() };
         forge.session = forge.session(forge.now()).await?;
@@ -223,7 +224,7 @@ impl Forge {
         match state {
             State::Right | State::Spent => own.sign(&grant, now),
             State::Tampered => Ok(tampered(&own.sign(&grant, now)?)),
-            State::Expired => own.sign(&grant, before(now, LIFETIME_MAX)),
+            State::Expired => own.sign(&grant, before(now, Duration::from_millis(Limits::default().token_lifetime_ms))),
             State::ForeignKey => self.stranger.sign(&grant, now),
             State::Unsigned => {
                 let right = own.sign(&grant, now)?;

@@ -1,0 +1,186 @@
+//! Who may issue tokens: the own issuer and the trusted ones, each with its keys and with what its word is worth.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    jwks::Remote,
+    keys::{self, Key, NoKey, OwnKeys, Rules, SigningKey},
+};
+use crate::{
+    domain::{Limits, Permission, Reason, Time, UserId},
+    error::{Code, Error},
+};
+
+/// An outside issuer, before its keys are read.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// Its name, its audience and its algorithms.
+    pub rules: Rules,
+    /// What stands before `:` in the names of its users.
+    pub prefix: String,
+    /// Which permissions its tokens may give.
+    pub permissions: Vec<Permission>,
+    /// Whether its tokens may come without `typ`.
+    pub allow_missing_typ: bool,
+}
+
+/// Where an issuer's keys are.
+enum Source {
+    Fixed(Vec<Key>),
+    Remote(Arc<Remote>),
+}
+
+/// One issuer.
+pub struct Issuer {
+    name: String,
+    /// None: the own one.
+    outside: Option<Outside>,
+    source: Source,
+}
+
+/// What a header says before anything is verified: good for choosing a key, and for nothing else.
+#[derive(Debug, Clone)]
+pub struct Hint<'a> {
+    /// `alg`.
+    pub alg: &'a str,
+    /// `kid`.
+    pub kid: Option<&'a str>,
+}
+
+impl Issuer {
+    /// What its word is worth, if it is an outside one.
+    pub fn outside(&self) -> Option<&Outside> {
+        self.outside.as_ref()
+    }
+
+    /// The claims of a token of this issuer whose signature holds.
+    ///
+    /// # Errors
+    /// `bad_credentials`; `issuer_unavailable` while keys cannot be fetched.
+    pub async fn open<T: DeserializeOwned>(&self, token: &str, hint: &Hint<'_>, now: Time) -> Result<T, Error> {
+        let remote = match &self.source {
+            Source::Fixed(keys) => return open(keys, token, hint),
+            Source::Remote(remote) => remote,
+        };
+        let mut keys = remote.keys(now);
+        if keys.as_ref().is_none_or(|keys| Key::choose(keys, hint.kid, hint.alg).err() == Some(NoKey::Unknown)) {
+            remote.ask(now).await;
+            keys = remote.keys(now);
+        }
+        let keys = keys.ok_or_else(|| {
+            let what = "The keys of the token's issuer cannot be fetched now. Try again.";
+            Error::new(Code::IssuerUnavailable, what).after_ms(5_000)
+        })?;
+        open(&keys, token, hint)
+    }
+}
+
+fn open<T: DeserializeOwned>(keys: &[Key], token: &str, hint: &Hint<'_>) -> Result<T, Error> {
+    let key = Key::choose(keys, hint.kid, hint.alg).map_err(|none| match none {
+        NoKey::Unknown => refused("its `kid` is unknown"),
+        NoKey::NotOne => refused("no single key fits it"),
+    })?;
+    key.open(token).ok_or_else(|| refused("it does not verify"))
+}
+
+/// The refusal of a token. The words never repeat what the token says.
+pub(super) fn refused(why: &'static str) -> Error {
+    Error::new(Code::BadCredentials, format!("The token is refused: {why}. Get a new one."))
+}
+
+/// How own tokens are made.
+pub struct Signer {
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`.
+    pub audience: String,
+    /// Signs.
+    pub key: SigningKey,
+}
+
+/// Every issuer, and the limits of tokens. Read as a whole, and exchanged as a whole.
+pub struct Issuers {
+    /// None: there is no own key.
+    pub(super) signer: Option<Signer>,
+    table: Vec<Issuer>,
+    pub(super) limits: Limits,
+}
+
+impl Issuers {
+    /// Nobody yet.
+    pub fn new(limits: &Limits) -> Issuers {
+        Issuers { signer: None, table: Vec::new(), limits: limits.clone() }
+    }
+
+    /// With the own issuer.
+    #[must_use]
+    pub fn own(mut self, keys: OwnKeys, issuer: &str, audience: &str) -> Issuers {
+        let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
+        self.table.push(Issuer { name: issuer.clone(), outside: None, source: Source::Fixed(keys.verifying) });
+        self.signer = Some(Signer { issuer, audience, key: keys.signing });
+        self
+    }
+
+    /// Adds an outside issuer with the keys in a text: PEM, JWK or JWK Set.
+    ///
+    /// # Errors
+    /// The reason, if a key is weak or broken, none fits, or the issuer cannot be told from another.
+    pub fn add_fixed(&mut self, outside: Outside, text: &str) -> Result<(), Reason> {
+        let keys_max = usize::try_from(self.limits.jwks_keys).unwrap_or(usize::MAX);
+        let read = keys::read(text, &outside.rules, keys_max)?;
+        if let Some(reason) = read.refused.into_iter().next() {
+            return Err(reason);
+        }
+        if read.keys.is_empty() {
+            return Err("no key there fits the listed algorithms".into());
+        }
+        self.add(outside, Source::Fixed(read.keys))
+    }
+
+    /// Adds an outside issuer whose key set is fetched from an address. Keys in hand are taken over from `before`.
+    ///
+    /// # Errors
+    /// The reason, if nothing may be fetched from there, or the issuer cannot be told from another.
+    pub fn add_remote(&mut self, outside: Outside, url: &str, before: Option<&Issuers>) -> Result<(), Reason> {
+        let new = Arc::new(Remote::new(url, outside.rules.clone(), &self.limits)?);
+        let old = before.and_then(|before| before.remotes().find(|old| old.same_as(&new)).cloned());
+        self.add(outside, Source::Remote(old.unwrap_or(new)))
+    }
+
+    fn add(&mut self, outside: Outside, source: Source) -> Result<(), Reason> {
+        if outside.rules.issuer.is_empty() || outside.rules.audience.iter().any(String::is_empty) {
+            return Err("an issuer and its audience have names".into());
+        }
+        // The same alphabet as a local name, so that the first `:` ends it.
+        if outside.prefix.is_empty()
+            || outside.prefix.contains(':')
+            || UserId::parse(&format!("{}:x", outside.prefix)).is_err()
+        {
+            return Err("a prefix is made of A-Z a-z 0-9 . _ @ | + -, and does not begin with `system`".into());
+        }
+        if self.named(&outside.rules.issuer).is_some() {
+            return Err("two issuers have the same name".into());
+        }
+        // Else one issuer could name the users of another.
+        if self.table.iter().any(|other| other.outside().is_some_and(|other| other.prefix == outside.prefix)) {
+            return Err("two issuers have the same prefix".into());
+        }
+        self.table.push(Issuer { name: outside.rules.issuer.clone(), outside: Some(outside), source });
+        Ok(())
+    }
+
+    /// The issuer of exactly this name.
+    pub fn named(&self, name: &str) -> Option<&Issuer> {
+        self.table.iter().find(|issuer| issuer.name == name)
+    }
+
+    /// Key sets that are fetched.
+    pub(super) fn remotes(&self) -> impl Iterator<Item = &Arc<Remote>> {
+        self.table.iter().filter_map(|issuer| match &issuer.source {
+            Source::Remote(remote) => Some(remote),
+            Source::Fixed(_) => None,
+        })
+    }
+}

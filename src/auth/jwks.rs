@@ -1,0 +1,172 @@
+//! The key set of an outside issuer that is fetched from its address: when it is fetched, and how long it is believed.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use reqwest::{Client, Url, redirect::Policy};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::keys::{self, Key, Rules};
+use crate::domain::{Limits, Reason, Time};
+
+/// After a failure the next try in the background comes so much later.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// A key set and its address. One fetch at a time, whoever asks.
+pub struct Remote {
+    url: Url,
+    rules: Rules,
+    limits: Limits,
+    client: Client,
+    held: RwLock<Held>,
+    /// Held while a fetch is under way.
+    turn: Arc<Mutex<()>>,
+}
+
+/// What is known of the set.
+#[derive(Default)]
+struct Held {
+    /// The keys of the last fetch that succeeded, and when that began.
+    keys: Option<(Arc<Vec<Key>>, Time)>,
+    /// When a fetch last began, and whether it failed.
+    tried: Option<(Time, bool)>,
+    /// When a token last made one begin.
+    asked_at: Option<Time>,
+    /// How many have ended.
+    rounds: u64,
+}
+
+impl Remote {
+    /// The set at an address.
+    ///
+    /// # Errors
+    /// The reason, if the address is none, or in plain http and not on this machine, or a secret is expected there.
+    pub fn new(url: &str, rules: Rules, limits: &Limits) -> Result<Remote, Reason> {
+        let url = Url::parse(url).map_err(|_| "it is no address")?;
+        let here = is_loopback(&url);
+        if url.scheme() != "https" && !(url.scheme() == "http" && here) {
+            return Err("keys are fetched over https only; plain http is for this machine".into());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("the address holds a user name or a password, and it is shown in logs".into());
+        }
+        if rules.algorithms.iter().any(|algorithm| keys::is_symmetric(*algorithm)) {
+            return Err("a secret cannot be fetched; list public-key algorithms, or put the secret into a file".into());
+        }
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .https_only(!here)
+            .timeout(Duration::from_millis(limits.jwks_fetch_ms))
+            .pool_max_idle_per_host(0)
+            .user_agent("hailgate");
+        // A proxy of the environment is for what is beyond it.
+        let client = if here { client.no_proxy() } else { client };
+        let client = client.build().map_err(|error| format!("keys cannot be fetched: {error}"))?;
+        let (held, turn) = (RwLock::default(), Arc::default());
+        Ok(Remote { url, rules, limits: limits.clone(), client, held, turn })
+    }
+
+    /// Whether the same keys would be fetched from the same address, so that those in hand stay good.
+    pub fn same_as(&self, other: &Remote) -> bool {
+        self.url == other.url && self.rules == other.rules && self.limits == other.limits
+    }
+
+    /// The keys in hand; `None` if there are none yet, or the last ones are too old to be believed.
+    pub fn keys(&self, now: Time) -> Option<Arc<Vec<Key>>> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let (keys, fetched_at) = held.keys.as_ref()?;
+        let fresh = now.since(*fetched_at) < Duration::from_millis(self.limits.jwks_stale_ms);
+        fresh.then(|| Arc::clone(keys))
+    }
+
+    /// Fetches the set for a token that no key in hand fits, unless one did so a short while ago. Whoever comes while
+    /// a fetch is under way waits for it and begins none.
+    pub async fn ask(self: &Arc<Self>, now: Time) {
+        let seen = self.held.read().unwrap_or_else(PoisonError::into_inner).rounds;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        {
+            let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+            let again = Duration::from_millis(self.limits.jwks_again_ms);
+            if held.rounds != seen || held.asked_at.is_some_and(|at| now.since(at) < again) {
+                return;
+            }
+            held.asked_at = Some(now);
+        }
+        // On its own: the one who asked may leave, and others wait for this too.
+        let fetching = tokio::spawn(Arc::clone(self).fetch(turn, now));
+        // A fetch that panicked is over as well.
+        let _ = fetching.await;
+    }
+
+    /// Begins a fetch if it is time for one; the end of it.
+    pub fn refresh_if_due(self: &Arc<Self>, now: Time) -> Option<tokio::task::JoinHandle<()>> {
+        let tried = self.held.read().unwrap_or_else(PoisonError::into_inner).tried;
+        let due = tried.is_none_or(|(at, failed)| {
+            let wait = Duration::from_millis(self.limits.jwks_refresh_ms);
+            now.since(at) >= if failed { RETRY.min(wait) } else { wait }
+        });
+        let turn = Arc::clone(&self.turn).try_lock_owned().ok().filter(|_| due)?;
+        Some(tokio::spawn(Arc::clone(self).fetch(turn, now)))
+    }
+
+    async fn fetch(self: Arc<Self>, turn: OwnedMutexGuard<()>, now: Time) {
+        let fetched = self.load().await;
+        let failed = fetched.is_err();
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        match fetched {
+            Ok(keys) => {
+                if keys.is_empty() {
+                    log::warn!("{} holds no key for tokens of {}: they are refused", self.url, self.rules.issuer);
+                } else if held.tried.is_none_or(|(_, failed)| failed) {
+                    log::info!("{} keys of {} were fetched from {}", keys.len(), self.rules.issuer, self.url);
+                }
+                held.keys = Some((Arc::new(keys), now));
+            }
+            Err(reason) => log::warn!("keys of {} could not be fetched from {}: {reason}", self.rules.issuer, self.url),
+        }
+        held.tried = Some((now, failed));
+        held.rounds += 1;
+        drop(held);
+        drop(turn);
+    }
+
+    async fn load(&self) -> Result<Vec<Key>, Reason> {
+        // The address is named once, by the caller.
+        let failed = |error: reqwest::Error| {
+            let error = error.without_url();
+            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+            Reason::from(format!("{error}{cause}"))
+        };
+        let mut response = self.client.get(self.url.clone()).send().await.map_err(failed)?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(format!("the answer was {}", response.status().as_u16()).into());
+        }
+        let bytes_max = usize::try_from(self.limits.jwks_bytes).unwrap_or(usize::MAX);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > bytes_max {
+                return Err(format!("the answer has over {bytes_max} bytes").into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let text = String::from_utf8(body).map_err(|_| "the answer is not UTF-8")?;
+        let keys_max = usize::try_from(self.limits.jwks_keys).unwrap_or(usize::MAX);
+        let read = keys::read(&text, &self.rules, keys_max)?;
+        for reason in &read.refused {
+            log::warn!("a key of {} at {} is not used: {reason}", self.rules.issuer, self.url);
+        }
+        Ok(read.keys)
+    }
+}
+
+/// Whether an address is on this machine.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+#[path = "jwks_tests.rs"]
+mod tests;

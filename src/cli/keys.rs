@@ -1,0 +1,111 @@
+//! The keys of tokens: from the configuration, at the start and again whenever it is told to read them.
+
+use super::Failure;
+use crate::{
+    auth::{
+        Tokens,
+        issuers::{Issuers, Outside},
+        keys::{self, Algorithm, OwnKeys, Rules},
+    },
+    config::{Complaint, Config, KeySource, OwnKey, Place, TrustedIssuer},
+    domain::Reason,
+};
+
+/// Largest file of keys that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1_048_576;
+
+/// Tokens of every issuer that the configuration names.
+pub(super) fn tokens(config: &Config) -> Result<Tokens, Failure> {
+    issuers(config, None).map(Tokens::of)
+}
+
+/// Puts the keys of a configuration that was read again in force; if one is wrong, all stay as they are.
+pub(super) fn replace(tokens: &Tokens, config: &Config) -> Result<(), Failure> {
+    tokens.replace(issuers(config, Some(&tokens.issuers()))?);
+    Ok(())
+}
+
+/// Every issuer, or every complaint. Key sets that `before` has fetched are taken over.
+fn issuers(config: &Config, before: Option<&Issuers>) -> Result<Issuers, Failure> {
+    let mut complaints = Vec::new();
+    let mut issuers = Issuers::new(&config.limits);
+    match own(config) {
+        Ok(Some(own)) => issuers = issuers.own(own, &config.jwt_issuer, &config.jwt_audience),
+        Ok(None) => {}
+        Err(complaint) => complaints.push(complaint),
+    }
+    for trusted in &config.trusted_issuers {
+        if let Err(complaint) = add(&mut issuers, trusted, before, &config.jwt_issuer) {
+            complaints.push(complaint);
+        }
+    }
+    if complaints.is_empty() { Ok(issuers) } else { Err(Failure::Config(complaints)) }
+}
+
+fn own(config: &Config) -> Result<Option<OwnKeys>, Complaint> {
+    let (issuer, audience) = (&config.jwt_issuer, &config.jwt_audience);
+    let (setting, keys) = match &config.own_key {
+        OwnKey::None => return Ok(None),
+        OwnKey::Secrets(secrets) => {
+            let secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.bytes()).collect();
+            ("jwt_secret", OwnKeys::of_secrets(&secrets, issuer, audience))
+        }
+        OwnKey::PrivateKey(pem) => {
+            let pem = std::str::from_utf8(pem.bytes()).map_err(|_| Reason::from("it is no text"));
+            ("jwt_private_key", pem.and_then(|pem| OwnKeys::of_pem(pem, issuer, audience)))
+        }
+    };
+    keys.map(Some).map_err(|reason| {
+        let place = config.origins.iter().find(|origin| origin.setting == setting).map(|origin| &origin.place);
+        let remedy = "Make one with: openssl genpkey -algorithm ed25519, or openssl rand -base64 48 for a secret.";
+        Complaint::new(format!("The own key cannot be used: {reason}."), place.unwrap_or(&Place::Default), remedy)
+    })
+}
+
+fn add(issuers: &mut Issuers, trusted: &TrustedIssuer, before: Option<&Issuers>, own: &str) -> Result<(), Complaint> {
+    let about = |reason: Reason| {
+        let what = format!("The issuer {:?} cannot be trusted: {reason}.", trusted.issuer);
+        Complaint::new(what, &trusted.keys_place, "Mend this entry, or remove it.")
+    };
+    if trusted.issuer == own {
+        return Err(about("it has the own issuer's name; set jwt_issuer to another".into()));
+    }
+    let outside = Outside {
+        rules: Rules {
+            issuer: trusted.issuer.clone(),
+            audience: trusted.audience.clone(),
+            algorithms: algorithms(trusted)?,
+        },
+        prefix: trusted.prefix.clone(),
+        permissions: trusted.permissions.clone(),
+        allow_missing_typ: trusted.allow_missing_typ,
+    };
+    match &trusted.keys {
+        KeySource::Url(url) => issuers.add_remote(outside, url, before),
+        KeySource::File(path) => {
+            let size = std::fs::metadata(path).map(|file| file.len());
+            let text = match size {
+                Ok(size) if size > FILE_BYTES_MAX => Err(Reason::from("its file of keys has over 1 MiB")),
+                _ => std::fs::read_to_string(path)
+                    .map_err(|error| format!("{} cannot be read: {error}", path.display()).into()),
+            };
+            text.and_then(|text| issuers.add_fixed(outside, &text))
+        }
+    }
+    .map_err(about)
+}
+
+fn algorithms(trusted: &TrustedIssuer) -> Result<Vec<Algorithm>, Complaint> {
+    let mut algorithms = Vec::new();
+    for name in &trusted.algorithms {
+        let algorithm = keys::algorithm(name).ok_or_else(|| {
+            let known: Vec<&str> = keys::algorithms().collect();
+            let remedy = format!("Write some of: {}.", known.join(", "));
+            Complaint::new(format!("There is no algorithm {name:?}."), &trusted.algorithms_place, remedy)
+        })?;
+        if !algorithms.contains(&algorithm) {
+            algorithms.push(algorithm);
+        }
+    }
+    Ok(algorithms)
+}

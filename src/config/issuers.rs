@@ -1,0 +1,279 @@
+//! Whose tokens are taken: the own key, and `[[trusted_issuer]]` of the configuration file.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    Complaint, Origin, Place, Secret,
+    check::{Checker, SECRET_BYTES_MIN},
+    read::{Values, nearest},
+};
+use crate::domain::Permission;
+
+/// The name of such an entry in the file.
+pub(super) const TABLE: &str = "trusted_issuer";
+
+/// The own issuer's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnKey {
+    /// There is none: tokens of outside issuers are verified, and none is signed.
+    None,
+    /// Secrets, newest first: the first signs, all verify.
+    Secrets(Vec<Secret>),
+    /// A private key in PEM.
+    PrivateKey(Secret),
+}
+
+/// Where an outside issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A file: PEM, JWK or JWK Set.
+    File(PathBuf),
+    /// The address of a JWK Set.
+    Url(String),
+}
+
+/// An outside issuer as it was written. Its keys and algorithms are judged by those who know keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedIssuer {
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`: one of these.
+    pub audience: Vec<String>,
+    /// Names of algorithms.
+    pub algorithms: Vec<String>,
+    /// Its keys.
+    pub keys: KeySource,
+    /// What stands before `:` in the names of its users.
+    pub prefix: String,
+    /// Which permissions its tokens may give.
+    pub permissions: Vec<Permission>,
+    /// Whether its tokens may come without `typ`.
+    pub allow_missing_typ: bool,
+    /// Where its keys are named: what is wrong with them is told with this.
+    pub keys_place: Place,
+    /// Where its algorithms are named.
+    pub algorithms_place: Place,
+}
+
+/// Keys of an entry, whether each must be there, and what it means.
+const FIELDS: &[(&str, bool, &str)] = &[
+    ("issuer", true, "`iss` of its tokens, exactly"),
+    ("audience", true, "`aud` of its tokens: a text, or a list of which one must be named"),
+    ("algorithms", true, "a list like [\"RS256\"]"),
+    ("keys", true, "the path of a PEM, JWK or JWK Set file, or the https address of a JWK Set"),
+    ("prefix", true, "what stands before `:` in the names of its users, like \"corp\""),
+    ("permissions", false, "a list of the permissions that its tokens may give"),
+    ("allow_missing_typ", false, "true, if its tokens may come without `typ`"),
+];
+
+/// An entry of the file, value by value.
+#[derive(Debug)]
+pub(super) struct WrittenIssuer {
+    place: Place,
+    fields: BTreeMap<&'static str, (Vec<String>, Place)>,
+}
+
+/// Reads `[[trusted_issuer]]`.
+pub(super) fn read(
+    value: &DeValue<'_>,
+    whole: &Place,
+    place: impl Fn(usize) -> Place,
+    complaints: &mut Vec<Complaint>,
+) -> Vec<WrittenIssuer> {
+    let mut entries = Vec::new();
+    let items = if let DeValue::Array(items) = value { &items[..] } else { &[] };
+    for item in items {
+        if let DeValue::Table(table) = item.get_ref() {
+            entries.push(read_entry(table, place(item.span().start), &place, complaints));
+        }
+    }
+    if entries.len() != items.len() || entries.is_empty() {
+        let what = format!("`{TABLE}` is no list of tables.");
+        complaints.push(Complaint::new(what, whole, format!("Begin each issuer with a line [[{TABLE}]].")));
+    }
+    entries
+}
+
+fn read_entry(
+    table: &DeTable<'_>,
+    at: Place,
+    place: impl Fn(usize) -> Place,
+    complaints: &mut Vec<Complaint>,
+) -> WrittenIssuer {
+    let mut fields = BTreeMap::new();
+    for (key, value) in table {
+        let (name, place) = (key.get_ref().as_ref(), place(key.span().start));
+        let Some((known, _, meaning)) = FIELDS.iter().find(|(known, ..)| *known == name) else {
+            let near = nearest(name, FIELDS.iter().map(|(known, ..)| (*known).to_owned()));
+            let remedy = format!("Did you mean `{near}`? Else remove it.");
+            complaints.push(Complaint::new(format!("`{TABLE}` has no `{name}`."), &place, remedy));
+            continue;
+        };
+        let list = matches!(*known, "audience" | "algorithms" | "permissions");
+        let texts = match value.get_ref() {
+            DeValue::String(text) if *known != "allow_missing_typ" => Some(vec![text.to_string()]),
+            DeValue::Boolean(flag) if *known == "allow_missing_typ" => Some(vec![flag.to_string()]),
+            DeValue::Array(items) if list => items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        match texts.filter(|texts| texts.iter().all(|text| !text.is_empty())) {
+            Some(texts) => _ = fields.insert(*known, (texts, place)),
+            None => complaints.push(Complaint::new(
+                format!("`{known}` of a `{TABLE}` has a value of the wrong kind."),
+                &place,
+                format!("Write {meaning}."),
+            )),
+        }
+    }
+    WrittenIssuer { place: at, fields }
+}
+
+impl WrittenIssuer {
+    fn judge(&self, complaints: &mut Vec<Complaint>) -> Option<TrustedIssuer> {
+        let before = complaints.len();
+        for (name, required, meaning) in FIELDS {
+            if *required && self.list(name).is_empty() {
+                let what = format!("A `{TABLE}` has no `{name}`.");
+                complaints.push(Complaint::new(what, self.place(name), format!("Write {name} = {meaning}.")));
+            }
+        }
+        let mut permissions = Vec::new();
+        for name in self.list("permissions") {
+            if let Some(permission) = Permission::named(name) {
+                permissions.push(permission);
+            } else {
+                let near = nearest(name, Permission::ALL.iter().map(|permission| permission.name().to_owned()));
+                let what = format!("There is no permission {name:?}.");
+                complaints.push(Complaint::new(what, self.place("permissions"), format!("Did you mean {near:?}?")));
+            }
+        }
+        if complaints.len() > before {
+            return None;
+        }
+        let text = |name| self.list(name).first().cloned().unwrap_or_default();
+        let keys = text("keys");
+        let keys = if keys.contains("://") {
+            KeySource::Url(keys)
+        } else {
+            let file = if let Place::File(file, _) = &self.place { file.as_path() } else { Path::new("") };
+            KeySource::File(beside(file, &keys))
+        };
+        Some(TrustedIssuer {
+            issuer: text("issuer"),
+            audience: self.list("audience").to_vec(),
+            algorithms: self.list("algorithms").to_vec(),
+            keys,
+            prefix: text("prefix"),
+            permissions,
+            allow_missing_typ: text("allow_missing_typ") == "true",
+            keys_place: self.place("keys").clone(),
+            algorithms_place: self.place("algorithms").clone(),
+        })
+    }
+
+    fn list(&self, name: &str) -> &[String] {
+        self.fields.get(name).map(|(texts, _)| texts.as_slice()).unwrap_or_default()
+    }
+
+    fn place(&self, name: &str) -> &Place {
+        self.fields.get(name).map_or(&self.place, |(_, place)| place)
+    }
+}
+
+/// A path as it is written in a file: one that is not absolute begins in the file's directory.
+fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(path)
+}
+
+impl Checker<'_> {
+    /// The own key and the outside issuers. One of the two there must be.
+    pub(super) fn issuers(&mut self) -> (Option<OwnKey>, Vec<TrustedIssuer>) {
+        let mut complaints = Vec::new();
+        let written = &self.values.trusted_issuers;
+        let trusted = written.iter().filter_map(|entry| entry.judge(&mut complaints)).collect();
+        let nobody = written.is_empty();
+        self.complaints.append(&mut complaints);
+        (self.own_key(nobody), trusted)
+    }
+
+    fn own_key(&mut self, nobody_else: bool) -> Option<OwnKey> {
+        let remedy = "Set it to 32 random bytes or more, for example the output of: openssl rand -base64 48";
+        match (self.written("jwt_secret").is_some(), self.written("jwt_private_key").is_some()) {
+            (true, true) => {
+                let what = "HAILGATE_JWT_SECRET and HAILGATE_JWT_PRIVATE_KEY are both set.";
+                self.complain("jwt_private_key", what, "Keep the one that signs your tokens and remove the other.");
+                None
+            }
+            (true, false) => self.jwt_secrets(remedy),
+            (false, true) => self.jwt_private_key(),
+            (false, false) if nobody_else => {
+                let what = "HAILGATE_JWT_SECRET is missing: tokens cannot be verified without it.";
+                self.complain("jwt_secret", what, remedy);
+                None
+            }
+            (false, false) => Some(OwnKey::None),
+        }
+    }
+
+    fn jwt_secrets(&mut self, remedy: &str) -> Option<OwnKey> {
+        let text = self.text("jwt_secret");
+        let mut secrets: Vec<Secret> = Vec::new();
+        for secret in text.split(',') {
+            let secret = secret.trim();
+            self.weigh("jwt_secret", secret.as_bytes(), remedy)?;
+            let secret = Secret(secret.as_bytes().to_vec());
+            if secrets.contains(&secret) {
+                self.complain("jwt_secret", "HAILGATE_JWT_SECRET holds a secret twice.", "Remove one of them.");
+                return None;
+            }
+            secrets.push(secret);
+        }
+        Some(OwnKey::Secrets(secrets))
+    }
+
+    fn jwt_private_key(&mut self) -> Option<OwnKey> {
+        let text = self.text("jwt_private_key");
+        if text.contains("-----BEGIN ") {
+            return Some(OwnKey::PrivateKey(Secret(text.into_bytes())));
+        }
+        let path = match self.place("jwt_private_key") {
+            Place::File(file, _) => beside(&file, &text),
+            _ => PathBuf::from(&text),
+        };
+        match std::fs::read(&path) {
+            Ok(pem) => Some(OwnKey::PrivateKey(Secret(pem))),
+            Err(error) => {
+                // The text is not repeated: it may be a key that lacks its first line.
+                let what = format!("The file that HAILGATE_JWT_PRIVATE_KEY names cannot be read: {error}.");
+                self.complain("jwt_private_key", what, "Write a key in PEM, or the path of a PEM file.");
+                None
+            }
+        }
+    }
+
+    /// A secret that also seals cookies would be known to whoever verifies tokens with it.
+    pub(super) fn secrets_differ(&mut self, own: Option<&OwnKey>, session: Option<&Secret>) {
+        let Some(OwnKey::Secrets(secrets)) = own else { return };
+        let written = self.written("session_key").map(|written| written.text.trim().as_bytes().to_vec());
+        let same = |secret: &Secret| Some(secret) == session || Some(&secret.0) == written.as_ref();
+        if session.is_some() && secrets.iter().any(same) {
+            self.complain("session_key", "HAILGATE_SESSION_KEY and HAILGATE_JWT_SECRET are the same.", "Make two of them.");
+        }
+    }
+}
+
+/// The issuers as `check` shows them.
+pub(super) fn origins<'a>(values: &'a Values, trusted: &'a [TrustedIssuer]) -> impl Iterator<Item = Origin> + 'a {
+    trusted.iter().zip(&values.trusted_issuers).map(|(issuer, written)| Origin {
+        setting: format!("{TABLE} {}:", issuer.prefix),
+        value: format!("{} ({})", issuer.issuer, issuer.algorithms.join(", ")),
+        place: written.place.clone(),
+    })
+}
+
+const _: () = assert!(SECRET_BYTES_MIN == 32, "the words above say 32 bytes");
