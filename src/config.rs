@@ -89,8 +89,8 @@ pub struct Config {
     pub jwt_issuer: String,
     /// `aud` of own tokens.
     pub jwt_audience: String,
-    /// Seals the session cookie: 64 bytes.
-    pub session_key: Secret,
+    /// Seal the session cookie, newest first: 64 bytes each, at least one.
+    pub session_keys: Vec<Secret>,
     /// The origin under which browsers see this server.
     pub public_url: Option<String>,
     /// Other origins whose pages may use it.
@@ -185,7 +185,7 @@ pub const SETTINGS: &[Setting] = &[
     secret("jwt_secret", "HAILGATE_JWT_SECRET", "signs and verifies own tokens (HS256), 32 bytes or more"),
     setting("jwt_issuer", "HAILGATE_JWT_ISSUER", "hailgate", "`iss` of own tokens"),
     setting("jwt_audience", "HAILGATE_JWT_AUDIENCE", "hailgate", "`aud` of own tokens"),
-    secret("session_key", "HAILGATE_SESSION_KEY", "seals the session cookie, 64 bytes as hex or base64"),
+    secret("session_key", "HAILGATE_SESSION_KEY", "seals cookies, 64 bytes as hex or base64; newest of several first"),
     setting("public_url", "HAILGATE_PUBLIC_URL", "", "own address as browsers see it, like https://chat.example.org"),
     setting("allowed_origins", "HAILGATE_ALLOWED_ORIGINS", "", "other origins, comma-separated"),
     setting("create_users", "HAILGATE_CREATE_USERS", "false", "whether a valid own token creates its user"),

@@ -2,10 +2,13 @@
 
 pub mod carried;
 pub mod context;
+pub mod cookies;
 pub mod judge;
+pub mod keyring;
 pub mod layer;
 pub mod origin;
 pub mod password;
+pub mod reseal;
 pub mod session;
 pub mod token;
 pub mod witness;
@@ -13,10 +16,13 @@ pub mod witness;
 pub use self::{
     carried::Ways,
     context::{AuthContext, Method, OriginAllowed, Verdict},
+    cookies::Cookies,
     judge::Judge,
+    keyring::KeyRing,
     layer::AuthContextLayer,
     origin::Origins,
     password::Passwords,
+    reseal::Reseal,
     session::LoginSessions,
     token::Tokens,
     witness::Witness,

@@ -2,12 +2,11 @@
 
 use std::{net::TcpListener, sync::Arc};
 
-use actix_web::cookie::Key;
 use clap::Args;
 
 use super::{Failure, Where, logging, open, print};
 use crate::{
-    auth::{Origins, Tokens},
+    auth::{Cookies, KeyRing, Origins, Tokens},
     config::{Config, Environment},
     domain::Limits,
     http::{
@@ -88,11 +87,12 @@ fn admission(config: &Config, port: u16) -> Result<Admission, Failure> {
     if development {
         origins.extend(["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}")));
     }
-    let session_key = Key::try_from(config.session_key.bytes()).map_err(|error| Failure::Failed(error.to_string()))?;
+    let secrets: Vec<&[u8]> = config.session_keys.iter().map(|key| key.bytes()).collect();
+    let keys = KeyRing::new(&secrets).map_err(|_| Failure::Failed("there is no session key".to_owned()))?;
     Ok(Admission {
-        session_key,
+        keys: Arc::new(keys),
         // Everywhere but in development, which has no https.
-        secure_cookie: !development,
+        cookies: Cookies { secure: !development },
         tokens: Arc::new(tokens(config)),
         origins: Origins::new(origins),
         create_users: config.create_users,

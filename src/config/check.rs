@@ -16,8 +16,10 @@ use crate::domain::Limits;
 
 /// Fewest bytes of a signing secret (RFC 7518 section 3.2 for HS256).
 const SECRET_BYTES_MIN: usize = 32;
-/// Bytes of the session key.
+/// Bytes of a session key.
 const SESSION_KEY_BYTES: usize = 64;
+/// Most session keys: each is tried on every cookie that no newer one opens.
+const SESSION_KEYS_MAX: usize = 8;
 /// Texts that stand in examples everywhere: a secret that holds one is nobody's secret.
 const SAMPLES: &[&str] =
     &["changeme", "change-me", "change_me", "secret", "password", "example", "12345678", "your-", "hailgate"];
@@ -33,7 +35,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let bind = checker.bind();
     let database = checker.database();
     let jwt_secret = checker.jwt_secret();
-    let session_key = checker.session_key();
+    let session_keys = checker.session_keys();
     let public_url = checker.public_url(environment);
     let allowed_origins = checker.allowed_origins(environment);
     let create_users = checker.flag("create_users");
@@ -42,16 +44,16 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let workers = checker.workers();
     let limits = checker.limits();
     checker.development_stays_here(environment, bind);
-    checker.secrets_differ(jwt_secret.as_ref(), session_key.as_ref());
+    checker.secrets_differ(jwt_secret.as_ref(), session_keys.as_deref());
     let (jwt_issuer, jwt_audience) = (checker.text("jwt_issuer"), checker.text("jwt_audience"));
     let Checker { complaints, .. } = checker;
-    let parts = (environment, bind, database, jwt_secret, session_key, log_format, workers, limits);
+    let parts = (environment, bind, database, jwt_secret, session_keys, log_format, workers, limits);
     let (
         Some(environment),
         Some(bind),
         Some(database),
         Some(jwt_secret),
-        Some(session_key),
+        Some(session_keys),
         Some(log_format),
         Some(workers),
         Some(limits),
@@ -70,7 +72,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         jwt_secret,
         jwt_issuer,
         jwt_audience,
-        session_key,
+        session_keys,
         public_url,
         allowed_origins,
         create_users: create_users.unwrap_or(false),
@@ -175,11 +177,12 @@ impl Checker<'_> {
             return None;
         }
         let text = self.text("jwt_secret");
-        self.weigh("jwt_secret", text.as_bytes(), remedy)?;
+        self.weigh("jwt_secret", "HAILGATE_JWT_SECRET", text.as_bytes(), remedy)?;
         Some(Secret(text.into_bytes()))
     }
 
-    fn session_key(&mut self) -> Option<Secret> {
+    /// Newest first. Every key is judged; one that is wrong is named by its place in the list, never repeated.
+    fn session_keys(&mut self) -> Option<Vec<Secret>> {
         let remedy = "Set it to 64 random bytes as hex or base64, for example the output of: openssl rand -hex 64";
         if self.written("session_key").is_none() {
             self.complain(
@@ -190,28 +193,49 @@ impl Checker<'_> {
             return None;
         }
         let text = self.text("session_key");
-        let text = text.trim();
+        let count = text.split(',').count();
+        if count > SESSION_KEYS_MAX {
+            let what = format!("HAILGATE_SESSION_KEY has {count} keys; it may have {SESSION_KEYS_MAX}.");
+            self.complain("session_key", what, "Leave out the oldest: what it sealed has ended after 7 days.");
+            return None;
+        }
+        let mut keys: Vec<Option<Secret>> = Vec::with_capacity(count);
+        for (place, text) in text.split(',').enumerate() {
+            let name = match count {
+                1 => "HAILGATE_SESSION_KEY".to_owned(),
+                _ => format!("HAILGATE_SESSION_KEY, key {} of {count},", place + 1),
+            };
+            let key = self.one_session_key(&name, text.trim(), remedy);
+            if key.is_some() && keys.contains(&key) {
+                let remedy = "Put a new key in front of the old ones, each once.";
+                self.complain("session_key", format!("{name} stands there twice."), remedy);
+            }
+            keys.push(key);
+        }
+        keys.into_iter().collect()
+    }
+
+    fn one_session_key(&mut self, name: &str, text: &str, remedy: &str) -> Option<Secret> {
         let decoded = match text.len() {
             128 => hex::decode(text).ok(),
             _ => general_purpose::STANDARD.decode(text).or_else(|_| general_purpose::URL_SAFE_NO_PAD.decode(text)).ok(),
         };
         let Some(key) = decoded.filter(|key| key.len() == SESSION_KEY_BYTES) else {
-            self.complain("session_key", "HAILGATE_SESSION_KEY is not 64 bytes as hex or base64.", remedy);
+            self.complain("session_key", format!("{name} is not 64 bytes as hex or base64."), remedy);
             return None;
         };
-        self.weigh("session_key", &key, remedy)?;
+        self.weigh("session_key", name, &key, remedy)?;
         Some(Secret(key))
     }
 
     /// Refuses secrets that can be guessed.
-    fn weigh(&mut self, key: &'static str, secret: &[u8], remedy: &str) -> Option<()> {
-        let variable = SETTINGS.iter().find(|setting| setting.key == key).map_or(key, |setting| setting.variable);
+    fn weigh(&mut self, key: &'static str, name: &str, secret: &[u8], remedy: &str) -> Option<()> {
         let distinct = secret.iter().collect::<std::collections::BTreeSet<_>>().len();
         let lower = String::from_utf8_lossy(secret).to_lowercase();
         let what = if secret.len() < SECRET_BYTES_MIN {
-            format!("{variable} has {} bytes; it needs {SECRET_BYTES_MIN}.", secret.len())
+            format!("{name} has {} bytes; it needs {SECRET_BYTES_MIN}.", secret.len())
         } else if distinct < 8 || SAMPLES.iter().any(|sample| lower.contains(sample)) {
-            format!("{variable} looks like an example, which everybody knows.")
+            format!("{name} looks like an example, which everybody knows.")
         } else {
             return Some(());
         };
@@ -219,10 +243,11 @@ impl Checker<'_> {
         None
     }
 
-    fn secrets_differ(&mut self, jwt: Option<&Secret>, session: Option<&Secret>) {
-        let written = (self.written("jwt_secret"), self.written("session_key"));
-        let same_text = matches!(written, (Some(jwt), Some(session)) if jwt.text.trim() == session.text.trim());
-        if jwt.is_some() && session.is_some() && (jwt == session || same_text) {
+    fn secrets_differ(&mut self, jwt: Option<&Secret>, session: Option<&[Secret]>) {
+        let (Some(jwt), Some(session)) = (jwt, session) else { return };
+        let written = |key| self.written(key).map_or("", |written| written.text.trim());
+        let same_text = written("session_key").split(',').any(|key| key.trim() == written("jwt_secret"));
+        if session.contains(jwt) || same_text {
             self.complain("session_key", "HAILGATE_SESSION_KEY and HAILGATE_JWT_SECRET are the same.", "Make two of them.");
         }
     }

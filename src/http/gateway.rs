@@ -9,14 +9,9 @@ use actix_codec::{AsyncRead, AsyncWrite};
 use actix_http::{Extensions, HttpService, Request};
 use actix_identity::IdentityMiddleware;
 use actix_service::{Service, ServiceFactory, map_config};
-use actix_session::{
-    SessionMiddleware,
-    config::{CookieContentSecurity, PersistentSession},
-};
 use actix_web::{
     App,
     body::BoxBody,
-    cookie::{Key, SameSite, time},
     dev::{AppConfig, ServiceResponse},
     web,
 };
@@ -24,7 +19,7 @@ use tokio::sync::watch;
 
 use super::{routes, stack::Stack, telemetry::Telemetry};
 use crate::{
-    auth::{AuthContextLayer, Judge, LoginSessions, Origins, Passwords, Tokens},
+    auth::{AuthContextLayer, Cookies, Judge, KeyRing, LoginSessions, Origins, Passwords, Reseal, Tokens},
     backplane::local::Local,
     domain::{Clock, Limits, Logins, Time, logins::SESSION_MAX},
     error::Error,
@@ -47,10 +42,10 @@ impl Clock for SystemClock {
 /// What admission is set up with.
 #[derive(Clone)]
 pub struct Admission {
-    /// Seals the session cookie.
-    pub session_key: Key,
-    /// Whether the cookie is for https only, with the `__Host-` prefix.
-    pub secure_cookie: bool,
+    /// Seal the session cookie and others.
+    pub keys: Arc<KeyRing>,
+    /// How cookies are set.
+    pub cookies: Cookies,
     /// The own issuer's tokens.
     pub tokens: Arc<Tokens>,
     /// Allowed origins.
@@ -186,30 +181,15 @@ impl Gateway {
 
     /// Session, then identity, then auth context.
     fn stack(&self) -> super::stack::AuthStack<LoginSessions> {
-        Stack::new().session(self.session()).identity(identity()).auth_context(self.auth_context())
-    }
-
-    fn session(&self) -> SessionMiddleware<LoginSessions> {
-        let Admission { session_key, secure_cookie, .. } = &self.admission;
         let sessions = LoginSessions::new(Arc::clone(&self.logins), Arc::clone(&self.node.clock));
-        let lifetime = time::Duration::seconds(i64::try_from(SESSION_MAX.as_secs()).unwrap_or(i64::MAX));
-        SessionMiddleware::builder(sessions, session_key.clone())
-            .cookie_name(self.cookie_name().to_owned())
-            .cookie_secure(*secure_cookie)
-            .cookie_http_only(true)
-            .cookie_same_site(SameSite::Lax)
-            .cookie_content_security(CookieContentSecurity::Private)
-            .session_lifecycle(PersistentSession::default().session_ttl(lifetime))
-            .build()
+        let Admission { keys, cookies, .. } = &self.admission;
+        let reseal = Reseal::new(Arc::clone(keys), Arc::clone(&self.node.clock), *cookies);
+        let session = reseal.session_layer(sessions);
+        Stack::new().session(reseal, session).identity(identity()).auth_context(self.auth_context())
     }
 
     fn auth_context(&self) -> AuthContextLayer {
         AuthContextLayer::new(Arc::clone(&self.judge))
-    }
-
-    /// The session cookie's name; the prefix makes browsers insist on https, this host and the root path.
-    pub(super) fn cookie_name(&self) -> &'static str {
-        if self.admission.secure_cookie { "__Host-hailgate" } else { "hailgate" }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{collections::HashMap, fmt, rc::Rc, sync::Arc, time::Duration};
 use actix_http::Protocol;
 use actix_service::{Service, ServiceFactory};
 use actix_session::storage::SessionStore as _;
-use actix_web::cookie::{Cookie, CookieJar, Key, time};
+use actix_web::cookie::time;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::{
@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     auth::{
-        LoginSessions, Origins, Tokens,
+        Cookies, KeyRing, LoginSessions, Origins, Tokens,
+        reseal::session_cookie,
         session::{LOGIN_TIME_KEY, SESSION_ID_KEY, USER_KEY, new_secret},
         token::{Grant, LIFETIME_MAX},
     },
@@ -142,8 +143,8 @@ pub async fn run() -> Result<Report, Error> {
     let secret = || new_secret().map_err(|_| failed("the random source failed"));
     let tokens = |secret: &str| Tokens::new(secret.as_bytes(), "probe", "probe");
     let admission = Admission {
-        session_key: Key::try_generate().ok_or_else(|| failed("the random source failed"))?,
-        secure_cookie: true,
+        keys: Arc::new(KeyRing::new(&[secret()?]).map_err(|_| failed("there is no key"))?),
+        cookies: Cookies { secure: true },
         tokens: Arc::new(tokens(&secret()?)),
         origins: Origins::new([ORIGIN.to_owned()]),
         create_users: false,
@@ -259,7 +260,7 @@ fn request(method: &str, target: &str, headers: &str, upgrade: bool) -> String {
     format!("{} {target} HTTP/1.1\r\nHost: probe.invalid\r\n{upgrade}{headers}\r\n", method.to_uppercase())
 }
 
-/// A session of this login time, forged as the session layer keeps it, and its sealed cookie.
+/// A session of this login time, forged as the session layer keeps it, and its cookie as a browser would send it.
 async fn cookie(gateway: &Gateway, user: &UserId, login: Time) -> Result<String, Error> {
     let sessions = LoginSessions::new(Arc::clone(&gateway.logins), Arc::clone(&gateway.node.clock));
     let json = |text: &str| format!("\"{text}\"");
@@ -270,11 +271,7 @@ async fn cookie(gateway: &Gateway, user: &UserId, login: Time) -> Result<String,
     ]);
     let key = sessions.save(state, &time::Duration::seconds(60)).await;
     let key = key.map_err(|error| Error::new(Code::Internal, format!("The probe could not make a session: {error}.")))?;
-    let name = gateway.cookie_name();
-    let mut jar = CookieJar::new();
-    jar.private_mut(&gateway.admission.session_key).add(Cookie::new(name, key.as_ref().to_owned()));
-    let sealed = jar.get(name).map(|cookie| cookie.encoded().to_string());
-    sealed.ok_or_else(|| Error::new(Code::Internal, "The probe could not seal a cookie."))
+    Ok(session_cookie(&gateway.admission.keys, gateway.admission.cookies, key.as_ref()))
 }
 
 async fn ask_all(gateway: &Gateway, questions: Vec<Question>) -> Result<Report, Error> {

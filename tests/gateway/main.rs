@@ -26,6 +26,7 @@ mod messages;
 mod origins;
 mod polling;
 mod resume;
+mod rotation;
 mod secrets;
 mod system;
 mod threads;
