@@ -236,4 +236,6 @@ pub fn database_in(directory: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
+mod environment_tests;
+#[cfg(test)]
 mod tests;
