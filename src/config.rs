@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ipnet::IpNet;
+
 pub use self::read::Sources;
 use crate::domain::Limits;
 
@@ -99,6 +101,8 @@ pub struct Config {
     pub create_users: bool,
     /// Whether `/ws?token=` is taken.
     pub query_tokens: bool,
+    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Worker threads.
@@ -190,6 +194,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("allowed_origins", "HAILGATE_ALLOWED_ORIGINS", "", "other origins, comma-separated"),
     setting("create_users", "HAILGATE_CREATE_USERS", "false", "whether a valid own token creates its user"),
     setting("query_tokens", "HAILGATE_QUERY_TOKENS", "on", "whether /ws?token= is taken"),
+    setting(
+        "trusted_proxies",
+        "HAILGATE_TRUSTED_PROXIES",
+        "",
+        "networks of proxies to believe, comma-separated, like 10.0.0.0/8",
+    ),
     setting("log_format", "HAILGATE_LOG_FORMAT", "text", "text or json"),
     setting("workers", "HAILGATE_WORKERS", "", "worker threads; one a core"),
 ];

@@ -1,5 +1,8 @@
 //! Session, then identity, then auth context: who acts, and the proof of it.
 
+pub mod address;
+mod attempts;
+pub mod browser;
 pub mod carried;
 pub mod context;
 pub mod cookies;
@@ -8,12 +11,17 @@ pub mod keyring;
 pub mod layer;
 pub mod origin;
 pub mod password;
+pub mod rate;
+pub mod rates;
 pub mod reseal;
 pub mod session;
 pub mod token;
 pub mod witness;
 
 pub use self::{
+    address::Addresses,
+    attempts::Attempt,
+    browser::Browsers,
     carried::Ways,
     context::{AuthContext, Method, OriginAllowed, Verdict},
     cookies::Cookies,
@@ -22,6 +30,7 @@ pub use self::{
     layer::AuthContextLayer,
     origin::Origins,
     password::Passwords,
+    rates::Rates,
     reseal::Reseal,
     session::LoginSessions,
     token::Tokens,

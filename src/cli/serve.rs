@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Failure, Where, logging, open, print};
 use crate::{
-    auth::{Cookies, KeyRing, Origins, Tokens},
+    auth::{Addresses, Cookies, KeyRing, Origins, Tokens},
     config::{Config, Environment},
     domain::Limits,
     http::{
@@ -83,6 +83,7 @@ fn within_files(limits: &Limits) -> Limits {
 
 fn admission(config: &Config, port: u16) -> Result<Admission, Failure> {
     let development = config.environment == Environment::Development;
+    let here = matches!(config.environment, Environment::Development | Environment::Testing);
     let mut origins: Vec<String> = config.public_url.iter().chain(&config.allowed_origins).cloned().collect();
     if development {
         origins.extend(["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}")));
@@ -94,6 +95,7 @@ fn admission(config: &Config, port: u16) -> Result<Admission, Failure> {
         // Everywhere but in development, which has no https.
         cookies: Cookies { secure: !development },
         tokens: Arc::new(tokens(config)),
+        addresses: Addresses::new(config.trusted_proxies.clone(), here),
         origins: Origins::new(origins),
         create_users: config.create_users,
         query_tokens: config.query_tokens,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose};
+use ipnet::IpNet;
 
 use super::{
     Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret,
@@ -20,6 +21,8 @@ const SECRET_BYTES_MIN: usize = 32;
 const SESSION_KEY_BYTES: usize = 64;
 /// Most session keys: each is tried on every cookie that no newer one opens.
 const SESSION_KEYS_MAX: usize = 8;
+/// Most networks of trusted proxies: each is compared with the peer of every login and upgrade.
+const PROXIES_MAX: usize = 64;
 /// Texts that stand in examples everywhere: a secret that holds one is nobody's secret.
 const SAMPLES: &[&str] =
     &["changeme", "change-me", "change_me", "secret", "password", "example", "12345678", "your-", "hailgate"];
@@ -40,6 +43,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let allowed_origins = checker.allowed_origins(environment);
     let create_users = checker.flag("create_users");
     let query_tokens = checker.flag("query_tokens");
+    let trusted_proxies = checker.trusted_proxies();
     let log_format = checker.log_format();
     let workers = checker.workers();
     let limits = checker.limits();
@@ -77,6 +81,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         allowed_origins,
         create_users: create_users.unwrap_or(false),
         query_tokens: query_tokens.unwrap_or(true),
+        trusted_proxies,
         log_format,
         workers,
         limits,
@@ -263,6 +268,32 @@ impl Checker<'_> {
         let parts: Vec<String> =
             text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
         parts.iter().filter_map(|part| self.origin("allowed_origins", part, environment)).collect()
+    }
+
+    /// Networks whose members may say for whom they ask. One that holds everybody would let everybody say so.
+    fn trusted_proxies(&mut self) -> Vec<IpNet> {
+        let text = self.text("trusted_proxies");
+        let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        if parts.len() > PROXIES_MAX {
+            let what = format!("`trusted_proxies` names {} networks; it may name {PROXIES_MAX}.", parts.len());
+            self.complain("trusted_proxies", what, "Join them into larger networks.");
+        }
+        let mut networks = Vec::with_capacity(parts.len());
+        for part in parts {
+            let network = part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
+            match network {
+                Ok(network) if network.prefix_len() > 0 => networks.push(network),
+                Ok(_) => {
+                    let what = format!("{part:?} trusts everybody, so that anybody could claim any address.");
+                    self.complain("trusted_proxies", what, "Write the networks of your own proxies only.");
+                }
+                Err(_) => {
+                    let what = format!("{part:?} is no network.");
+                    self.complain("trusted_proxies", what, "Write it like 10.0.0.0/8, fd00::/8 or 192.0.2.1.");
+                }
+            }
+        }
+        networks
     }
 
     /// An origin as browsers write it: scheme, host, and the port where it is not the scheme's own.

@@ -128,6 +128,21 @@ fn several_session_keys_are_taken_newest_first_and_every_one_is_judged() {
 }
 
 #[test]
+fn trusted_proxies_are_networks_and_never_everybody() {
+    let load = |text: &str| with_secrets(&[("HAILGATE_TRUSTED_PROXIES", text)]);
+    let good = load("10.0.0.0/8, 192.0.2.1,fd00::/8,,").expect("three networks").trusted_proxies;
+    assert_eq!(good.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]);
+    assert!(load("").expect("none").trusted_proxies.is_empty());
+    for bad in
+        ["proxy.example.org", "10.0.0.0/33", "10.0.0", "10.0.0.0/8 10.1.0.0/16", "*", "0.0.0.0/0", "::/0", "fd00::/8/8"]
+    {
+        let said = complaint(load(&format!("10.0.0.0/8,{bad}")));
+        assert!(said.contains("HAILGATE_TRUSTED_PROXIES") && said.contains(bad), "{said}");
+    }
+    assert!(complaint(load(&["10.0.0.0/8"; 65].join(","))).contains("65 networks"));
+}
+
+#[test]
 fn an_origin_is_written_as_browsers_write_it() {
     let url = |text: &str, environment: &str| with_secrets(&[("HAILGATE_PUBLIC_URL", text), ("ENVIRONMENT", environment)]);
     for good in [

@@ -19,7 +19,10 @@ use tokio::sync::watch;
 
 use super::{routes, stack::Stack, telemetry::Telemetry};
 use crate::{
-    auth::{AuthContextLayer, Cookies, Judge, KeyRing, LoginSessions, Origins, Passwords, Reseal, Tokens},
+    auth::{
+        Addresses, AuthContextLayer, Browsers, Cookies, Judge, KeyRing, LoginSessions, Origins, Passwords, Rates, Reseal,
+        Tokens,
+    },
     backplane::local::Local,
     domain::{Clock, Limits, Logins, Time, logins::SESSION_MAX},
     error::Error,
@@ -48,6 +51,8 @@ pub struct Admission {
     pub cookies: Cookies,
     /// The own issuer's tokens.
     pub tokens: Arc<Tokens>,
+    /// Tells clients' addresses.
+    pub addresses: Addresses,
     /// Allowed origins.
     pub origins: Origins,
     /// Whether a verified token creates its user.
@@ -70,6 +75,7 @@ pub struct Gateway {
     pub(super) logins: Arc<dyn Logins>,
     judge: Arc<Judge>,
     site: web::Data<Site>,
+    rates: web::Data<Rates>,
     /// Turns true when the server stops: idle connections end then.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -119,6 +125,7 @@ impl Gateway {
         admission: Admission,
     ) -> Result<Gateway, Error> {
         let passwords = Passwords::new(&limits);
+        let rates = web::Data::new(Rates::new(&limits, admission.addresses.clone()));
         let parts = Parts {
             log: Box::new(store.log),
             reads: Arc::new(store.reads),
@@ -133,6 +140,7 @@ impl Gateway {
             environment: admission.environment,
             links: admission.links,
             passwords,
+            browsers: Browsers::new(Arc::clone(&admission.keys), admission.cookies),
             logins: Arc::clone(&logins),
             canary: Canary::default(),
         });
@@ -145,7 +153,7 @@ impl Gateway {
             origins: origins.clone(),
             ways: if *query_tokens { routes::ways } else { routes::ways_without_query_tokens },
         });
-        Ok(Gateway { node, judge, admission, logins, site, stopping: watch::Sender::new(false) })
+        Ok(Gateway { node, judge, admission, logins, site, rates, stopping: watch::Sender::new(false) })
     }
 
     /// The whole service over any byte stream: what the port gets, and what the probe asks.
@@ -158,6 +166,7 @@ impl Gateway {
             .app_data(web::Data::from(Arc::clone(&self.node)))
             .app_data(web::Data::from(Arc::clone(&self.judge)))
             .app_data(self.site.clone())
+            .app_data(self.rates.clone())
             .app_data(web::PayloadConfig::new(frame_bytes))
             .configure(routes::configure)
             .wrap(self.stack())

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::{
-        Cookies, KeyRing, LoginSessions, Origins, Tokens,
+        Addresses, Cookies, KeyRing, LoginSessions, Origins, Tokens,
         reseal::session_cookie,
         session::{LOGIN_TIME_KEY, SESSION_ID_KEY, USER_KEY, new_secret},
         token::{Grant, LIFETIME_MAX},
@@ -146,6 +146,7 @@ pub async fn run() -> Result<Report, Error> {
         keys: Arc::new(KeyRing::new(&[secret()?]).map_err(|_| failed("there is no key"))?),
         cookies: Cookies { secure: true },
         tokens: Arc::new(tokens(&secret()?)),
+        addresses: Addresses::default(),
         origins: Origins::new([ORIGIN.to_owned()]),
         create_users: false,
         query_tokens: true,

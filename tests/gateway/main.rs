@@ -25,6 +25,7 @@ mod login;
 mod messages;
 mod origins;
 mod polling;
+mod rates;
 mod resume;
 mod rotation;
 mod secrets;
