@@ -17,7 +17,7 @@ use actix_web::{
 };
 use tokio::sync::watch;
 
-use super::{routes, stack::Stack, telemetry::Telemetry};
+use super::{cors::Crossing, routes, stack::Stack, telemetry::Telemetry};
 use crate::{
     auth::{
         Addresses, AuthContextLayer, Browsers, Cookies, Judge, KeyRing, LoginSessions, Origins, Passwords, Rates, Reseal,
@@ -170,7 +170,8 @@ impl Gateway {
             .app_data(web::PayloadConfig::new(frame_bytes))
             .configure(routes::configure)
             .wrap(self.stack())
-            .wrap(Telemetry { quiet: self.admission.quiet });
+            .wrap(Crossing::new(self.admission.origins.clone()))
+            .wrap(Telemetry { quiet: self.admission.quiet, https: self.admission.cookies.secure });
         let stopping = self.stopping.subscribe();
         HttpService::build()
             .keep_alive(KEEP_ALIVE)

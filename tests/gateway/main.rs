@@ -16,6 +16,7 @@ mod broken_protocol;
 mod closing;
 mod command_line;
 mod demo;
+mod headers;
 mod holes;
 mod incidents;
 mod isolation;
