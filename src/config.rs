@@ -12,6 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ipnet::IpNet;
+
 pub use self::{
     issuers::{KeySource, OwnKey, TrustedIssuer},
     read::Sources,
@@ -95,8 +97,8 @@ pub struct Config {
     pub jwt_issuer: String,
     /// `aud` of own tokens.
     pub jwt_audience: String,
-    /// Seals the session cookie: 64 bytes.
-    pub session_key: Secret,
+    /// Seal the session cookie, newest first: 64 bytes each, at least one.
+    pub session_keys: Vec<Secret>,
     /// The origin under which browsers see this server.
     pub public_url: Option<String>,
     /// Other origins whose pages may use it.
@@ -105,6 +107,8 @@ pub struct Config {
     pub create_users: bool,
     /// Whether `/ws?token=` is taken.
     pub query_tokens: bool,
+    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Worker threads.
@@ -202,11 +206,17 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("jwt_issuer", "HAILGATE_JWT_ISSUER", "hailgate", "`iss` of own tokens"),
     setting("jwt_audience", "HAILGATE_JWT_AUDIENCE", "hailgate", "`aud` of own tokens"),
-    secret("session_key", "HAILGATE_SESSION_KEY", "seals the session cookie, 64 bytes as hex or base64"),
+    secret("session_key", "HAILGATE_SESSION_KEY", "seals cookies, 64 bytes as hex or base64; newest of several first"),
     setting("public_url", "HAILGATE_PUBLIC_URL", "", "own address as browsers see it, like https://chat.example.org"),
     setting("allowed_origins", "HAILGATE_ALLOWED_ORIGINS", "", "other origins, comma-separated"),
     setting("create_users", "HAILGATE_CREATE_USERS", "false", "whether a valid own token creates its user"),
     setting("query_tokens", "HAILGATE_QUERY_TOKENS", "on", "whether /ws?token= is taken"),
+    setting(
+        "trusted_proxies",
+        "HAILGATE_TRUSTED_PROXIES",
+        "",
+        "networks of proxies to believe, comma-separated, like 10.0.0.0/8",
+    ),
     setting("log_format", "HAILGATE_LOG_FORMAT", "text", "text or json"),
     setting("workers", "HAILGATE_WORKERS", "", "worker threads; one a core"),
 ];
@@ -252,5 +262,7 @@ pub fn database_in(directory: &Path) -> PathBuf {
     directory.join("hailgate.db")
 }
 
+#[cfg(test)]
+mod environment_tests;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 
+use super::Rates;
 use crate::{
     domain::{Account, Credential, Permission, RequestId, SessionId, Time, UserId},
     error::{Code, Error},
@@ -171,7 +172,7 @@ impl Verdict {
     }
 }
 
-/// Credentials first, then, where something may change, the origin.
+/// Credentials first, then, where something may change, the origin, then the user's rate of requests.
 impl FromRequest for AuthContext {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
@@ -180,7 +181,11 @@ impl FromRequest for AuthContext {
         ready(Verdict::of(request).and_then(|verdict| {
             let Verdict { who, origin } = verdict;
             let context = who?;
-            if request.method().is_safe() { Ok(context) } else { origin.map(|()| context) }
+            if !request.method().is_safe() {
+                origin?;
+            }
+            Rates::of(request)?.request(context.user_id())?;
+            Ok(context)
         }))
     }
 }

@@ -1,28 +1,43 @@
 //! Session, then identity, then auth context: who acts, and the proof of it.
 
+pub mod address;
+mod attempts;
+pub mod browser;
 pub mod carried;
 pub mod context;
+pub mod cookies;
 #[cfg(test)]
 #[path = "forge_tests.rs"]
 mod forge;
 pub mod issuers;
 pub mod judge;
 pub mod jwks;
+pub mod keyring;
 pub mod keys;
 pub mod layer;
 pub mod origin;
 pub mod password;
+pub mod rate;
+pub mod rates;
+pub mod reseal;
 pub mod session;
 pub mod token;
 pub mod witness;
 
 pub use self::{
+    address::Addresses,
+    attempts::Attempt,
+    browser::Browsers,
     carried::Ways,
     context::{AuthContext, Method, OriginAllowed, Verdict},
+    cookies::Cookies,
     judge::{Judge, LOGIN_ENDED},
+    keyring::KeyRing,
     layer::AuthContextLayer,
     origin::Origins,
     password::Passwords,
+    rates::Rates,
+    reseal::Reseal,
     session::LoginSessions,
     token::Tokens,
     witness::Witness,

@@ -2,12 +2,11 @@
 
 use std::{net::TcpListener, sync::Arc};
 
-use actix_web::cookie::Key;
 use clap::Args;
 
 use super::{Failure, Where, keys, logging, open};
 use crate::{
-    auth::{Origins, Tokens},
+    auth::{Addresses, Cookies, KeyRing, Origins, Tokens},
     config::{Config, Environment},
     domain::Limits,
     http::{
@@ -62,14 +61,14 @@ pub(super) async fn serve(
     let store = open(config)?;
     let limits = within_files(&config.limits);
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
-    let tokens = Arc::new(tokens);
-    let admission = admission(config, Arc::clone(&tokens), address.port())?;
+    let (tokens, ring) = (Arc::new(tokens), Arc::new(key_ring(config)?));
+    let admission = admission(config, Arc::clone(&tokens), Arc::clone(&ring), address.port());
     let gateway = Gateway::start(store, limits, Arc::new(SystemClock), admission).await?;
     let fresh = Arc::clone(&tokens);
     let fresh = actix_rt::spawn(async move { fresh.keep_fresh(Arc::new(SystemClock)).await });
     log::info!("listening on http://{address}");
     ready(address.port());
-    let served = server::run(gateway, port, config.workers, || reload(&load, &tokens)).await;
+    let served = server::run(gateway, port, config.workers, || reload(&load, &tokens, &ring)).await;
     fresh.abort();
     served.map_err(|error| Failure::Unavailable(error.to_string()))
 }
@@ -91,35 +90,54 @@ fn within_files(limits: &Limits) -> Limits {
 }
 
 /// Reads the configuration again and puts its keys in force. What else it says waits for the next start.
-fn reload(load: impl Fn() -> Result<Config, Failure>, tokens: &Tokens) {
-    match load().and_then(|config| keys::replace(tokens, &config)) {
-        Ok(()) => log::info!("the keys of tokens were read again and are in force"),
+fn reload(load: impl Fn() -> Result<Config, Failure>, tokens: &Tokens, ring: &KeyRing) {
+    let replaced = load().and_then(|config| {
+        // Tokens first, which may still be refused; a configuration that loads has session keys that are right.
+        keys::replace(tokens, &config)?;
+        ring.replace(&session_secrets(&config)).map_err(no_session_key)
+    });
+    match replaced {
+        Ok(()) => log::info!("the keys of tokens and cookies were read again and are in force"),
         Err(Failure::Config(complaints)) => {
             for complaint in complaints {
-                log::error!("the keys of tokens stay as they are: {complaint}");
+                log::error!("the keys stay as they are: {complaint}");
             }
         }
-        Err(_) => log::error!("the keys of tokens stay as they are: the configuration cannot be read"),
+        Err(_) => log::error!("the keys stay as they are: the configuration cannot be read"),
     }
 }
 
-fn admission(config: &Config, tokens: Arc<Tokens>, port: u16) -> Result<Admission, Failure> {
+/// What seals cookies.
+fn key_ring(config: &Config) -> Result<KeyRing, Failure> {
+    KeyRing::new(&session_secrets(config)).map_err(no_session_key)
+}
+
+fn session_secrets(config: &Config) -> Vec<&[u8]> {
+    config.session_keys.iter().map(|key| key.bytes()).collect()
+}
+
+fn no_session_key<E>(_: E) -> Failure {
+    Failure::Failed("there is no session key".to_owned())
+}
+
+fn admission(config: &Config, tokens: Arc<Tokens>, keys: Arc<KeyRing>, port: u16) -> Admission {
     let development = config.environment == Environment::Development;
+    let here = matches!(config.environment, Environment::Development | Environment::Testing);
     let mut origins: Vec<String> = config.public_url.iter().chain(&config.allowed_origins).cloned().collect();
     if development {
         origins.extend(["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}")));
     }
-    let session_key = Key::try_from(config.session_key.bytes()).map_err(|error| Failure::Failed(error.to_string()))?;
-    Ok(Admission {
-        session_key,
+    Admission {
+        keys,
         // Everywhere but in development, which has no https.
-        secure_cookie: !development,
+        cookies: Cookies { secure: !development },
         tokens,
+        addresses: Addresses::new(config.trusted_proxies.clone(), here),
         origins: Origins::new(origins),
         create_users: config.create_users,
         query_tokens: config.query_tokens,
         environment: config.environment.name(),
         links: development,
         quiet: false,
-    })
+    }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose};
+use ipnet::IpNet;
 
 use super::{
     Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret, issuers,
@@ -16,8 +17,12 @@ use crate::domain::Limits;
 
 /// Fewest bytes of a signing secret (RFC 7518 section 3.2 for HS256).
 pub(super) const SECRET_BYTES_MIN: usize = 32;
-/// Bytes of the session key.
+/// Bytes of a session key.
 const SESSION_KEY_BYTES: usize = 64;
+/// Most session keys: each is tried on every cookie that no newer one opens.
+const SESSION_KEYS_MAX: usize = 8;
+/// Most networks of trusted proxies: each is compared with the peer of every login and upgrade.
+const PROXIES_MAX: usize = 64;
 /// Texts that stand in examples everywhere: a secret that holds one is nobody's secret.
 const SAMPLES: &[&str] =
     &["changeme", "change-me", "change_me", "secret", "password", "example", "12345678", "your-", "hailgate"];
@@ -33,25 +38,26 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let bind = checker.bind();
     let database = checker.database();
     let (own_key, trusted_issuers) = checker.issuers();
-    let session_key = checker.session_key();
+    let session_keys = checker.session_keys();
     let public_url = checker.public_url(environment);
     let allowed_origins = checker.allowed_origins(environment);
     let create_users = checker.flag("create_users");
     let query_tokens = checker.flag("query_tokens");
+    let trusted_proxies = checker.trusted_proxies();
     let log_format = checker.log_format();
     let workers = checker.workers();
     let limits = checker.limits();
     checker.development_stays_here(environment, bind);
-    checker.secrets_differ(own_key.as_ref(), session_key.as_ref());
+    checker.secrets_differ(own_key.as_ref(), session_keys.as_deref());
     let (jwt_issuer, jwt_audience) = (checker.text("jwt_issuer"), checker.text("jwt_audience"));
     let Checker { complaints, .. } = checker;
-    let parts = (environment, bind, database, own_key, session_key, log_format, workers, limits);
+    let parts = (environment, bind, database, own_key, session_keys, log_format, workers, limits);
     let (
         Some(environment),
         Some(bind),
         Some(database),
         Some(own_key),
-        Some(session_key),
+        Some(session_keys),
         Some(log_format),
         Some(workers),
         Some(limits),
@@ -72,11 +78,12 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         trusted_issuers,
         jwt_issuer,
         jwt_audience,
-        session_key,
+        session_keys,
         public_url,
         allowed_origins,
         create_users: create_users.unwrap_or(false),
         query_tokens: query_tokens.unwrap_or(true),
+        trusted_proxies,
         log_format,
         workers,
         limits,
@@ -170,7 +177,8 @@ impl Checker<'_> {
         path
     }
 
-    fn session_key(&mut self) -> Option<Secret> {
+    /// Newest first. Every key is judged; one that is wrong is named by its place in the list, never repeated.
+    fn session_keys(&mut self) -> Option<Vec<Secret>> {
         let remedy = "Set it to 64 random bytes as hex or base64, for example the output of: openssl rand -hex 64";
         if self.written("session_key").is_none() {
             self.complain(
@@ -181,28 +189,49 @@ impl Checker<'_> {
             return None;
         }
         let text = self.text("session_key");
-        let text = text.trim();
+        let count = text.split(',').count();
+        if count > SESSION_KEYS_MAX {
+            let what = format!("HAILGATE_SESSION_KEY has {count} keys; it may have {SESSION_KEYS_MAX}.");
+            self.complain("session_key", what, "Leave out the oldest: what it sealed has ended after 7 days.");
+            return None;
+        }
+        let mut keys: Vec<Option<Secret>> = Vec::with_capacity(count);
+        for (place, text) in text.split(',').enumerate() {
+            let name = match count {
+                1 => "HAILGATE_SESSION_KEY".to_owned(),
+                _ => format!("HAILGATE_SESSION_KEY, key {} of {count},", place + 1),
+            };
+            let key = self.one_session_key(&name, text.trim(), remedy);
+            if key.is_some() && keys.contains(&key) {
+                let remedy = "Put a new key in front of the old ones, each once.";
+                self.complain("session_key", format!("{name} stands there twice."), remedy);
+            }
+            keys.push(key);
+        }
+        keys.into_iter().collect()
+    }
+
+    fn one_session_key(&mut self, name: &str, text: &str, remedy: &str) -> Option<Secret> {
         let decoded = match text.len() {
             128 => hex::decode(text).ok(),
             _ => general_purpose::STANDARD.decode(text).or_else(|_| general_purpose::URL_SAFE_NO_PAD.decode(text)).ok(),
         };
         let Some(key) = decoded.filter(|key| key.len() == SESSION_KEY_BYTES) else {
-            self.complain("session_key", "HAILGATE_SESSION_KEY is not 64 bytes as hex or base64.", remedy);
+            self.complain("session_key", format!("{name} is not 64 bytes as hex or base64."), remedy);
             return None;
         };
-        self.weigh("session_key", &key, remedy)?;
+        self.weigh("session_key", name, &key, remedy)?;
         Some(Secret(key))
     }
 
     /// Refuses secrets that can be guessed.
-    pub(super) fn weigh(&mut self, key: &'static str, secret: &[u8], remedy: &str) -> Option<()> {
-        let variable = SETTINGS.iter().find(|setting| setting.key == key).map_or(key, |setting| setting.variable);
+    pub(super) fn weigh(&mut self, key: &'static str, name: &str, secret: &[u8], remedy: &str) -> Option<()> {
         let distinct = secret.iter().collect::<std::collections::BTreeSet<_>>().len();
         let lower = String::from_utf8_lossy(secret).to_lowercase();
         let what = if secret.len() < SECRET_BYTES_MIN {
-            format!("{variable} has {} bytes; it needs {SECRET_BYTES_MIN}.", secret.len())
+            format!("{name} has {} bytes; it needs {SECRET_BYTES_MIN}.", secret.len())
         } else if distinct < 8 || SAMPLES.iter().any(|sample| lower.contains(sample)) {
-            format!("{variable} looks like an example, which everybody knows.")
+            format!("{name} looks like an example, which everybody knows.")
         } else {
             return Some(());
         };
@@ -221,6 +250,32 @@ impl Checker<'_> {
         let parts: Vec<String> =
             text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
         parts.iter().filter_map(|part| self.origin("allowed_origins", part, environment)).collect()
+    }
+
+    /// Networks whose members may say for whom they ask. One that holds everybody would let everybody say so.
+    fn trusted_proxies(&mut self) -> Vec<IpNet> {
+        let text = self.text("trusted_proxies");
+        let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        if parts.len() > PROXIES_MAX {
+            let what = format!("`trusted_proxies` names {} networks; it may name {PROXIES_MAX}.", parts.len());
+            self.complain("trusted_proxies", what, "Join them into larger networks.");
+        }
+        let mut networks = Vec::with_capacity(parts.len());
+        for part in parts {
+            let network = part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
+            match network {
+                Ok(network) if network.prefix_len() > 0 => networks.push(network),
+                Ok(_) => {
+                    let what = format!("{part:?} trusts everybody, so that anybody could claim any address.");
+                    self.complain("trusted_proxies", what, "Write the networks of your own proxies only.");
+                }
+                Err(_) => {
+                    let what = format!("{part:?} is no network.");
+                    self.complain("trusted_proxies", what, "Write it like 10.0.0.0/8, fd00::/8 or 192.0.2.1.");
+                }
+            }
+        }
+        networks
     }
 
     /// An origin as browsers write it: scheme, host, and the port where it is not the scheme's own.

@@ -225,7 +225,7 @@ impl Checker<'_> {
         let mut secrets: Vec<Secret> = Vec::new();
         for secret in text.split(',') {
             let secret = secret.trim();
-            self.weigh("jwt_secret", secret.as_bytes(), remedy)?;
+            self.weigh("jwt_secret", "HAILGATE_JWT_SECRET", secret.as_bytes(), remedy)?;
             let secret = Secret(secret.as_bytes().to_vec());
             if secrets.contains(&secret) {
                 self.complain("jwt_secret", "HAILGATE_JWT_SECRET holds a secret twice.", "Remove one of them.");
@@ -257,11 +257,14 @@ impl Checker<'_> {
     }
 
     /// A secret that also seals cookies would be known to whoever verifies tokens with it.
-    pub(super) fn secrets_differ(&mut self, own: Option<&OwnKey>, session: Option<&Secret>) {
+    pub(super) fn secrets_differ(&mut self, own: Option<&OwnKey>, session: Option<&[Secret]>) {
         let Some(OwnKey::Secrets(secrets)) = own else { return };
-        let written = self.written("session_key").map(|written| written.text.trim().as_bytes().to_vec());
-        let same = |secret: &Secret| Some(secret) == session || Some(&secret.0) == written.as_ref();
-        if session.is_some() && secrets.iter().any(same) {
+        let Some(session) = session else { return };
+        let written = self.written("session_key").map_or("", |written| &written.text);
+        let same = |secret: &Secret| {
+            session.contains(secret) || written.split(',').any(|key| key.trim().as_bytes() == secret.bytes())
+        };
+        if secrets.iter().any(same) {
             self.complain("session_key", "HAILGATE_SESSION_KEY and HAILGATE_JWT_SECRET are the same.", "Make two of them.");
         }
     }

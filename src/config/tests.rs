@@ -101,6 +101,48 @@ fn weak_secrets_are_refused_and_never_repeated() {
 }
 
 #[test]
+fn several_session_keys_are_taken_newest_first_and_every_one_is_judged() {
+    let key = |seed: u8| (0..64u8).map(|byte| byte.wrapping_mul(37).wrapping_add(seed)).collect::<Vec<_>>();
+    let (one, two) = (hex::encode(key(1)), base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key(2)));
+    let load = |keys: &str| load(&[("HAILGATE_JWT_SECRET", JWT), ("HAILGATE_SESSION_KEY", keys)]);
+    let config = load(&format!("{one}, {two}")).expect("two keys");
+    assert_eq!(config.session_keys.iter().map(Secret::bytes).collect::<Vec<_>>(), [key(1), key(2)]);
+    let many: Vec<String> = (1..=9).map(|seed| hex::encode(key(seed))).collect();
+    assert_eq!(load(&many[..8].join(",")).expect("eight keys").session_keys.len(), 8);
+    let same = "ab".repeat(64);
+    for (keys, said) in [
+        (format!("{one},"), "key 2 of 2, is not 64 bytes"),
+        (format!(",{one}"), "key 1 of 2, is not 64 bytes"),
+        (format!("{one},{}", &two[4..]), "key 2 of 2, is not 64 bytes"),
+        (format!("{one},{same},{two}"), "key 2 of 3, looks like an example"),
+        (format!("{one},{two},{one}"), "key 3 of 3, stands there twice"),
+        (many.join(","), "has 9 keys; it may have 8"),
+    ] {
+        let complained = complaint(load(&keys));
+        assert!(complained.contains(said) && !complained.contains(&one), "{complained}");
+    }
+    let both = complaint(load(&format!("x,{one},y")));
+    assert!(both.contains("key 1 of 3") && both.contains("key 3 of 3"), "{both}");
+    let shared = complaint(self::load(&[("HAILGATE_JWT_SECRET", &one), ("HAILGATE_SESSION_KEY", &format!("{two},{one}"))]));
+    assert!(shared.contains("are the same"), "{shared}");
+}
+
+#[test]
+fn trusted_proxies_are_networks_and_never_everybody() {
+    let load = |text: &str| with_secrets(&[("HAILGATE_TRUSTED_PROXIES", text)]);
+    let good = load("10.0.0.0/8, 192.0.2.1,fd00::/8,,").expect("three networks").trusted_proxies;
+    assert_eq!(good.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]);
+    assert!(load("").expect("none").trusted_proxies.is_empty());
+    for bad in
+        ["proxy.example.org", "10.0.0.0/33", "10.0.0", "10.0.0.0/8 10.1.0.0/16", "*", "0.0.0.0/0", "::/0", "fd00::/8/8"]
+    {
+        let said = complaint(load(&format!("10.0.0.0/8,{bad}")));
+        assert!(said.contains("HAILGATE_TRUSTED_PROXIES") && said.contains(bad), "{said}");
+    }
+    assert!(complaint(load(&["10.0.0.0/8"; 65].join(","))).contains("65 networks"));
+}
+
+#[test]
 fn an_origin_is_written_as_browsers_write_it() {
     let url = |text: &str, environment: &str| with_secrets(&[("HAILGATE_PUBLIC_URL", text), ("ENVIRONMENT", environment)]);
     for good in [

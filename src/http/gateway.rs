@@ -9,22 +9,21 @@ use actix_codec::{AsyncRead, AsyncWrite};
 use actix_http::{Extensions, HttpService, Request};
 use actix_identity::IdentityMiddleware;
 use actix_service::{Service, ServiceFactory, map_config};
-use actix_session::{
-    SessionMiddleware,
-    config::{CookieContentSecurity, PersistentSession},
-};
+use actix_session::SessionMiddleware;
 use actix_web::{
     App,
     body::BoxBody,
-    cookie::{Key, SameSite, time},
     dev::{AppConfig, ServiceRequest, ServiceResponse},
     web,
 };
 use tokio::sync::watch;
 
-use super::{routes, stack::Stack, telemetry::Telemetry};
+use super::{cors::Crossing, routes, stack::Stack, telemetry::Telemetry};
 use crate::{
-    auth::{AuthContextLayer, Judge, LoginSessions, Origins, Passwords, Tokens, Ways},
+    auth::{
+        Addresses, AuthContextLayer, Browsers, Cookies, Judge, KeyRing, LoginSessions, Origins, Passwords, Rates, Reseal,
+        Tokens, Ways,
+    },
     backplane::local::Local,
     domain::{Clock, Limits, Logins, Time, logins::SESSION_MAX},
     error::Error,
@@ -47,12 +46,14 @@ impl Clock for SystemClock {
 /// What admission is set up with.
 #[derive(Clone)]
 pub struct Admission {
-    /// Seals the session cookie.
-    pub session_key: Key,
-    /// Whether the cookie is for https only, with the `__Host-` prefix.
-    pub secure_cookie: bool,
+    /// Seal the session cookie and others.
+    pub keys: Arc<KeyRing>,
+    /// How cookies are set.
+    pub cookies: Cookies,
     /// The own issuer's tokens.
     pub tokens: Arc<Tokens>,
+    /// Tells clients' addresses.
+    pub addresses: Addresses,
     /// Allowed origins.
     pub origins: Origins,
     /// Whether a verified token creates its user.
@@ -75,6 +76,7 @@ pub struct Gateway {
     pub(super) logins: Arc<dyn Logins>,
     judge: Arc<Judge>,
     site: web::Data<Site>,
+    rates: web::Data<Rates>,
     /// Turns true when the server stops: idle connections end then.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -146,6 +148,7 @@ impl Gateway {
         admission: Admission,
     ) -> Result<Gateway, Error> {
         let passwords = Passwords::new(&limits);
+        let rates = web::Data::new(Rates::new(&limits, admission.addresses.clone()));
         let parts = Parts {
             log: Box::new(store.log),
             reads: Arc::new(store.reads),
@@ -160,6 +163,7 @@ impl Gateway {
             environment: admission.environment,
             links: admission.links,
             passwords,
+            browsers: Browsers::new(Arc::clone(&admission.keys), admission.cookies),
             logins: Arc::clone(&logins),
             canary: Canary::default(),
         });
@@ -172,7 +176,7 @@ impl Gateway {
             origins: origins.clone(),
             ways: if *query_tokens { routes::ways } else { routes::ways_without_query_tokens },
         });
-        Ok(Gateway { node, judge, admission, logins, site, stopping: watch::Sender::new(false) })
+        Ok(Gateway { node, judge, admission, logins, site, rates, stopping: watch::Sender::new(false) })
     }
 
     /// The whole service over any byte stream: what the port gets, and what the probe asks.
@@ -180,7 +184,7 @@ impl Gateway {
         &self,
         on_connect: fn(&T, &mut Extensions),
     ) -> HttpService<T, impl AppFactory + use<T>, BoxBody> {
-        let app = self.app(routes::configure).wrap(self.stack()).wrap(self.telemetry());
+        let app = self.app(routes::configure).wrap(self.stack()).wrap(self.crossing()).wrap(self.telemetry());
         self.speak(app, on_connect)
     }
 
@@ -191,6 +195,7 @@ impl Gateway {
             .app_data(web::Data::from(Arc::clone(&self.node)))
             .app_data(web::Data::from(Arc::clone(&self.judge)))
             .app_data(self.site.clone())
+            .app_data(self.rates.clone())
             .app_data(web::PayloadConfig::new(frame_bytes))
             .configure(routes)
     }
@@ -220,21 +225,17 @@ impl Gateway {
 
     /// Session, then identity, then auth context.
     pub(super) fn stack(&self) -> super::stack::AuthStack<LoginSessions> {
-        Stack::new().session(self.session()).identity(identity()).auth_context(self.auth_context())
+        let (reseal, session) = self.session();
+        Stack::new().session(reseal, session).identity(identity()).auth_context(self.auth_context())
     }
 
-    pub(super) fn session(&self) -> SessionMiddleware<LoginSessions> {
-        let Admission { session_key, secure_cookie, .. } = &self.admission;
+    /// The session layer, and the one around it that knows every key of its cookie.
+    pub(super) fn session(&self) -> (Reseal, SessionMiddleware<LoginSessions>) {
         let sessions = LoginSessions::new(Arc::clone(&self.logins), Arc::clone(&self.node.clock));
-        let lifetime = time::Duration::seconds(i64::try_from(SESSION_MAX.as_secs()).unwrap_or(i64::MAX));
-        SessionMiddleware::builder(sessions, session_key.clone())
-            .cookie_name(self.cookie_name().to_owned())
-            .cookie_secure(*secure_cookie)
-            .cookie_http_only(true)
-            .cookie_same_site(SameSite::Lax)
-            .cookie_content_security(CookieContentSecurity::Private)
-            .session_lifecycle(PersistentSession::default().session_ttl(lifetime))
-            .build()
+        let Admission { keys, cookies, .. } = &self.admission;
+        let reseal = Reseal::new(Arc::clone(keys), Arc::clone(&self.node.clock), *cookies);
+        let session = reseal.session_layer(sessions);
+        (reseal, session)
     }
 
     pub(super) fn auth_context(&self) -> AuthContextLayer {
@@ -247,12 +248,12 @@ impl Gateway {
     }
 
     pub(super) fn telemetry(&self) -> Telemetry {
-        Telemetry { quiet: self.admission.quiet }
+        Telemetry { quiet: self.admission.quiet, https: self.admission.cookies.secure }
     }
 
-    /// The session cookie's name; the prefix makes browsers insist on https, this host and the root path.
-    pub(super) fn cookie_name(&self) -> &'static str {
-        if self.admission.secure_cookie { "__Host-hailgate" } else { "hailgate" }
+    /// Answers browsers of the allowed origins.
+    pub(super) fn crossing(&self) -> Crossing {
+        Crossing::new(self.admission.origins.clone())
     }
 }
 

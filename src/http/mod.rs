@@ -2,6 +2,7 @@
 //! This layer alone names concrete engines.
 
 mod assets;
+mod cors;
 pub mod gateway;
 pub mod probe;
 pub mod routes;

@@ -29,7 +29,7 @@ use crate::{
 
 /// What every answer carries. The page's own rules are in the first: no inline script or style, nothing from
 /// another origin, no frame around it.
-const HEADERS: [(HeaderName, HeaderValue); 5] = [
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
@@ -41,7 +41,20 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    // The page needs none of what a browser could give it.
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static(
+            "accelerometer=(), autoplay=(), bluetooth=(), browsing-topics=(), camera=(), display-capture=(), \
+             encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), \
+             magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), publickey-credentials-get=(), \
+             screen-wake-lock=(), serial=(), storage-access=(), usb=(), xr-spatial-tracking=()",
+        ),
+    ),
 ];
+
+/// Where the server is reached over https, browsers shall not try anything else for a year.
+const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// How long a request in chunks may go on after its answer.
 const UNREAD_BODY: Duration = Duration::from_secs(5);
@@ -51,6 +64,8 @@ const UNREAD_BODY: Duration = Duration::from_secs(5);
 pub struct Telemetry {
     /// Whether requests leave no line in the log.
     pub quiet: bool,
+    /// Whether the server is reached over https, as everywhere but in development.
+    pub https: bool,
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Telemetry
@@ -65,14 +80,14 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(TelemetryService { service: Rc::new(service), quiet: self.quiet }))
+        ready(Ok(TelemetryService { service: Rc::new(service), layer: *self }))
     }
 }
 
 /// The layer in place.
 pub struct TelemetryService<S> {
     service: Rc<S>,
-    quiet: bool,
+    layer: Telemetry,
 }
 
 impl<S, B> Service<ServiceRequest> for TelemetryService<S>
@@ -87,7 +102,7 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let (service, quiet) = (Rc::clone(&self.service), self.quiet);
+        let (service, Telemetry { quiet, https }) = (Rc::clone(&self.service), self.layer);
         Box::pin(async move {
             Cutter::hold_refused(request.request()).await;
             // A second one would give the request a second name, and the log a second line.
@@ -104,14 +119,14 @@ where
             match service.call(request).await {
                 Ok(answered) => {
                     let (request, response) = answered.into_parts();
-                    let mut response = told(response.map_into_boxed_body(), &id);
+                    let mut response = told(response.map_into_boxed_body(), &id, https);
                     end(&mut response);
                     asked.log(request.match_pattern(), response.status(), &id);
                     Ok(ServiceResponse::new(request, response))
                 }
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
-                    let mut response = told(layer_error(&error), &id);
+                    let mut response = told(layer_error(&error), &id, https);
                     end(&mut response);
                     asked.log(None, response.status(), &id);
                     Err(InternalError::from_response("a layer failed", response).into())
@@ -128,14 +143,22 @@ fn layer_error(error: &actix_web::Error) -> HttpResponse {
         return response;
     }
     let error = Error::new(Code::StoreUnavailable, "Your login could not be read or written. Try again.");
-    error.after_ms(1_000).error_response()
+    let mut known = error.after_ms(1_000).error_response();
+    // What layers around it added, so that a page of an allowed origin can read it.
+    for (name, value) in response.headers() {
+        known.headers_mut().append(name.clone(), value.clone());
+    }
+    known
 }
 
 /// An answer with the headers that all have.
-fn told(response: HttpResponse, id: &RequestId) -> HttpResponse {
+fn told(response: HttpResponse, id: &RequestId, https: bool) -> HttpResponse {
     let mut response = with_problem(response, id);
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
+    }
+    if https {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
     }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);

@@ -7,7 +7,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
 use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
-        AuthContext, Method, OriginAllowed,
+        AuthContext, Method, OriginAllowed, Rates,
         session::{AGENT_CHARS_MAX, AGENT_KEY, LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
     },
     domain::{Account, LoginAct, LoginDone, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
@@ -22,7 +22,8 @@ use crate::{
 /// `POST /api/auth/login`.
 ///
 /// # Errors
-/// `bad_login`, with the same words and in the same time whether the name exists or not.
+/// `bad_login`, with the same words and in the same time whether the name exists or not; `rate_limited` after too many
+/// of them, before anything is looked up or hashed.
 pub async fn login(
     request: HttpRequest,
     _: OriginAllowed,
@@ -31,16 +32,31 @@ pub async fn login(
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     let LoginBody { username, password } = body.0;
-    let account = match UserId::parse(&username) {
+    let browser = site.browsers.known(&request, &username, node.clock.now());
+    let attempt = Rates::of(&request)?.login(&request, &username, browser)?;
+    match proven(&site, &username, password).await {
+        Ok(Some(account)) => {
+            attempt.forgive();
+            sign_in(&request, &site, &account, node.clock.now())
+        }
+        Ok(None) => Err(Error::new(Code::BadLogin, "Name or password is wrong.")),
+        // Nobody looked at the password: nothing was guessed.
+        Err(outage) => {
+            attempt.forgive();
+            Err(outage)
+        }
+    }
+}
+
+/// The account that a name and a password open.
+async fn proven(site: &Site, username: &str, password: String) -> Result<Option<Account>, Error> {
+    let account = match UserId::parse(username) {
         Ok(user) => site.logins.account(user).await?,
         Err(_) => None,
     };
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
     let right = site.passwords.verify(hash, password).await?;
-    match account {
-        Some(account) if right && !account.disabled => sign_in(&request, &account, node.clock.now()),
-        _ => Err(Error::new(Code::BadLogin, "Name or password is wrong.")),
-    }
+    Ok(account.filter(|account| right && !account.disabled))
 }
 
 /// `POST /api/auth/link`.
@@ -63,11 +79,11 @@ pub async fn link(
     let spent =
         || Error::new(Code::BadLogin, "This sign-in link has been used or has expired. Start the demo again for a new one.");
     let account = site.logins.account(user.ok_or_else(spent)?).await?.filter(|account| !account.disabled);
-    sign_in(&request, &account.ok_or_else(spent)?, now)
+    sign_in(&request, &site, &account.ok_or_else(spent)?, now)
 }
 
-/// Renews the session under a new key and names its user.
-fn sign_in(request: &HttpRequest, account: &Account, now: Time) -> Result<HttpResponse, Error> {
+/// Renews the session under a new key and names its user; the browser is known from now on.
+fn sign_in(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> Result<HttpResponse, Error> {
     let session: Session = request.get_session();
     let session_id = SessionId::new();
     // Whatever the browser had before belongs to whoever had it before.
@@ -81,7 +97,7 @@ fn sign_in(request: &HttpRequest, account: &Account, now: Time) -> Result<HttpRe
     Identity::login(&extensions, account.user_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
     let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(now, Time::from_seconds);
     let request_id = extensions.get::<RequestId>().map_or("", |id| &id.0);
-    Ok(ok(&MeAnswer {
+    let mut response = ok(&MeAnswer {
         user_id: account.user_id.as_str(),
         name: &account.name,
         email: account.email.as_deref(),
@@ -91,7 +107,10 @@ fn sign_in(request: &HttpRequest, account: &Account, now: Time) -> Result<HttpRe
         permissions: account.permissions.iter().map(|p| p.name()).collect(),
         expires_at: shape::time(login.plus(SESSION_MAX)),
         request_id,
-    }))
+    });
+    let browser = site.browsers.remember(request, &account.user_id, now);
+    response.add_cookie(&browser).map_err(|_| Error::from(Code::Internal))?;
+    Ok(response)
 }
 
 /// `POST /api/auth/logout`: ends this login, or the one that the token comes from, and closes its connections.

@@ -1,11 +1,11 @@
 //! `/api/auth/sessions` and `/api/auth/password`: what users may do about their own logins.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
-        AuthContext, Method, password,
+        AuthContext, Method, Rates, password,
         session::{AGENT_KEY, LOGIN_TIME_KEY},
     },
     domain::{LoginAct, LoginDone, SessionId, Time, logins::Login},
@@ -64,8 +64,9 @@ pub async fn end(
 ///
 /// # Errors
 /// `forbidden` for a token, and for an account without a password; `bad_login` for a wrong one; `invalid` for a new one
-/// that is too short.
+/// that is too short; `rate_limited` after too many wrong ones.
 pub async fn password(
+    request: HttpRequest,
     who: AuthContext,
     body: Body<PasswordBody>,
     site: web::Data<Site>,
@@ -80,8 +81,16 @@ pub async fn password(
     let Some(old) = account.and_then(|account| account.password_hash) else {
         return Err(Error::new(Code::Forbidden, "This account has no password here. Change it where you sign in."));
     };
-    if !site.passwords.verify(Some(old), current_password).await? {
-        return Err(Error::new(Code::BadLogin, "The current password is wrong. Nothing was changed."));
+    // Whoever holds a login may not guess its password faster than anybody else.
+    let browser = site.browsers.known(&request, who.user_id().as_str(), node.clock.now());
+    let attempt = Rates::of(&request)?.login(&request, who.user_id().as_str(), browser)?;
+    match site.passwords.verify(Some(old), current_password).await {
+        Ok(false) => return Err(Error::new(Code::BadLogin, "The current password is wrong. Nothing was changed.")),
+        Ok(true) => attempt.forgive(),
+        Err(busy) => {
+            attempt.forgive();
+            return Err(busy);
+        }
     }
     let (user, hash) = (who.user_id().clone(), site.passwords.hash(new_password).await?);
     let act = LoginAct::SetPassword { user, hash, keep: who.session_id(), at: node.clock.now() };

@@ -17,7 +17,7 @@ use actix_web::{HttpResponse, http::header};
 use serde::Serialize;
 
 use crate::{
-    auth::Passwords,
+    auth::{Browsers, Passwords},
     domain::Logins,
     error::{Code, Error},
     hub::{Node, messages::Look},
@@ -33,6 +33,8 @@ pub struct Site {
     pub links: bool,
     /// Verifies passwords.
     pub passwords: Passwords,
+    /// Knows browsers that signed in before.
+    pub browsers: Browsers,
     /// Accounts and sessions.
     pub logins: Arc<dyn Logins>,
     /// The last answer of the ready check.

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Body, created, messages::idempotency_key, nothing, odd, ok, page};
 use crate::{
-    auth::AuthContext,
+    auth::{AuthContext, Rates},
     domain::{RetryKey, Sequence, ThreadId, UserId},
     error::{Code, Error},
     hub::{Node, messages::Post},
@@ -59,7 +59,13 @@ pub async fn create(
     let title = rest::title(body.0.title, &node.limits)?;
     let members = rest::members(&body.0.members)?;
     let key = idempotency_key(&request)?;
-    match change(&node, &who, key, Act::CreateThread { title, members }).await? {
+    let rates = Rates::of(&request)?;
+    rates.thread(who.user_id(), members.len())?;
+    let done = change(&node, &who, key, Act::CreateThread { title, members }).await;
+    if !matches!(done, Ok(Done::Thread { duplicate: false, .. })) {
+        rates.no_thread(who.user_id());
+    }
+    match done? {
         Done::Thread { view, duplicate: false } => Ok(created(&shape(&view))),
         Done::Thread { view, duplicate: true } => Ok(ok(&shape(&view))),
         _ => Err(odd()),
@@ -133,7 +139,13 @@ fn member(text: &str) -> Result<UserId, Error> {
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `unknown_user`, `rate_limited`, or an outage.
-pub async fn add(who: AuthContext, path: web::Path<(String, String)>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn add(
+    request: HttpRequest,
+    who: AuthContext,
+    path: web::Path<(String, String)>,
+    node: web::Data<Node>,
+) -> Result<HttpResponse, Error> {
+    Rates::of(&request)?.members(who.user_id(), 1)?;
     change(&node, &who, None, Act::AddMember { thread: id(&path.0)?, user: member(&path.1)? }).await?;
     Ok(nothing())
 }

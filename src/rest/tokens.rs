@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Body, close_ended, odd, ok};
 use crate::{
     auth::{
-        AuthContext, Judge, Method, OriginAllowed,
+        AuthContext, Judge, Method, OriginAllowed, Rates,
         session::{new_secret, secret_hash},
         token::Grant,
     },
@@ -121,7 +121,13 @@ fn secret() -> Result<String, Error> {
 ///
 /// # Errors
 /// `rate_limited`, or an outage.
-pub async fn ticket(who: AuthContext, judge: web::Data<Judge>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn ticket(
+    request: HttpRequest,
+    who: AuthContext,
+    judge: web::Data<Judge>,
+    node: web::Data<Node>,
+) -> Result<HttpResponse, Error> {
+    Rates::of(&request)?.ticket(who.user_id())?;
     let (text, at) = (secret()?, node.clock.now());
     let ticket = Ticket {
         credential: who.credential().clone(),

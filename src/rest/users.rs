@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::ok;
 use crate::{
-    auth::AuthContext,
+    auth::{AuthContext, Rates},
     error::Error,
     hub::Node,
     wire::{
@@ -20,8 +20,9 @@ const PREFIX_CHARS_MAX: usize = 128;
 /// `GET /api/users?q=`: by the beginning of an id or a name.
 ///
 /// # Errors
-/// `invalid`, or an outage.
-pub async fn find(request: HttpRequest, _: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+/// `invalid`, `rate_limited`, or an outage.
+pub async fn find(request: HttpRequest, who: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+    Rates::of(&request)?.search(who.user_id())?;
     let query: UsersQuery = rest::from_query(request.query_string())?;
     let prefix = query.q.trim();
     if !(PREFIX_CHARS_MIN..=PREFIX_CHARS_MAX).contains(&prefix.chars().count()) {

@@ -37,8 +37,11 @@ impl Server {
     pub fn start_with(variables: &[(&'static str, &str)]) -> Server {
         let data = TempDir::new().expect("a directory for the server's data");
         // Tests write faster than people do.
-        let mut all =
-            vec![("HAILGATE_LIMIT_SENDS_BURST", "5000".to_owned()), ("HAILGATE_LIMIT_SENDS_PER_SECOND", "1000".to_owned())];
+        let mut all = vec![
+            ("HAILGATE_LIMIT_SENDS_BURST", "5000".to_owned()),
+            ("HAILGATE_LIMIT_REST_BURST", "5000".to_owned()),
+            ("HAILGATE_LIMIT_SENDS_PER_SECOND", "1000".to_owned()),
+        ];
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let (process, told) = demo(data.path(), 0, &all);
         let port = told.links[0].split(['/', ':']).find_map(|part| part.parse().ok()).expect("a link names the port");

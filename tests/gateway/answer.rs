@@ -31,6 +31,13 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
+    /// What sets the cookie of this name, with or without its prefix; empty if nothing does.
+    pub fn set_cookie(&self, name: &str) -> &str {
+        let mut set = self.headers.get_all("set-cookie").iter().map(|value| value.to_str().expect("text"));
+        let named = |set: &&str| set.trim_start_matches("__Host-").strip_prefix(name).is_some_and(|r| r.starts_with('='));
+        set.find(named).unwrap_or_default()
+    }
+
     /// The body of an answer with this status.
     #[track_caller]
     pub fn json(&self, status: u16) -> Value {

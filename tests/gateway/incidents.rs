@@ -100,6 +100,25 @@ fn incident_missing_environment_an_unknown_environment_is_refused_in_every_spell
     }
 }
 
+/// The port is taken: who tried to open it would end with 69.
+#[test]
+fn incident_missing_environment_an_environment_that_is_refused_opens_no_port() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let code = |site: &Site| site.run(&["serve", "--bind", &address]).status.code();
+    for wrong in
+        ["", "prod", "Development", "production\u{200b}", "\"production\"", "pr\u{43e}duction", "\u{1b}staging", "1"]
+    {
+        let site = Site::with_secrets(&[("ENVIRONMENT", wrong)]);
+        assert_eq!(code(&site), Some(78), "{wrong:?}");
+        assert!(!site.directory.path().join("hailgate.db").exists(), "{wrong:?} opened a store");
+    }
+    let development = Site::with_secrets(&[("ENVIRONMENT", "development")]);
+    let open = development.run(&["serve", "--bind", &format!("0.0.0.0:{}", taken.local_addr().expect("an address").port())]);
+    assert_eq!(open.status.code(), Some(78));
+    assert_eq!(code(&Site::with_secrets(&[])), Some(69), "unset is production, which opens the port");
+}
+
 #[test]
 fn incident_missing_environment_one_that_is_no_text_is_refused() {
     use std::os::unix::ffi::OsStrExt;

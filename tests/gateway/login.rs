@@ -10,7 +10,7 @@ use crate::{
 };
 
 fn attributes(answer: &Answer) -> Vec<String> {
-    let mut attributes: Vec<String> = answer.header("set-cookie").split("; ").skip(1).map(str::to_owned).collect();
+    let mut attributes: Vec<String> = answer.set_cookie("hailgate").split("; ").skip(1).map(str::to_owned).collect();
     attributes.sort();
     attributes
 }
@@ -23,7 +23,12 @@ async fn a_login_sets_a_cookie_that_only_this_host_over_https_gets_back_and_no_s
     answer.json(200);
     assert!(cookie(&answer).starts_with("__Host-hailgate="));
     assert_eq!(attributes(&answer), ["HttpOnly", "Max-Age=604800", "Path=/", "SameSite=Lax", "Secure"]);
-    assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 1);
+    let browser = answer.set_cookie("hailgate-browser");
+    assert!(browser.starts_with("__Host-hailgate-browser=") && !browser.contains(&name), "{browser}");
+    for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=15552000"] {
+        assert!(browser.split("; ").any(|found| found == attribute), "{attribute} in {browser}");
+    }
+    assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 2);
 }
 
 #[tokio::test]

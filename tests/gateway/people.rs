@@ -84,9 +84,9 @@ impl Server {
     }
 }
 
-/// The cookie that an answer sets, as `name=value`.
+/// The session cookie that an answer sets, as `name=value`.
 pub fn cookie(answer: &Answer) -> String {
-    let set = answer.header("set-cookie");
+    let set = answer.set_cookie("hailgate");
     set.split_once(';').map(|(pair, _)| pair).expect("a cookie with attributes").to_owned()
 }
 

@@ -88,7 +88,7 @@ async fn a_poll_in_vain_lasts_its_time_and_its_cursor_goes_on() {
 
 #[tokio::test]
 async fn successive_polls_lose_nothing_and_repeat_nothing_while_others_post() {
-    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000")]);
+    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000"), ("HAILGATE_LIMIT_REST_BURST", "5000")]);
     let (alice, bob) = (server.person(), server.person());
     let thread = alice.thread(&[&bob]).await;
     let mut cursor = now(&bob).await;
@@ -113,7 +113,7 @@ async fn successive_polls_lose_nothing_and_repeat_nothing_while_others_post() {
 
 #[tokio::test]
 async fn changing_between_poll_and_socket_loses_nothing_and_repeats_nothing() {
-    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000")]);
+    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000"), ("HAILGATE_LIMIT_REST_BURST", "5000")]);
     let (alice, bob) = (server.person(), server.person());
     let thread = alice.thread(&[&bob]).await;
     let mut cursor = now(&bob).await;
@@ -146,7 +146,7 @@ async fn changing_between_poll_and_socket_loses_nothing_and_repeats_nothing() {
 
 #[tokio::test]
 async fn a_poll_that_is_far_behind_comes_in_pages() {
-    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000")]);
+    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000"), ("HAILGATE_LIMIT_REST_BURST", "5000")]);
     let alice = server.person();
     let thread = alice.thread(&[]).await;
     let mut cursor = now(&alice).await;

@@ -84,7 +84,7 @@ async fn cursors_of_rest_answers_and_polls_resume_a_socket() {
 
 #[tokio::test]
 async fn between_catching_up_and_live_there_is_no_gap_and_no_double() {
-    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000")]);
+    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000"), ("HAILGATE_LIMIT_REST_BURST", "5000")]);
     let (alice, bob) = (server.person(), server.person());
     let thread = alice.thread(&[&bob]).await;
     let cursor = text(&bob.socket().await.hello, "cursor").to_owned();
@@ -226,7 +226,8 @@ async fn a_replay_shows_a_message_as_it_is_now() {
 
 /// Replays these many messages of this many characters, of four bytes each.
 async fn replays(variables: &[(&str, &str)], number: usize, length: usize) {
-    let server = Server::new(&[variables, &[("HAILGATE_LIMIT_SENDS_BURST", "1000")]].concat());
+    let server =
+        Server::new(&[variables, &[("HAILGATE_LIMIT_SENDS_BURST", "1000"), ("HAILGATE_LIMIT_REST_BURST", "5000")]].concat());
     let (alice, bob) = (server.person(), server.person());
     let thread = alice.thread(&[&bob]).await;
     let cursor = text(&bob.socket().await.hello, "cursor").to_owned();
@@ -257,7 +258,7 @@ async fn a_catch_up_through_a_small_outbox_is_never_counted_as_slow() {
 
 #[tokio::test]
 async fn after_kill_9_and_a_restart_every_acknowledged_message_is_there_once_in_order() {
-    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000")]);
+    let server = Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "1000"), ("HAILGATE_LIMIT_REST_BURST", "5000")]);
     let (alice, bob) = (server.person(), server.person());
     let thread = alice.thread(&[&bob]).await;
     let cursor = text(&bob.socket().await.hello, "cursor").to_owned();

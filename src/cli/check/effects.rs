@@ -18,7 +18,14 @@ pub fn effect(key: &str, config: &Config) -> Option<String> {
         "jwt_secret" | "jwt_private_key" => own_key(key, config),
         "jwt_issuer" => format!("own tokens must say iss={:?}", config.jwt_issuer),
         "jwt_audience" => format!("own tokens must say aud={:?}", config.jwt_audience),
-        "session_key" => "seals session cookies; another one signs every browser out".to_owned(),
+        "session_key" if config.session_keys.len() > 1 => {
+            format!("the first seals cookies, all {} open them", config.session_keys.len())
+        }
+        "session_key" => "seals cookies; another one alone signs every browser out".to_owned(),
+        "trusted_proxies" if config.trusted_proxies.is_empty() => {
+            "limits by address count the peer; X-Forwarded-For is ignored".to_owned()
+        }
+        "trusted_proxies" => "limits by address count the client that these proxies name".to_owned(),
         "public_url" => match &config.public_url {
             Some(_) => "browsers sign in from pages of this origin".to_owned(),
             None if config.environment == Environment::Development => "browsers on this machine can sign in".to_owned(),

@@ -3,13 +3,14 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix_session::storage::SessionStore as _;
-use actix_web::cookie::{Cookie, CookieJar, Key, time};
+use actix_web::cookie::time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::super::gateway::{Admission, Gateway, SystemClock};
 use crate::{
     auth::{
-        LoginSessions, Origins, Tokens, Ways,
+        Addresses, Cookies, KeyRing, LoginSessions, Origins, Tokens, Ways,
+        reseal::session_cookie,
         session::{LOGIN_TIME_KEY, SESSION_ID_KEY, USER_KEY, new_secret, secret_hash},
         token::Grant,
     },
@@ -160,9 +161,10 @@ impl Forge {
         let tokens =
             |secret: &str| Tokens::new(secret.as_bytes(), "probe", "probe").map(Arc::new).map_err(|reason| failed(&reason));
         let admission = Admission {
-            session_key: Key::try_generate().ok_or_else(|| failed("the random source failed"))?,
-            secure_cookie: true,
+            keys: Arc::new(KeyRing::new(&[secret()?]).map_err(|_| failed("there is no key"))?),
+            cookies: Cookies { secure: true },
             tokens: tokens(&secret()?)?,
+            addresses: Addresses::default(),
             origins: Origins::new([ORIGIN.to_owned()]),
             create_users: false,
             query_tokens: true,
@@ -254,7 +256,7 @@ impl Forge {
         Ok(if state == State::Tampered { tampered(&secret) } else { secret })
     }
 
-    /// A session of this login time, forged as the session layer keeps it, and its sealed cookie.
+    /// A session of this login time, forged as the session layer keeps it: its cookie as a browser would send it.
     async fn session(&self, login: Time) -> Result<String, Error> {
         let gateway = &self.gateway;
         let sessions = LoginSessions::new(Arc::clone(&gateway.logins), Arc::clone(&gateway.node.clock));
@@ -266,11 +268,7 @@ impl Forge {
         ]);
         let key = sessions.save(state, &time::Duration::seconds(60)).await;
         let key = key.map_err(|error| failed(&format!("no session could be made: {error}")))?;
-        let name = gateway.cookie_name();
-        let mut jar = CookieJar::new();
-        jar.private_mut(&gateway.admission.session_key).add(Cookie::new(name, key.as_ref().to_owned()));
-        let sealed = jar.get(name).map(|cookie| cookie.encoded().to_string());
-        sealed.ok_or_else(|| failed("no cookie could be sealed"))
+        Ok(session_cookie(&gateway.admission.keys, gateway.admission.cookies, key.as_ref()))
     }
 }
 

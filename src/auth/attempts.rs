@@ -1,0 +1,215 @@
+//! Failed logins: counted by user and address, by address, and by user. An attempt takes its cells before the password
+//! is looked at and gets them back if it succeeds, so guesses in parallel do not slip through and good passwords never
+//! use anything up. Names that nobody has count like any other.
+
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock};
+use uuid::Uuid;
+
+use super::{
+    address::{Client, Network},
+    rate::{Pace, Rate, Refused},
+    session::secret_hash,
+};
+use crate::{
+    domain::Limits,
+    error::{Code, Error},
+};
+
+/// A name as it was typed, of any length, in sixteen bytes.
+type Name = [u8; 16];
+
+/// The counts.
+pub struct Attempts<C: Clock + Clone = MonotonicClock> {
+    both: Rate<(Name, Network), C>,
+    address: Rate<Network, C>,
+    user: Rate<Name, C>,
+    /// Of browsers that signed in as this user before: nobody else's failures count there.
+    browser: Rate<(Name, Uuid), C>,
+}
+
+/// An attempt under way: it counts as failed until it is [forgiven](Attempt::forgive).
+#[must_use]
+pub struct Attempt<'a, C: Clock + Clone = MonotonicClock> {
+    attempts: &'a Attempts<C>,
+    name: Name,
+    client: Client,
+    browser: Option<Uuid>,
+}
+
+impl<C: Clock + Clone> Attempts<C> {
+    /// With the limits in force.
+    pub fn new(limits: &Limits, clock: &C) -> Attempts<C> {
+        let pace = |count, period| Pace { count, period: Duration::from_secs(period), burst: count };
+        let here = pace(limits.login_failures_here_per_minute, 60);
+        let (address, user) =
+            (pace(limits.login_failures_address_per_minute, 60), pace(limits.login_failures_user_per_hour, 3_600));
+        Attempts {
+            both: Rate::new("failed logins by user and address", here, limits.rate_keys, clock),
+            address: Rate::new("failed logins by address", address, limits.rate_keys, clock),
+            user: Rate::new("failed logins by user", user, limits.rate_keys, clock),
+            browser: Rate::new("failed logins by browser", here, limits.rate_keys, clock),
+        }
+    }
+
+    /// Begins an attempt at a name.
+    ///
+    /// # Errors
+    /// `rate_limited` after too many failures; `busy` if too many others fail to remember this one.
+    pub fn begin(&self, client: Client, name: &str, browser: Option<Uuid>) -> Result<Attempt<'_, C>, Error> {
+        let hash = secret_hash(name);
+        let name = *hash.first_chunk().unwrap_or(&[0; 16]);
+        let attempt = Attempt { attempts: self, name, client, browser };
+        if let Some(browser) = browser {
+            self.browser.take(&(name, browser)).map_err(refusal)?;
+            return Ok(attempt);
+        }
+        let both = (name, client.network);
+        self.both.take(&both).map_err(refusal)?;
+        if !client.exempt {
+            let taken = self.address.take(&client.network);
+            taken.inspect_err(|_| self.both.give_back(&both)).map_err(refusal)?;
+        }
+        let taken = self.user.take(&name);
+        taken.inspect_err(|_| attempt.give_back_address()).map_err(refusal)?;
+        Ok(attempt)
+    }
+}
+
+impl<C: Clock + Clone> Attempt<'_, C> {
+    /// It succeeded, or nobody looked at the password: as if it had not been made.
+    pub fn forgive(self) {
+        if let Some(browser) = self.browser {
+            self.attempts.browser.give_back(&(self.name, browser));
+        } else {
+            self.give_back_address();
+            self.attempts.user.give_back(&self.name);
+        }
+    }
+
+    fn give_back_address(&self) {
+        self.attempts.both.give_back(&(self.name, self.client.network));
+        if !self.client.exempt {
+            self.attempts.address.give_back(&self.client.network);
+        }
+    }
+}
+
+/// The same words whichever count refuses: they tell nothing about the name.
+fn refusal(refused: Refused) -> Error {
+    match refused {
+        Refused::Limited(wait) => {
+            let detail = "Too many failed logins. Wait for as long as Retry-After says, then try again.";
+            Error::new(Code::RateLimited, detail).after_ms(super::rates::wait_ms(wait))
+        }
+        Refused::TooMany | Refused::Full => {
+            let detail = "Too many logins are failing to keep count of another. Try again.";
+            Error::new(Code::Busy, detail).after_ms(2_000)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+    use crate::auth::address::Addresses;
+
+    fn attempts(limits: &Limits) -> (Attempts<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        (Attempts::new(limits, &clock), clock)
+    }
+
+    fn client(last: u8) -> Client {
+        Addresses::default().client([192, 0, 2, last].into(), &[])
+    }
+
+    /// Fails until it is refused; how often, and what the refusal says to wait.
+    fn fail(attempts: &Attempts<FakeRelativeClock>, client: Client, name: &str, browser: Option<Uuid>) -> (usize, u64) {
+        for count in 0..1_000 {
+            if let Err(error) = attempts.begin(client, name, browser) {
+                assert_eq!(error.code, Code::RateLimited);
+                return (count, error.retry_after_ms.expect("a wait"));
+            }
+        }
+        panic!("never refused");
+    }
+
+    #[test]
+    fn five_failures_at_a_name_from_one_address_are_enough_and_other_names_and_addresses_go_on() {
+        let (attempts, clock) = attempts(&Limits::default());
+        assert_eq!(fail(&attempts, client(1), "alice", None), (5, 12_000));
+        assert!(attempts.begin(client(1), "bob", None).is_ok(), "another user, same address");
+        assert!(attempts.begin(client(2), "alice", None).is_ok(), "the same user, another address");
+        clock.advance(Duration::from_secs(12));
+        assert_eq!(fail(&attempts, client(1), "alice", None).0, 1);
+    }
+
+    #[test]
+    fn thirty_failures_from_one_address_are_enough_whatever_the_names() {
+        let (attempts, _) = attempts(&Limits::default());
+        let failed = (0..100).take_while(|n| attempts.begin(client(1), &format!("nobody{n}"), None).is_ok()).count();
+        assert_eq!(failed, 30);
+        assert!(attempts.begin(client(2), "nobody", None).is_ok());
+        let exempt = Client { exempt: true, ..client(1) };
+        assert!((0..100).all(|n| attempts.begin(exempt, &format!("other{n}"), None).is_ok()));
+    }
+
+    #[test]
+    fn a_hundred_failures_at_a_user_lock_out_everybody_but_a_browser_that_signed_in_before() {
+        let (attempts, clock) = attempts(&Limits::default());
+        let failed: usize = (0..40).map(|last| fail(&attempts, client(last), "alice", None).0).sum();
+        assert_eq!(failed, 100);
+        let told = attempts.begin(client(200), "alice", None).map(drop).expect_err("refused");
+        assert_eq!(told.retry_after_ms, Some(36_000));
+        let known = Some(Uuid::from_u128(7));
+        assert_eq!(fail(&attempts, client(0), "alice", known), (5, 12_000), "also where an attacker shares the address");
+        assert!(attempts.begin(client(0), "alice", Some(Uuid::from_u128(8))).is_ok(), "a browser has a count of its own");
+        assert!(attempts.begin(client(200), "bob", None).is_ok());
+        clock.advance(Duration::from_secs(36));
+        assert!(attempts.begin(client(201), "alice", None).is_ok());
+        assert!(attempts.begin(client(202), "alice", None).is_err());
+    }
+
+    #[test]
+    fn a_success_gives_everything_back_and_a_refusal_takes_nothing() {
+        let (attempts, _) = attempts(&Limits::default());
+        for _ in 0..1_000 {
+            attempts.begin(client(1), "alice", None).expect("never locked out").forgive();
+            attempts.begin(client(1), "alice", Some(Uuid::from_u128(7))).expect("never locked out").forgive();
+        }
+        fail(&attempts, client(1), "alice", None);
+        for _ in 0..1_000 {
+            assert!(attempts.begin(client(1), "alice", None).is_err());
+        }
+        let others = (0..100).take_while(|n| attempts.begin(client(1), &format!("n{n}"), None).is_ok()).count();
+        assert_eq!(others, 25, "thirty, less the five that were counted");
+        for _ in 0..1_000 {
+            assert!(attempts.begin(client(1), "late", None).is_err());
+        }
+        assert_eq!(fail(&attempts, client(2), "late", None).0, 5, "what the address refused did not count for the user");
+    }
+
+    #[test]
+    fn attempts_in_parallel_take_their_cells_before_any_is_decided() {
+        let (attempts, _) = attempts(&Limits::default());
+        let under_way: Vec<_> = (0..20).filter_map(|_| attempts.begin(client(1), "alice", None).ok()).collect();
+        assert_eq!(under_way.len(), 5);
+        under_way.into_iter().for_each(Attempt::forgive);
+        assert_eq!(fail(&attempts, client(1), "alice", None).0, 5);
+    }
+
+    #[test]
+    fn where_no_more_can_be_counted_a_login_is_busy_and_a_known_browser_is_not() {
+        let (attempts, clock) = attempts(&Limits { rate_keys: 10, ..Limits::default() });
+        for last in 0..10 {
+            attempts.begin(client(last), &format!("n{last}"), None).map(drop).expect("room");
+        }
+        assert_eq!(attempts.begin(client(11), "alice", None).map(drop).expect_err("full").code, Code::Busy);
+        assert!(attempts.begin(client(11), "alice", Some(Uuid::from_u128(7))).is_ok());
+        clock.advance(Duration::from_secs(36));
+        assert!(attempts.begin(client(11), "alice", None).is_ok());
+    }
+}
