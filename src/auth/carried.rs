@@ -30,6 +30,8 @@ pub struct Ways {
     pub ticket: bool,
     /// Whether a ticket is only looked at.
     pub consumes_nothing: bool,
+    /// Whether a socket is opened, so that a foreign origin is refused though the method is safe.
+    pub upgrades: bool,
 }
 
 /// Credentials as a request carries them.
@@ -123,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: Ways = Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false };
+    const ALL: Ways = Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false, upgrades: true };
 
     fn with(name: &str, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();

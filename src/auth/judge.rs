@@ -8,7 +8,7 @@ use super::{
     AuthContext, Method, Origins, Tokens, Verdict,
     carried::{Carried, Ways},
     session::secret_hash,
-    token::Claims,
+    token::{Claims, LEEWAY},
     witness,
 };
 use crate::{
@@ -50,8 +50,9 @@ impl Judge {
         let origin = self.origins.judge(request.headers(), cookie_only);
         let request_id = request.extensions().get::<RequestId>().cloned();
         let request_id = request_id.ok_or_else(|| Error::new(Code::StackBroken, "The telemetry layer did not run."))?;
-        // A ticket that comes from a foreign page is not used up by it.
-        let consumes = !ways.consumes_nothing && origin.is_ok();
+        // A ticket is used up by what lets it in, and by nothing that refuses it for its origin.
+        let lets_in = origin.is_ok() || (request.method().is_safe() && !ways.upgrades);
+        let consumes = lets_in && !ways.consumes_nothing;
         let who = match self.who(carried, consumes, request_id).await {
             // The session named a user to the witness, and then the identity layer ended it.
             Err(error) if error.code == Code::Unauthenticated && witness::user(request).is_some() => {
@@ -120,6 +121,12 @@ impl Judge {
         };
         let ticket = self.logins.ticket(hash, now).await.map_err(error_of)?.ok_or_else(spent)?;
         same_user(&ticket.credential.user, cookie_user)?;
+        if now >= ticket.context_expires_at.plus(LEEWAY) {
+            return Err(Error::new(
+                Code::TokenExpired,
+                "What the ticket was made from has expired. Sign in, or get a new token.",
+            ));
+        }
         let account = self.holding(&ticket.credential).await?.account;
         if consumes {
             // Whoever takes it first has it: looked at before is not taken.

@@ -121,7 +121,7 @@ routes! {
 
 /// Which credentials a path takes beside cookie and bearer.
 pub fn ways(path: &str) -> Ways {
-    let upgrade = Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false };
+    let upgrade = Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false, upgrades: true };
     match TABLE.iter().find(|route| route.path == path).map(|route| route.access) {
         Some(Access::Upgrade) => upgrade,
         Some(Access::Preflight) => Ways { consumes_nothing: true, ..upgrade },
