@@ -1,4 +1,5 @@
 //! Session, then identity, then auth context: who acts, and the proof of it.
+#![doc = include_str!("REFUSALS.md")]
 
 pub mod address;
 mod attempts;

@@ -5,7 +5,9 @@ mod fake;
 mod jwt;
 mod people;
 mod raw;
+mod refusals;
 mod server;
+mod shown;
 mod socket;
 mod table;
 
@@ -26,6 +28,7 @@ mod issuers;
 mod limits;
 mod live;
 mod login;
+mod matrix;
 mod messages;
 mod origins;
 mod polling;

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{self, Message, client::IntoClientRequest},
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        handshake::client::{Request, Response},
+    },
 };
 
 use crate::{
@@ -57,13 +61,18 @@ impl Socket {
                 headers.insert("Origin", ORIGIN.parse().expect("a header"));
             }
         }
-        let (stream, _) = soon("an upgrade", connect_async(request)).await.expect("an accepted upgrade");
+        Socket::upgrade(request).await.expect("an accepted upgrade").0
+    }
+
+    /// Opens a socket with any request; with the head of the answer, or why there is none.
+    pub async fn upgrade(request: Request) -> Result<(Socket, Response), tungstenite::Error> {
+        let (stream, response) = soon("an upgrade", connect_async(request)).await?;
         let mut socket =
             Socket { stream, kept: VecDeque::new(), end: Farewell::default(), ended: false, hello: Value::Null };
         let first = socket.hear().await.expect("a first frame").json;
         assert_eq!(first["type"], "connection_established", "{first}");
         socket.hello = first["data"].clone();
-        socket
+        Ok((socket, response))
     }
 
     /// Sends text as it is.
