@@ -50,9 +50,13 @@ impl Judge {
         let origin = self.origins.judge(request.headers(), cookie_only);
         let request_id = request.extensions().get::<RequestId>().cloned();
         let request_id = request_id.ok_or_else(|| Error::new(Code::StackBroken, "The telemetry layer did not run."))?;
-        // A ticket that comes from a foreign page is not used up by it.
-        let consumes = !ways.consumes_nothing && origin.is_ok();
-        let who = match self.who(carried, consumes, request_id).await {
+        let with_ticket = carried.explicit.iter().any(|(method, _)| *method == Method::Ticket);
+        let judged = match &origin {
+            // A ticket opens nothing for a foreign page, on a safe method too, and is not used up by it.
+            Err(foreign) if with_ticket => Err(foreign.clone()),
+            _ => self.who(carried, !ways.consumes_nothing, request_id).await,
+        };
+        let who = match judged {
             // The session named a user to the witness, and then the identity layer ended it.
             Err(error) if error.code == Code::Unauthenticated && witness::user(request).is_some() => {
                 Err(Error::new(Code::Unauthenticated, LOGIN_ENDED))
