@@ -141,8 +141,8 @@ impl AuthContext {
 pub struct Verdict {
     /// Who acts, or why nobody does: an anonymous request grants nothing.
     pub(super) who: Result<AuthContext, Error>,
-    /// Whether the request's `Origin` would let it change something or open a socket.
-    pub(super) origin: Result<(), Error>,
+    /// Whether the request, whoever sends it, may change something or open a socket: by its address and its `Origin`.
+    pub(super) entry: Result<(), Error>,
 }
 
 impl Verdict {
@@ -163,12 +163,12 @@ impl Verdict {
         self.who
     }
 
-    /// Whether the origin lets the request change something or open a socket.
+    /// Whether the request, whoever sends it, may change something or open a socket.
     ///
     /// # Errors
-    /// `foreign_origin`.
-    pub fn origin(&self) -> Result<(), Error> {
-        self.origin.clone()
+    /// `rate_limited` for an address that opens too many sockets; `foreign_origin`.
+    pub fn entry(&self) -> Result<(), Error> {
+        self.entry.clone()
     }
 }
 
@@ -179,10 +179,10 @@ impl FromRequest for AuthContext {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Verdict::of(request).and_then(|verdict| {
-            let Verdict { who, origin } = verdict;
+            let Verdict { who, entry } = verdict;
             let context = who?;
             if !request.method().is_safe() {
-                origin?;
+                entry?;
             }
             Rates::of(request)?.request(context.user_id())?;
             Ok(context)
@@ -198,6 +198,6 @@ impl FromRequest for OriginAllowed {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Verdict::of(request).and_then(|verdict| verdict.origin.map(OriginAllowed)))
+        ready(Verdict::of(request).and_then(|verdict| verdict.entry.map(OriginAllowed)))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpMessage, dev::ServiceRequest};
 
 use super::{
-    AuthContext, Method, Origins, Tokens, Verdict,
+    AuthContext, Method, Origins, Rates, Tokens, Verdict,
     carried::{Carried, Ways},
     session::secret_hash,
     token::{Claims, LEEWAY},
@@ -47,20 +47,22 @@ impl Judge {
         let ways = (self.ways)(request.path());
         let carried = Carried::of(request, ways)?;
         let cookie_only = carried.explicit.is_empty() && carried.cookie.is_some();
-        let origin = self.origins.judge(request.headers(), cookie_only);
+        let entry = may_come(request, ways).and_then(|()| self.origins.judge(request.headers(), cookie_only));
         let request_id = request.extensions().get::<RequestId>().cloned();
         let request_id = request_id.ok_or_else(|| Error::new(Code::StackBroken, "The telemetry layer did not run."))?;
-        // A ticket is used up by what lets it in, and by nothing that refuses it for its origin.
-        let lets_in = origin.is_ok() || (request.method().is_safe() && !ways.upgrades);
-        let consumes = lets_in && !ways.consumes_nothing;
-        let who = match self.who(carried, consumes, request_id).await {
+        let who = match &entry {
+            // In the order of refusal: an upgrade that is refused before anybody asks who it is uses no ticket up.
+            Err(refused) if ways.upgrades => Err(refused.clone()),
+            _ => self.who(carried, !ways.consumes_nothing, request_id).await,
+        };
+        let who = match who {
             // The session named a user to the witness, and then the identity layer ended it.
             Err(error) if error.code == Code::Unauthenticated && witness::user(request).is_some() => {
                 Err(Error::new(Code::Unauthenticated, LOGIN_ENDED))
             }
             who => who,
         };
-        Ok(Verdict { who, origin })
+        Ok(Verdict { who, entry })
     }
 
     async fn who(&self, carried: Carried, consumes: bool, request_id: RequestId) -> Result<AuthContext, Error> {
@@ -216,6 +218,16 @@ impl Judge {
         let act = LoginAct::CreateAccount { account: account.clone(), at: self.clock.now(), keep: true };
         self.logins.act(act).await.map_err(error_of)?;
         Ok(account)
+    }
+}
+
+/// Whether the client's address may open one more socket; where nothing is used up, nothing is counted.
+fn may_come(request: &ServiceRequest, ways: Ways) -> Result<(), Error> {
+    let request = request.request();
+    match (ways.upgrades, ways.consumes_nothing) {
+        (false, _) => Ok(()),
+        (true, false) => Rates::of(request)?.upgrade(request),
+        (true, true) => Rates::of(request)?.would_upgrade(request),
     }
 }
 

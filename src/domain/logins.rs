@@ -177,7 +177,7 @@ pub enum LoginAct {
     EndLogin { user: UserId, session: SessionId, at: Time },
     /// A new account; refused if the name is taken, unless `keep` says to leave it as it is.
     CreateAccount { account: Account, at: Time, keep: bool },
-    /// Another password; ends the user's logins but for the one to keep.
+    /// Another password; ends the user's logins but for the one to keep, without which nothing is done.
     SetPassword { user: UserId, hash: String, keep: Option<SessionId>, at: Time },
     /// Other permissions.
     SetPermissions { user: UserId, permissions: Vec<Permission> },

@@ -56,6 +56,7 @@ impl Closing {
                 error.after_ms(self.retry_after_ms.unwrap_or(1_000))
             }
             Code::CredentialsExpired => Error::new(Code::TokenExpired, "The credentials have expired. Get new ones."),
+            Code::Disabled => Error::new(Code::Disabled, "This account is disabled. Ask who runs the server."),
             _ => Error::new(Code::SignedOut, "This login has ended. Sign in again."),
         }
     }

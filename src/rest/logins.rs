@@ -96,6 +96,7 @@ pub async fn password(
     let act = LoginAct::SetPassword { user, hash, keep: who.session_id(), at: node.clock.now() };
     match site.logins.act(act).await? {
         LoginDone::Ended { .. } => close_ended(&node).await.map(|_| nothing()),
+        LoginDone::NoSuchUser => Err(Error::new(Code::SignedOut, "This sign-in has ended meanwhile. Nothing was changed.")),
         _ => Err(odd()),
     }
 }

@@ -10,7 +10,7 @@ use actix_web::{
 
 use super::connection::Connection;
 use crate::{
-    auth::{AuthContext, Judge, Method, Rates, Verdict, carried::SUBPROTOCOL},
+    auth::{AuthContext, Judge, Method, Verdict, carried::SUBPROTOCOL},
     domain::ConnectionId,
     error::Error,
     feed,
@@ -56,9 +56,8 @@ impl Admitted {
 
 /// In the order of refusal: the address's limit, origin, credentials, the form of the upgrade, the user's limits, capacity.
 async fn admit(request: &HttpRequest, payload: &dev::Payload, node: &Node) -> Result<(Admitted, UpgradeSlot), Error> {
-    Rates::of(request)?.upgrade(request)?;
     let verdict = Verdict::of(request)?;
-    verdict.origin()?;
+    verdict.entry()?;
     let context = verdict.who()?;
     let slot = UpgradeSlot::of(request.head(), payload)?;
     let SocketQuery { since, .. } = rest::from_query(request.query_string())?;
@@ -80,9 +79,8 @@ pub async fn preflight(request: HttpRequest, node: web::Data<Node>) -> HttpRespo
 }
 
 async fn would_admit(request: &HttpRequest, node: &Node) -> Result<(), Error> {
-    Rates::of(request)?.would_upgrade(request)?;
     let verdict = Verdict::of(request)?;
-    verdict.origin()?;
+    verdict.entry()?;
     let context = verdict.who()?;
     node.would_admit(context.user_id()).await
 }

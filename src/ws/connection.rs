@@ -170,27 +170,31 @@ impl Connection {
     }
 
     /// Another token takes over. The seat is renewed before the store is asked once more: an ending that comes between
-    /// is seen by the one or the other.
+    /// is seen by the one or the other. One at a time, and nothing else is obeyed meanwhile: of two tokens the later one
+    /// must hold the seat.
     fn refresh(&mut self, id: Option<FrameId>, token: frame::Token, ctx: &mut Context<Self>) {
         self.unanswered += 1;
         self.read_or_not();
         let (judge, seat, context) = (Arc::clone(&self.judge), Rc::clone(&self.seat), self.who.clone());
+        let line = Rc::clone(&self.line);
         let checked = async move {
             let renewed = judge.refresh(&context, &token.0).await?;
             seat.renew(renewed.credential().clone(), renewed.expires_at());
-            judge.still_holds(&renewed).await.map(|()| renewed)
+            let Err(refused) = judge.still_holds(&renewed).await else { return Ok(renewed) };
+            seat.renew(context.credential().clone(), context.expires_at());
+            // It may have ended while another credential held the seat, and that was told to nobody.
+            if let Err(fallen) = judge.still_holds(&context).await {
+                line.close(if fallen.code.close().is_some() { fallen.code } else { Code::CredentialsExpired });
+            }
+            Err(refused)
         };
-        ctx.spawn(checked.into_actor(self).map(move |checked, connection, _| {
+        ctx.wait(checked.into_actor(self).map(move |checked, connection, _| {
             match checked {
                 Ok(renewed) => {
                     connection.line.send(frame::refreshed(id.as_ref(), renewed.expires_at()));
                     connection.who = renewed;
                 }
-                Err(error) => {
-                    // What the store could not confirm holds no longer than what it confirmed before.
-                    connection.seat.renew(connection.who.credential().clone(), connection.who.expires_at());
-                    connection.refuse(id.as_ref(), &error);
-                }
+                Err(error) => connection.refuse(id.as_ref(), &error),
             }
             connection.unanswered -= 1;
             connection.read_or_not();

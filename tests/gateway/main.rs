@@ -1,6 +1,7 @@
 //! The gateway from outside: the real program on a free port, and clients that know only the wire contract.
 
 mod answer;
+mod descent;
 mod fake;
 mod jwt;
 mod people;
@@ -28,16 +29,24 @@ mod issuers;
 mod limits;
 mod live;
 mod login;
+mod logins;
 mod matrix;
 mod messages;
 mod origins;
 mod polling;
+mod preflight;
+mod races;
 mod rates;
+mod refresh;
+mod refresh_on_socket;
 mod resume;
+mod revoke;
 mod rotation;
 mod secrets;
 mod system;
 mod threads;
+mod tickets;
+mod tokens;
 mod upgrades;
 
 use std::{future::Future, time::Duration};

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::{
+    descent::{Pair, by_ticket},
     people::Proof,
     server::{PASSWORD, Server, random},
     socket::Socket,
@@ -46,6 +47,71 @@ async fn no_token_cookie_password_or_content_is_written_to_the_log() {
         ("what was said", &content),
     ] {
         assert!(!log.contains(secret), "{what} is in the log");
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_descends_from_a_login_is_written_to_the_log_or_said_back() {
+    let server = Server::new(&[("RUST_LOG", "trace")]);
+    let alice = server.browser().await;
+    let first = alice.pair().await;
+    let second = Pair::of(&server.refresh(&first.refresh).await);
+    let (used, unused) = (alice.ticket().await, alice.ticket().await);
+    let (wrong, short, new) = (random(43), random(5), random(30));
+    let program = alice.bearer(&first.access);
+    let mut socket = program.socket().await;
+    socket.ask("token.refresh", json!({"token": second.access})).await;
+    let said = [
+        socket.ask("token.refresh", json!({"token": wrong})).await.to_string(),
+        socket.ask("token.refresh", json!({"token": 5, "x": second.access})).await.to_string(),
+    ];
+    Socket::open(&server.nobody(), &by_ticket(&used)).await.is_alive().await;
+    let nobody = server.nobody();
+    let change = |current: &str, new: &str| json!({"current_password": current, "new_password": new});
+    let answers = [
+        nobody.try_upgrade(&by_ticket(&used)).await,
+        nobody.try_upgrade(&format!("{}&ticket={used}", by_ticket(&unused))).await,
+        nobody.get(&format!("/api/threads?ticket={unused}")).await,
+        nobody.get(&format!("/api/events?since=x&ticket={wrong}")).await,
+        nobody.post_nothing(&format!("/api/ws/preflight?ticket={unused}")).await,
+        nobody.post_nothing(&format!("/api/ws/preflight?token={}", second.access)).await,
+        nobody.post_nothing(&format!("/nothing?ticket={unused}")).await,
+        server.refresh(&wrong).await,
+        nobody.post("/api/auth/refresh", json!({"refresh_token": second.refresh, "x": 1})).await,
+        nobody.post("/api/auth/refresh", json!({"refresh_token": [second.refresh]})).await,
+        alice.bearer(&second.refresh).get("/api/auth/me").await,
+        alice.post("/api/auth/password", change(&wrong, &new)).await,
+        alice.post("/api/auth/password", change(PASSWORD, &short)).await,
+        alice.post("/api/auth/password", change(PASSWORD, &new)).await,
+        alice.get("/api/auth/sessions").await,
+        server.refresh(&first.refresh).await,
+        server.refresh(&second.refresh).await,
+        program.get("/api/auth/me").await,
+    ];
+    socket.closed_with(4401).await;
+    alice.logout().await;
+    server.log.wait_for("the logout", |line| line.contains("/api/auth/logout").then_some(()));
+    let log = server.log.text();
+    let (_, sealed) = alice.cookie().split_once('=').expect("a value");
+    for (what, secret) in [
+        ("an access token", first.access.as_str()),
+        ("the next access token", &second.access),
+        ("its signature", second.access.rsplit_once('.').expect("a signature").1),
+        ("a refresh token", &first.refresh),
+        ("the next refresh token", &second.refresh),
+        ("a used ticket", &used),
+        ("a ticket", &unused),
+        ("a wrong secret", &wrong),
+        ("the cookie", sealed),
+        ("the password", PASSWORD),
+        ("a new password", &new),
+    ] {
+        assert!(!log.contains(secret), "{what} is in the log");
+        for answer in &answers {
+            let whole = format!("{:?} {}", answer.headers, answer.body);
+            assert!(!whole.contains(secret), "{what} is in {whole}");
+        }
+        assert!(!said.concat().contains(secret), "{what} is in {said:?}");
     }
 }
 

@@ -125,8 +125,10 @@ fn note(tx: &Connection, user: &str, what: Ended, at: Time) -> Result<()> {
 }
 
 fn set_password(tx: &Connection, user: &UserId, hash: &str, keep: Option<SessionId>, at: Time) -> Result<LoginDone> {
-    let sql = "UPDATE users SET password_hash = ?2 WHERE user_id = ?1";
-    accounts::change(tx, sql, (user.as_str(), hash), || match keep {
+    // A login that has ended since it asked changes nothing: it may have been ended by another password.
+    let sql = "UPDATE users SET password_hash = ?2 WHERE user_id = ?1
+               AND (?3 IS NULL OR EXISTS (SELECT 1 FROM sessions WHERE session_id = ?3 AND user_id = ?1))";
+    accounts::change(tx, sql, (user.as_str(), hash, keep.map(|id| id.0)), || match keep {
         None => accounts::revoke(tx, user, at),
         Some(keep) => end_sessions(tx, "user_id = ?1 AND session_id IS NOT ?2", (user.as_str(), keep.0), at),
     })
