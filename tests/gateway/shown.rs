@@ -126,7 +126,8 @@ pub struct Cast {
 
 impl Cast {
     pub async fn new() -> Cast {
-        let server = Server::new(&[("RUST_LOG", "trace")]);
+        // One person asks for more tickets in a second than a person does.
+        let server = Server::new(&[("RUST_LOG", "trace"), ("HAILGATE_LIMIT_TICKETS_PER_SECOND", "1000")]);
         let other = Server::new(&[("RUST_LOG", "trace"), ("HAILGATE_QUERY_TOKENS", "off")]);
         let person = server.browser().await;
         server.site.told(&["user", "grant", &person.name, "--permission", "admin"], "");
