@@ -121,47 +121,33 @@ pub fn run(args: UserArgs) -> Result<(), Failure> {
             (vec![LoginAct::SetDisabled { user, disabled: false, at }], said)
         }
         UserCommand::Grant { name: user, permission } => {
-            let permissions = changed(&store.reads, &user, |held| held.extend(permission))?;
-            let said = format!("{user} may now: {}", named(&permissions));
-            (vec![LoginAct::SetPermissions { user, permissions }], said)
+            let said = format!("{user} may now");
+            (vec![LoginAct::ChangePermissions { user, give: permission, take: Vec::new() }], said)
         }
         UserCommand::Revoke { name: user, permission } => {
-            let permissions = changed(&store.reads, &user, |held| held.retain(|one| !permission.contains(one)))?;
-            let said = format!("{user} is signed out everywhere; may still: {}", named(&permissions));
-            (vec![LoginAct::SetPermissions { user: user.clone(), permissions }, LoginAct::Revoke { user, at }], said)
+            let said = format!("{user} is signed out everywhere, and may still");
+            let fewer = LoginAct::ChangePermissions { user: user.clone(), give: Vec::new(), take: permission };
+            (vec![LoginAct::Revoke { user, at }, fewer], said)
         }
     };
     let writes: Vec<Write> = acts.into_iter().map(|act| Write::Login(Box::new(act))).collect();
     let committed =
         store.log.commit(&writes).map_err(|outage| Failure::Unavailable(format!("nothing was changed: {outage}")))?;
+    let mut held = None;
     for outcome in committed.outcomes {
         match outcome? {
+            Done::Login(LoginDone::Permissions(permissions)) => held = Some(named(&permissions)),
             Done::Login(LoginDone::NoSuchUser) => return Err(no_user()),
             Done::Login(LoginDone::NameTaken) => return Err(Failure::Failed("there is already a user of that name".into())),
             _ => {}
         }
     }
-    eprintln!("{said}");
+    eprintln!("{said}{}", held.map(|held| format!(": {held}")).unwrap_or_default());
     Ok(())
 }
 
 fn no_user() -> Failure {
     Failure::Failed("there is no such user; `user list` names them all".to_owned())
-}
-
-/// The permissions of an account after a change, each once and in order.
-fn changed(
-    reads: &impl LoginReads,
-    user: &UserId,
-    change: impl FnOnce(&mut Vec<Permission>),
-) -> Result<Vec<Permission>, Failure> {
-    let account = actix::System::new().block_on(reads.account(user.clone()));
-    let account = account.map_err(|outage| Failure::Unavailable(outage.to_string()))?.ok_or_else(no_user)?;
-    let mut permissions = account.permissions;
-    change(&mut permissions);
-    permissions.sort();
-    permissions.dedup();
-    Ok(permissions)
 }
 
 fn named(permissions: &[Permission]) -> String {

@@ -51,6 +51,8 @@ pub struct SessionRecord {
     pub user_id: Option<UserId>,
     /// The login's public id, once somebody has signed in.
     pub session_id: Option<SessionId>,
+    /// When the password or code that opened it was looked at; what was changed since makes a new session too late.
+    pub began_at: Option<Time>,
     /// When it was last used; written at most every five minutes.
     pub seen_at: Time,
     /// When it ends at the latest.
@@ -68,6 +70,8 @@ pub const SESSION_TOUCH: Duration = Duration::from_secs(5 * 60);
 pub const SESSIONS_MAX: u32 = 100;
 /// Families of refresh tokens of one login; over it the oldest ends.
 pub const FAMILIES_MAX: u32 = 10;
+/// Used refresh tokens that a family remembers; an older one is unknown.
+pub const ROTATIONS_KEPT: u32 = 1_000;
 /// How long a ticket lives.
 pub const TICKET: Duration = Duration::from_secs(30);
 /// How long the list of endings is kept: no connection of a node that sleeps longer is still alive.
@@ -179,8 +183,8 @@ pub enum LoginAct {
     CreateAccount { account: Account, at: Time, keep: bool },
     /// Another password; ends the user's logins but for the one to keep, without which nothing is done.
     SetPassword { user: UserId, hash: String, keep: Option<SessionId>, at: Time },
-    /// Other permissions.
-    SetPermissions { user: UserId, permissions: Vec<Permission> },
+    /// More permissions, or fewer.
+    ChangePermissions { user: UserId, give: Vec<Permission>, take: Vec<Permission> },
     /// Signs the user out everywhere: logins, families, tickets, and every token signed until now.
     Revoke { user: UserId, at: Time },
     /// Refuses the account from now on and signs it out everywhere, or takes it again.
@@ -194,9 +198,11 @@ pub enum LoginAct {
     /// Uses up a refresh token for the next; one that was used before ends its family.
     Refresh { token: SecretHash, next: SecretHash, at: Time },
     /// A new ticket.
-    PutTicket { hash: SecretHash, ticket: Ticket, at: Time },
+    PutTicket { hash: SecretHash, ticket: Ticket },
     /// Uses up a ticket.
     TakeTicket { hash: SecretHash, at: Time },
+    /// Clears away what is over its time, a part of it at a time; idle logins end.
+    Sweep { at: Time },
 }
 
 /// What a change did.
@@ -209,6 +215,10 @@ pub enum LoginDone {
     NoSuchUser,
     /// The name is taken; nothing was done.
     NameTaken,
+    /// What it rests on has changed since it began; nothing was done.
+    TooLate,
+    /// The permissions as they are now.
+    Permissions(Vec<Permission>),
     /// So many logins ended.
     Ended { sessions: u64 },
     /// Whom a one-time code signed in, if it was good.
@@ -223,12 +233,12 @@ pub enum LoginDone {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Refreshed {
-    /// There is none, or its time is over.
+    /// There is none, its time is over, or its login has ended.
     Unknown,
     /// It was used before: its family has ended, because one of the two users stole it.
     Reused,
     /// The next one is its family's now.
-    Next { family: FamilyId, user: UserId, session: SessionId, expires_at: Time },
+    Next { credential: Credential, standing: Box<Standing>, expires_at: Time },
 }
 
 /// Something that ended, as every node reads it in order.

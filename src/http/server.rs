@@ -1,15 +1,18 @@
 //! The server: the port, the signals, and the end in good order.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_server::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::gateway::Gateway;
-use crate::socket::Cutter;
+use crate::{domain::LoginAct, socket::Cutter};
 
 /// Seconds that requests under way get after the connections have left.
 const FINISH: u64 = 5;
+
+/// How often logins that are over their time, and what they left, are cleared away.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Plain requests a worker may have open beside sockets.
 const REQUESTS: usize = 10_000;
@@ -25,6 +28,8 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: im
     let node = Arc::clone(&gateway.node);
     let stopping = gateway.stopping.clone();
     let gateway = Arc::new(gateway);
+    let mut sweep = tokio::time::interval(SWEEP);
+    let (logins, clock) = (Arc::clone(&gateway.logins), Arc::clone(&node.clock));
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     // The limit on connections is ours, at admission, where it has an answer; the library's would let clients hang.
@@ -43,6 +48,11 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: im
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             Some(()) = hangup.recv() => reload(),
+            _ = sweep.tick() => {
+                if let Err(outage) = logins.act(LoginAct::Sweep { at: clock.now() }).await {
+                    log::warn!("logins over their time could not be cleared away: {outage}");
+                }
+            }
         }
     }
     log::info!("draining: sending every connection away");

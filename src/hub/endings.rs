@@ -116,12 +116,13 @@ impl Handler<Look> for Hub {
             let ended = read.map(|endings| hub.taken(&endings));
             let outlets: Vec<Addr<Outlet>> = hub.outlets().cloned().collect();
             let told = async move {
+                let ended = ended?;
+                // All are told before any is waited for: a busy worker must not keep the others' sockets open.
+                let told = ended.iter().flat_map(|close| outlets.iter().map(|outlet| outlet.send(close.clone())));
                 let mut closed = 0;
-                for close in ended? {
-                    for outlet in &outlets {
-                        // An outlet that is gone has no connections left.
-                        closed += outlet.send(close.clone()).await.unwrap_or_default();
-                    }
+                for answer in told.collect::<Vec<_>>() {
+                    // An outlet that is gone has no connections left.
+                    closed += answer.await.unwrap_or_default();
                 }
                 Ok(closed)
             };

@@ -8,7 +8,7 @@ use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
         AuthContext, Method, OriginAllowed, Rates,
-        session::{AGENT_CHARS_MAX, AGENT_KEY, LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
+        session::{AGENT_CHARS_MAX, AGENT_KEY, BEGAN_KEY, LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
     },
     domain::{Account, LoginAct, LoginDone, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
     error::{Code, Error},
@@ -32,12 +32,13 @@ pub async fn login(
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     let LoginBody { username, password } = body.0;
-    let browser = site.browsers.known(&request, &username, node.clock.now());
+    let began = node.clock.now();
+    let browser = site.browsers.known(&request, &username, began);
     let attempt = Rates::of(&request)?.login(&request, &username, browser)?;
     match proven(&site, &username, password).await {
         Ok(Some(account)) => {
             attempt.forgive();
-            sign_in(&request, &site, &account, node.clock.now())
+            sign_in(&request, &site, &account, began)
         }
         Ok(None) => Err(Error::new(Code::BadLogin, "Name or password is wrong.")),
         // Nobody looked at the password: nothing was guessed.
@@ -82,8 +83,9 @@ pub async fn link(
     sign_in(&request, &site, &account.ok_or_else(spent)?, now)
 }
 
-/// Renews the session under a new key and names its user; the browser is known from now on.
-fn sign_in(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> Result<HttpResponse, Error> {
+/// Renews the session under a new key and names its user; the browser is known from now on. `began` is a time before the
+/// account was read.
+fn sign_in(request: &HttpRequest, site: &Site, account: &Account, began: Time) -> Result<HttpResponse, Error> {
     let session: Session = request.get_session();
     let session_id = SessionId::new();
     // Whatever the browser had before belongs to whoever had it before.
@@ -93,9 +95,10 @@ fn sign_in(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> 
     for (key, value) in [(SESSION_ID_KEY, session_id.to_string()), (AGENT_KEY, agent)] {
         session.insert(key, value).map_err(|_| Error::from(Code::Internal))?;
     }
+    session.insert(BEGAN_KEY, began.0).map_err(|_| Error::from(Code::Internal))?;
     let extensions = request.extensions();
     Identity::login(&extensions, account.user_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
-    let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(now, Time::from_seconds);
+    let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(began, Time::from_seconds);
     let request_id = extensions.get::<RequestId>().map_or("", |id| &id.0);
     let mut response = ok(&MeAnswer {
         user_id: account.user_id.as_str(),
@@ -108,7 +111,7 @@ fn sign_in(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> 
         expires_at: shape::time(login.plus(SESSION_MAX)),
         request_id,
     });
-    let browser = site.browsers.remember(request, &account.user_id, now);
+    let browser = site.browsers.remember(request, &account.user_id, began);
     response.add_cookie(&browser).map_err(|_| Error::from(Code::Internal))?;
     Ok(response)
 }

@@ -62,8 +62,8 @@ pub async fn refresh(
     let (next, at) = (secret()?, node.clock.now());
     let act = LoginAct::Refresh { token: secret_hash(&body.0.refresh_token), next: secret_hash(&next), at };
     let refused = |why: &'static str| Error::new(Code::BadCredentials, why);
-    let (family, user, session, expires_at) = match judge.logins.act(act).await? {
-        LoginDone::Refreshed(Refreshed::Next { family, user, session, expires_at }) => (family, user, session, expires_at),
+    let (credential, standing, expires_at) = match judge.logins.act(act).await? {
+        LoginDone::Refreshed(Refreshed::Next { credential, standing, expires_at }) => (credential, standing, expires_at),
         LoginDone::Refreshed(Refreshed::Unknown) => {
             return Err(refused("The refresh token is unknown, or its time is over. Sign in again."));
         }
@@ -75,8 +75,6 @@ pub async fn refresh(
         }
         _ => return Err(odd()),
     };
-    let credential = Credential { user, issued_at: None, session: Some(session), family: Some(family) };
-    let standing = judge.holding(&credential).await?;
     judge.used(&credential).await;
     let access = sign(&judge, &node, &credential, &standing, &standing.account.permissions, expires_at)?;
     Ok(answer(access, next, expires_at))
@@ -137,7 +135,7 @@ pub async fn ticket(
         expires_at: at.plus(TICKET),
     };
     let expires_at = shape::time(ticket.expires_at);
-    match judge.logins.act(LoginAct::PutTicket { hash: secret_hash(&text), ticket, at }).await? {
+    match judge.logins.act(LoginAct::PutTicket { hash: secret_hash(&text), ticket }).await? {
         LoginDone::Done => Ok(ok(&TicketAnswer { ticket: text, expires_at })),
         _ => Err(odd()),
     }

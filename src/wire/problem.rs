@@ -78,7 +78,9 @@ impl ResponseError for Error {
 /// RFC 6750 section 3: the error attribute only where a token was sent.
 fn challenge(code: Code) -> &'static str {
     match code {
-        Code::BadCredentials | Code::TokenExpired => "Bearer realm=\"hailgate\", error=\"invalid_token\"",
+        Code::BadCredentials | Code::TokenExpired | Code::SignedOut | Code::Disabled | Code::UnknownAccount => {
+            "Bearer realm=\"hailgate\", error=\"invalid_token\""
+        }
         _ => "Bearer realm=\"hailgate\"",
     }
 }

@@ -137,7 +137,10 @@ fn check_passes_in_every_known_environment_and_shows_no_secret() {
         let output = site.run(&["check"]);
         let told = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(told.contains("telemetry -> session -> witness -> identity -> auth context -> routes"), "{told}");
+        assert!(
+            told.contains("telemetry -> crossing -> session -> witness -> identity -> auth context -> routes"),
+            "{told}"
+        );
         for secret in ["HAILGATE_JWT_SECRET", "HAILGATE_SESSION_KEY"] {
             assert!(!told.contains(site.variable(secret)), "{secret}");
         }

@@ -73,8 +73,8 @@ fn bearer(server: &Server, token: String) -> Person {
     server.nobody().with(Proof::Bearer(token))
 }
 
-const AGAIN: &str = "the keys of tokens were read again";
-const STAY: &str = "the keys of tokens stay as they are";
+const AGAIN: &str = "the keys of tokens and cookies were read again";
+const STAY: &str = "the keys stay as they are";
 
 #[tokio::test]
 async fn a_user_of_an_outside_issuer_is_admitted_under_its_prefix_with_listed_permissions() {

@@ -249,7 +249,7 @@ impl Forge {
             expires_at: asked.plus(TICKET),
         };
         let act = |act| async { self.gateway.logins.act(act).await.map_err(|outage| failed(&outage.to_string())) };
-        act(LoginAct::PutTicket { hash, ticket, at: asked }).await?;
+        act(LoginAct::PutTicket { hash, ticket }).await?;
         if state == State::Spent {
             act(LoginAct::TakeTicket { hash, at: now }).await?;
         }

@@ -2,7 +2,10 @@
 
 -- Tokens signed at or before this time are revoked.
 ALTER TABLE users ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
+-- Logins whose password was looked at before this time are too late: it may have been another one.
+ALTER TABLE users ADD COLUMN logins_after INTEGER NOT NULL DEFAULT 0;
 
+CREATE INDEX sessions_by_use ON sessions (seen_at);
 CREATE UNIQUE INDEX sessions_by_id ON sessions (session_id) WHERE session_id IS NOT NULL;
 
 -- The tokens that descend from one request of a login.
@@ -10,19 +13,21 @@ CREATE TABLE families (
     family_id  BLOB PRIMARY KEY,
     user_id    TEXT NOT NULL REFERENCES users,
     session_id BLOB NOT NULL,
-    expires_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL,
+    rotations  INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX families_by_session ON families (session_id);
 CREATE INDEX families_by_user ON families (user_id);
 CREATE INDEX families_by_expiry ON families (expires_at);
 
--- Refresh tokens by their SHA-256. A used one stays as long as its family: shown again, it ends the family.
+-- Refresh tokens by their SHA-256. The last thousand used ones of a family stay: shown again, one ends the family.
 CREATE TABLE refresh_tokens (
     token_hash BLOB PRIMARY KEY,
     family_id  BLOB NOT NULL REFERENCES families ON DELETE CASCADE,
+    number     INTEGER NOT NULL DEFAULT 0,
     used       INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family_id);
+CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family_id, number);
 
 -- Tickets by their SHA-256: the context that asked, for one use.
 CREATE TABLE tickets (

@@ -37,9 +37,38 @@ pub(super) fn change(
     if tx.prepare_cached(sql)?.execute(values)? == 0 { Ok(LoginDone::NoSuchUser) } else { then() }
 }
 
-pub(super) fn set_permissions(tx: &Connection, user: &UserId, permissions: &[Permission]) -> Result<LoginDone> {
-    let sql = "UPDATE users SET permissions = ?2 WHERE user_id = ?1";
-    change(tx, sql, (user.as_str(), rows::permission_text(permissions)), || Ok(LoginDone::Done))
+pub(super) fn change_permissions(
+    tx: &Connection,
+    user: &UserId,
+    give: &[Permission],
+    take: &[Permission],
+) -> Result<LoginDone> {
+    let held: Option<String> = tx
+        .prepare_cached("SELECT permissions FROM users WHERE user_id = ?1")?
+        .query_row([user.as_str()], |row| row.get(0))
+        .optional()?;
+    let Some(held) = held else { return Ok(LoginDone::NoSuchUser) };
+    let mut permissions = rows::permissions(&held);
+    permissions.extend(give);
+    permissions.retain(|permission| !take.contains(permission));
+    permissions.sort();
+    permissions.dedup();
+    tx.prepare_cached("UPDATE users SET permissions = ?2 WHERE user_id = ?1")?
+        .execute((user.as_str(), rows::permission_text(&permissions)))?;
+    Ok(LoginDone::Permissions(permissions))
+}
+
+/// From now on a login that began before is too late.
+pub(super) fn no_login_before(tx: &Connection, user: &UserId, at: Time) -> Result<()> {
+    let sql = "UPDATE users SET logins_after = max(logins_after, ?2) WHERE user_id = ?1";
+    tx.prepare_cached(sql)?.execute((user.as_str(), at.0)).map(drop)
+}
+
+/// Whether a login that began then still rests on what it looked at.
+pub(super) fn in_time(tx: &Connection, user: &UserId, began_at: Time) -> Result<bool> {
+    let sql = "SELECT disabled = 0 AND logins_after <= ?2 FROM users WHERE user_id = ?1";
+    let in_time = tx.prepare_cached(sql)?.query_row((user.as_str(), began_at.0), |row| row.get(0)).optional()?;
+    Ok(in_time.unwrap_or(false))
 }
 
 /// Signs a user out everywhere. What was signed until now, in this very second too, is revoked.

@@ -3,14 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Params, Result, params};
 use uuid::Uuid;
 
-use super::{accounts, rows};
+use super::{accounts, rows, standing};
 use crate::domain::{
     Credential, FamilyId, LoginAct, LoginDone, SessionId, SessionRecord, Time, UserId,
-    logins::{ENDINGS_KEPT, Ended, FAMILIES_MAX, Refreshed, SESSION_IDLE, SESSIONS_MAX, SecretHash, Ticket},
+    logins::{ENDINGS_KEPT, Ended, FAMILIES_MAX, ROTATIONS_KEPT, Refreshed, SESSION_IDLE, SESSIONS_MAX, SecretHash, Ticket},
 };
 
-/// Rows over their time that one write clears away.
-const SWEEP: i64 = 16;
+/// Rows of each kind that one sweep clears away.
+const SWEEP: i64 = 256;
 
 pub(super) fn apply(tx: &Connection, act: &LoginAct) -> Result<LoginDone> {
     match act {
@@ -27,7 +27,7 @@ pub(super) fn apply(tx: &Connection, act: &LoginAct) -> Result<LoginDone> {
         }
         LoginAct::CreateAccount { account, at, keep } => accounts::create(tx, account, *at, *keep),
         LoginAct::SetPassword { user, hash, keep, at } => set_password(tx, user, hash, *keep, *at),
-        LoginAct::SetPermissions { user, permissions } => accounts::set_permissions(tx, user, permissions),
+        LoginAct::ChangePermissions { user, give, take } => accounts::change_permissions(tx, user, give, take),
         LoginAct::Revoke { user, at } => accounts::revoke(tx, user, *at),
         LoginAct::SetDisabled { user, disabled, at } => accounts::set_disabled(tx, user, *disabled, *at),
         LoginAct::PutLink { code, user, expires_at } => accounts::put_link(tx, code, user, *expires_at),
@@ -36,11 +36,12 @@ pub(super) fn apply(tx: &Connection, act: &LoginAct) -> Result<LoginDone> {
             new_family(tx, *family, user, *session, token, *expires_at, *at)
         }
         LoginAct::Refresh { token, next, at } => refresh(tx, token, next, *at).map(LoginDone::Refreshed),
-        LoginAct::PutTicket { hash, ticket, at } => put_ticket(tx, hash, ticket, *at),
+        LoginAct::PutTicket { hash, ticket } => put_ticket(tx, hash, ticket),
         LoginAct::TakeTicket { hash, at } => {
             let taken = "DELETE FROM tickets WHERE ticket_hash = ?1 AND expires_at > ?2 RETURNING";
             ticket(tx, taken, "", hash, *at).map(LoginDone::Ticket)
         }
+        LoginAct::Sweep { at } => sweep(tx, *at),
     }
 }
 
@@ -56,6 +57,12 @@ pub(super) fn idle_before(now: Time) -> i64 {
 
 fn save_session(tx: &Connection, key: &SecretHash, record: &SessionRecord) -> Result<LoginDone> {
     let now = record.seen_at;
+    if let (Some(user), Some(began_at)) = (&record.user_id, record.began_at) {
+        let old = "SELECT 1 FROM sessions WHERE key_hash = ?1";
+        if !tx.prepare_cached(old)?.exists([key])? && !accounts::in_time(tx, user, began_at)? {
+            return Ok(LoginDone::TooLate);
+        }
+    }
     tx.prepare_cached(
         "INSERT INTO sessions (key_hash, user_id, session_id, state, seen_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (key_hash) DO UPDATE SET user_id = excluded.user_id, session_id = excluded.session_id,
@@ -69,14 +76,28 @@ fn save_session(tx: &Connection, key: &SecretHash, record: &SessionRecord) -> Re
         now.0,
         record.expires_at.0,
     ))?;
-    let over = "key_hash IN (SELECT key_hash FROM sessions WHERE expires_at <= ?1 LIMIT ?2)";
-    end_sessions(tx, over, (now.0, SWEEP), now)?;
     if let Some(user) = &record.user_id {
         let surplus =
             "key_hash IN (SELECT key_hash FROM sessions WHERE user_id = ?1 ORDER BY seen_at DESC LIMIT -1 OFFSET ?2)";
         end_sessions(tx, surplus, (user.as_str(), SESSIONS_MAX), now)?;
-        let idle = "user_id = ?1 AND seen_at <= ?2";
-        end_sessions(tx, idle, (user.as_str(), idle_before(now)), now)?;
+    }
+    Ok(LoginDone::Done)
+}
+
+/// Clears away what is over its time; logins that nobody used for too long end, and their connections with them.
+fn sweep(tx: &Connection, at: Time) -> Result<LoginDone> {
+    for (column, edge) in [("expires_at", at.0), ("seen_at", idle_before(at))] {
+        let over = format!("key_hash IN (SELECT key_hash FROM sessions WHERE {column} <= ?1 LIMIT ?2)");
+        end_sessions(tx, &over, (edge, SWEEP), at)?;
+    }
+    let kept = at.0.saturating_sub(i64::try_from(ENDINGS_KEPT.as_millis()).unwrap_or(0));
+    for (table, key, column, edge) in [
+        ("families", "family_id", "expires_at", at.0),
+        ("tickets", "ticket_hash", "expires_at", at.0),
+        ("endings", "number", "at", kept),
+    ] {
+        let over = format!("DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} <= ?1 LIMIT ?2)");
+        tx.prepare_cached(&over)?.execute((edge, SWEEP))?;
     }
     Ok(LoginDone::Done)
 }
@@ -99,6 +120,7 @@ fn end_sessions(tx: &Connection, which: &str, values: impl Params, at: Time) -> 
 
 /// Ends all there is of a user.
 pub(super) fn end_all(tx: &Connection, user: &UserId, what: Ended, at: Time) -> Result<LoginDone> {
+    accounts::no_login_before(tx, user, at)?;
     let user = user.as_str();
     let sessions = tx.prepare_cached("DELETE FROM sessions WHERE user_id = ?1")?.execute([user])?;
     for table in ["families", "tickets"] {
@@ -116,11 +138,6 @@ fn note(tx: &Connection, user: &str, what: Ended, at: Time) -> Result<()> {
     };
     tx.prepare_cached("INSERT INTO endings (user_id, kind, ended_id, at) VALUES (?1, ?2, ?3, ?4)")?
         .execute((user, kind, id, at.0))?;
-    let old = at.0.saturating_sub(i64::try_from(ENDINGS_KEPT.as_millis()).unwrap_or(0));
-    tx.prepare_cached(
-        "DELETE FROM endings WHERE number IN (SELECT number FROM endings WHERE at <= ?1 ORDER BY at LIMIT ?2)",
-    )?
-    .execute((old, SWEEP))?;
     Ok(())
 }
 
@@ -130,7 +147,10 @@ fn set_password(tx: &Connection, user: &UserId, hash: &str, keep: Option<Session
                AND (?3 IS NULL OR EXISTS (SELECT 1 FROM sessions WHERE session_id = ?3 AND user_id = ?1))";
     accounts::change(tx, sql, (user.as_str(), hash, keep.map(|id| id.0)), || match keep {
         None => accounts::revoke(tx, user, at),
-        Some(keep) => end_sessions(tx, "user_id = ?1 AND session_id IS NOT ?2", (user.as_str(), keep.0), at),
+        Some(keep) => {
+            accounts::no_login_before(tx, user, at)?;
+            end_sessions(tx, "user_id = ?1 AND session_id IS NOT ?2", (user.as_str(), keep.0), at)
+        }
     })
 }
 
@@ -143,10 +163,6 @@ fn new_family(
     expires_at: Time,
     at: Time,
 ) -> Result<LoginDone> {
-    tx.prepare_cached(
-        "DELETE FROM families WHERE family_id IN (SELECT family_id FROM families WHERE expires_at <= ?1 LIMIT ?2)",
-    )?
-    .execute((at.0, SWEEP))?;
     tx.prepare_cached("INSERT INTO families (family_id, user_id, session_id, expires_at) VALUES (?1, ?2, ?3, ?4)")?
         .execute((family.0, user.as_str(), session.0, expires_at.0))?;
     // Their ids sort by time: the oldest go.
@@ -174,28 +190,31 @@ fn refresh(tx: &Connection, token: &SecretHash, next: &SecretHash, at: Time) -> 
              FROM refresh_tokens r JOIN families f USING (family_id) WHERE r.token_hash = ?1",
         )?
         .query_row([token], |row| {
-            let ids = (FamilyId(row.get(1)?), rows::user(row.get_ref(2)?.as_str()?)?, SessionId(row.get(3)?));
-            Ok((row.get::<_, bool>(0)?, ids, Time(row.get(4)?)))
+            let (family, session) = (Some(FamilyId(row.get(1)?)), Some(SessionId(row.get(3)?)));
+            let credential = Credential { session, family, ..Credential::of(rows::user(row.get_ref(2)?.as_str()?)?) };
+            Ok((row.get::<_, bool>(0)?, row.get::<_, Uuid>(1)?, credential, Time(row.get(4)?)))
         })
         .optional()?;
-    let Some((was_used, (family, user, session), expires_at)) = found else { return Ok(Refreshed::Unknown) };
+    let Some((was_used, family, credential, expires_at)) = found else { return Ok(Refreshed::Unknown) };
     if was_used {
-        end_families(tx, "family_id = ?1", [family.0], at)?;
+        end_families(tx, "family_id = ?1", [family], at)?;
         return Ok(Refreshed::Reused);
     }
-    if expires_at <= at {
-        return Ok(Refreshed::Unknown);
-    }
+    // Read here, and not after the commit: a token that was used up for nothing could not be used again.
+    let standing = standing::standing(tx, &credential, at)?.filter(|standing| standing.judge(&credential).is_ok());
+    let Some(standing) = standing.filter(|_| expires_at > at) else { return Ok(Refreshed::Unknown) };
+    let number: u32 = tx
+        .prepare_cached("UPDATE families SET rotations = rotations + 1 WHERE family_id = ?1 RETURNING rotations")?
+        .query_row([family], |row| row.get(0))?;
     tx.prepare_cached("UPDATE refresh_tokens SET used = 1 WHERE token_hash = ?1")?.execute([token])?;
-    run(tx, "INSERT INTO refresh_tokens (token_hash, family_id) VALUES (?1, ?2)", (next, family.0))?;
-    Ok(Refreshed::Next { family, user, session, expires_at })
+    let insert = "INSERT INTO refresh_tokens (token_hash, family_id, number) VALUES (?1, ?2, ?3)";
+    tx.prepare_cached(insert)?.execute((next, family, number))?;
+    tx.prepare_cached("DELETE FROM refresh_tokens WHERE family_id = ?1 AND number < ?2")?
+        .execute((family, number.saturating_sub(ROTATIONS_KEPT)))?;
+    Ok(Refreshed::Next { credential, standing: Box::new(standing), expires_at })
 }
 
-fn put_ticket(tx: &Connection, hash: &SecretHash, ticket: &Ticket, at: Time) -> Result<LoginDone> {
-    tx.prepare_cached(
-        "DELETE FROM tickets WHERE ticket_hash IN (SELECT ticket_hash FROM tickets WHERE expires_at <= ?1 LIMIT ?2)",
-    )?
-    .execute((at.0, SWEEP))?;
+fn put_ticket(tx: &Connection, hash: &SecretHash, ticket: &Ticket) -> Result<LoginDone> {
     let Ticket { credential, permissions, tier, context_expires_at, expires_at } = ticket;
     run(
         tx,
@@ -236,3 +255,7 @@ pub(super) fn ticket(tx: &Connection, from: &str, to: &str, hash: &SecretHash, a
         })
         .optional()
 }
+
+#[cfg(test)]
+#[path = "logins_tests.rs"]
+mod tests;

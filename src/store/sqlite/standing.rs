@@ -123,7 +123,14 @@ fn session(connection: &Connection, key: &SecretHash, now: Time) -> Result<Optio
             let state = state(row, 0)?;
             let user_id = row.get::<_, Option<String>>(1)?.map(|text| rows::user(&text)).transpose()?;
             let session_id = row.get::<_, Option<Uuid>>(2)?.map(SessionId);
-            Ok(SessionRecord { state, user_id, session_id, seen_at: Time(row.get(3)?), expires_at: Time(row.get(4)?) })
+            Ok(SessionRecord {
+                state,
+                user_id,
+                session_id,
+                began_at: None,
+                seen_at: Time(row.get(3)?),
+                expires_at: Time(row.get(4)?),
+            })
         })
         .optional()
 }

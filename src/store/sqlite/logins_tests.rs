@@ -1,0 +1,185 @@
+//! Logins and what descends from them, on a store in memory: what ends with what, and what is too late.
+
+use std::time::Duration;
+
+use super::{super::Sqlite, *};
+use crate::{
+    domain::{Account, Limits, Permission},
+    store::{Done, Log, LoginReads, Write},
+};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+fn alice() -> UserId {
+    UserId::parse("alice").expect("a user id")
+}
+
+fn store() -> Sqlite {
+    let mut store = Sqlite::in_memory(&Limits::default()).expect("a store");
+    let account = Account {
+        user_id: alice(),
+        name: "Alice".to_owned(),
+        email: None,
+        tier: "free".to_owned(),
+        permissions: Vec::new(),
+        disabled: false,
+        password_hash: None,
+    };
+    assert_eq!(act(&mut store, LoginAct::CreateAccount { account, at: Time(0), keep: false }), LoginDone::Done);
+    store
+}
+
+fn act(store: &mut Sqlite, act: LoginAct) -> LoginDone {
+    let committed = store.log.commit(&[Write::Login(Box::new(act))]).expect("a commit");
+    match committed.outcomes.into_iter().next() {
+        Some(Ok(Done::Login(done))) => done,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A login under the key `[n; 32]`, begun and last used at these times.
+fn sign_in(store: &mut Sqlite, n: u8, began_at: Time, seen_at: Time) -> (LoginDone, SessionId) {
+    let session_id = SessionId::new();
+    let record = SessionRecord {
+        state: Vec::new(),
+        user_id: Some(alice()),
+        session_id: Some(session_id),
+        began_at: Some(began_at),
+        seen_at,
+        expires_at: seen_at.plus(48 * HOUR),
+    };
+    (act(store, LoginAct::SaveSession { key: [n; 32], record }), session_id)
+}
+
+fn family(store: &mut Sqlite, session: SessionId, token: u8) -> FamilyId {
+    let (family, user, expires_at) = (FamilyId::new(), alice(), Time(i64::MAX));
+    act(store, LoginAct::NewFamily { family, user, session, token: [token; 32], expires_at, at: Time(0) });
+    family
+}
+
+fn refresh(store: &mut Sqlite, token: [u8; 32], next: [u8; 32]) -> Refreshed {
+    match act(store, LoginAct::Refresh { token, next, at: Time(1) }) {
+        LoginDone::Refreshed(refreshed) => refreshed,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_login_whose_password_was_changed_or_revoked_after_it_was_looked_at_is_too_late() {
+    let changes: [fn(Time) -> LoginAct; 3] = [
+        |at| LoginAct::SetPassword { user: alice(), hash: String::new(), keep: None, at },
+        |at| LoginAct::Revoke { user: alice(), at },
+        |at| LoginAct::SetDisabled { user: alice(), disabled: true, at },
+    ];
+    for change in changes {
+        let mut store = store();
+        act(&mut store, change(Time(100)));
+        assert_eq!(sign_in(&mut store, 1, Time(99), Time(101)).0, LoginDone::TooLate);
+    }
+    let mut store = store();
+    act(&mut store, LoginAct::Revoke { user: alice(), at: Time(100) });
+    assert_eq!(sign_in(&mut store, 1, Time(100), Time(100)).0, LoginDone::Done, "who signs in again at once may");
+}
+
+#[actix_web::test]
+async fn a_login_that_nobody_uses_for_a_day_ends_with_what_descends_from_it_and_every_node_can_read_it() {
+    let mut store = store();
+    let now = Time(0).plus(25 * HOUR);
+    let (_, idle) = sign_in(&mut store, 1, Time(0), Time(0));
+    let (_, used) = sign_in(&mut store, 2, Time(0), Time(0).plus(2 * HOUR));
+    let (dead, alive) = (family(&mut store, idle, 1), family(&mut store, used, 2));
+    act(&mut store, LoginAct::Sweep { at: now });
+    let endings = store.reads.endings(0, 10).await.expect("endings");
+    assert_eq!(endings.iter().map(|ending| ending.what).collect::<Vec<_>>(), [Ended::One(idle.0)]);
+    assert_eq!(store.reads.last_ending().await, Ok(endings[0].number));
+    for (session, family, holds) in [(idle, dead, false), (used, alive, true)] {
+        let credential = Credential { session: Some(session), family: Some(family), ..Credential::of(alice()) };
+        let standing = store.reads.standing(credential.clone(), now).await.expect("an answer").expect("a user");
+        assert_eq!(standing.judge(&credential).is_ok(), holds);
+    }
+    act(&mut store, LoginAct::Sweep { at: now.plus(ENDINGS_KEPT) });
+    act(&mut store, LoginAct::Sweep { at: now.plus(2 * ENDINGS_KEPT) });
+    assert!(store.reads.endings(0, 10).await.expect("endings").is_empty(), "history is cleared away");
+    assert!(store.reads.last_ending().await.expect("a number") > 0, "but not forgotten");
+}
+
+#[test]
+fn a_refresh_token_is_used_once_and_one_used_before_ends_its_family() {
+    let mut store = store();
+    let (_, session) = sign_in(&mut store, 1, Time(0), Time(0));
+    family(&mut store, session, 1);
+    assert!(matches!(refresh(&mut store, [1; 32], [2; 32]), Refreshed::Next { .. }));
+    assert!(matches!(refresh(&mut store, [2; 32], [3; 32]), Refreshed::Next { .. }));
+    assert_eq!(refresh(&mut store, [1; 32], [4; 32]), Refreshed::Reused);
+    for token in [1, 2, 3, 4] {
+        assert_eq!(refresh(&mut store, [token; 32], [9; 32]), Refreshed::Unknown, "{token}");
+    }
+}
+
+#[test]
+fn a_refresh_for_a_login_that_has_ended_uses_nothing_up() {
+    let mut store = store();
+    let (_, session) = sign_in(&mut store, 1, Time(0), Time(0));
+    family(&mut store, session, 1);
+    act(&mut store, LoginAct::SetDisabled { user: alice(), disabled: true, at: Time(1) });
+    assert_eq!(refresh(&mut store, [1; 32], [2; 32]), Refreshed::Unknown);
+}
+
+#[test]
+fn a_family_remembers_so_many_used_tokens_and_no_more() {
+    let mut store = store();
+    let (_, session) = sign_in(&mut store, 1, Time(0), Time(0));
+    family(&mut store, session, 0);
+    let token = |number: u32| {
+        let mut token = [0; 32];
+        token[28..].copy_from_slice(&number.to_be_bytes());
+        token
+    };
+    let rotations = ROTATIONS_KEPT + 10;
+    for number in 0..rotations {
+        assert!(matches!(refresh(&mut store, token(number), token(number + 1)), Refreshed::Next { .. }), "{number}");
+    }
+    assert_eq!(refresh(&mut store, token(5), token(9_999)), Refreshed::Unknown, "forgotten");
+    assert!(matches!(refresh(&mut store, token(rotations), token(rotations + 1)), Refreshed::Next { .. }));
+    assert_eq!(refresh(&mut store, token(rotations - 5), token(9_999)), Refreshed::Reused, "remembered");
+}
+
+#[test]
+fn the_least_used_login_and_the_oldest_family_give_way_to_one_too_many() {
+    let mut store = store();
+    let count = |store: &mut Sqlite, what: &str| -> u32 {
+        // Ends nothing: only tells how many there are.
+        let ended = act(store, LoginAct::Revoke { user: alice(), at: Time(0) });
+        assert!(matches!(ended, LoginDone::Ended { .. }), "{what}");
+        let LoginDone::Ended { sessions } = ended else { return 0 };
+        u32::try_from(sessions).unwrap_or(u32::MAX)
+    };
+    for n in 0..=u8::try_from(SESSIONS_MAX).expect("a small limit") {
+        sign_in(&mut store, n, Time(i64::from(n)), Time(i64::from(n)));
+    }
+    assert_eq!(count(&mut store, "logins"), SESSIONS_MAX);
+    let (_, session) = sign_in(&mut store, 1, Time(1), Time(1));
+    let newest = u8::try_from(FAMILIES_MAX).expect("a small limit");
+    for token in 0..=newest {
+        family(&mut store, session, token);
+    }
+    assert_eq!(refresh(&mut store, [0; 32], [99; 32]), Refreshed::Unknown, "the oldest");
+    assert!(matches!(refresh(&mut store, [newest; 32], [100; 32]), Refreshed::Next { .. }));
+}
+
+#[test]
+fn permissions_are_given_and_taken_in_one_step() {
+    let mut store = store();
+    let change = |give: &[Permission], take: &[Permission]| LoginAct::ChangePermissions {
+        user: alice(),
+        give: give.to_vec(),
+        take: take.to_vec(),
+    };
+    let both = LoginDone::Permissions(vec![Permission::Admin, Permission::Publish]);
+    assert_eq!(act(&mut store, change(&[Permission::Publish, Permission::Admin, Permission::Admin], &[])), both);
+    let publish = LoginDone::Permissions(vec![Permission::Publish]);
+    assert_eq!(act(&mut store, change(&[], &[Permission::Admin])), publish);
+    let user = UserId::parse("nobody").expect("a user id");
+    let change = LoginAct::ChangePermissions { user, give: Vec::new(), take: Vec::new() };
+    assert_eq!(act(&mut store, change), LoginDone::NoSuchUser);
+}
