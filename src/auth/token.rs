@@ -124,7 +124,7 @@ impl Tokens {
             iss: &'a str,
             aud: &'a str,
             sub: &'a str,
-            iat: i64,
+            iat: f64,
             exp: i64,
             #[serde(skip_serializing_if = "Vec::is_empty")]
             permissions: Vec<&'static str>,
@@ -147,7 +147,8 @@ impl Tokens {
             iss: &signer.issuer,
             aud: &signer.audience,
             sub: grant.user.as_str(),
-            iat: now.seconds(),
+            // To the millisecond: a revocation a moment before must not end it.
+            iat: numeric_date(now),
             exp: now.plus(grant.ttl).seconds(),
             permissions: grant.permissions.iter().map(|p| p.name()).collect(),
             tier: grant.tier.as_deref(),
@@ -208,8 +209,8 @@ fn claims(
     now: Time,
     lifetime_max: Duration,
 ) -> Result<Claims, Error> {
-    let number = |name: &str| body.get(name).and_then(Value::as_i64);
-    let (Some(iat), Some(exp)) = (number("iat"), number("exp")) else {
+    let time = |name: &str| body.get(name).and_then(time_of);
+    let (Some(iat), Some(exp)) = (time("iat"), time("exp")) else {
         return Err(refused("`iat` or `exp` is missing"));
     };
     check_times(iat, exp, body.get("nbf"), now, lifetime_max)?;
@@ -232,10 +233,10 @@ fn claims(
     Ok(Claims {
         user: user(&subject, outside)?,
         outside: outside.is_some(),
-        issued_at: Time::from_seconds(iat),
+        issued_at: iat,
         session,
         family,
-        expires_at: Time::from_seconds(exp),
+        expires_at: exp,
         email: text("email"),
         name: text("name"),
         tier: text("tier"),
@@ -280,18 +281,32 @@ fn check_header(header: &BTreeMap<String, Value>, allow_missing_typ: bool) -> Re
     Ok(())
 }
 
-fn check_times(iat: i64, exp: i64, nbf: Option<&Value>, now: Time, lifetime_max: Duration) -> Result<(), Error> {
-    let (now, leeway) = (now.seconds(), i64::try_from(LEEWAY.as_secs()).unwrap_or(0));
-    if exp.saturating_sub(iat) > i64::try_from(lifetime_max.as_secs()).unwrap_or(i64::MAX) {
+/// The largest time of a token, in seconds since the Unix epoch: the year 5138.
+const SECONDS_MAX: f64 = 1e11;
+
+/// RFC 7519 section 2: seconds since the Unix epoch, of which there may be a fraction.
+#[allow(clippy::cast_possible_truncation, reason = "within bounds")]
+fn time_of(value: &Value) -> Option<Time> {
+    let seconds = value.as_f64().filter(|seconds| seconds.abs() <= SECONDS_MAX)?;
+    Some(Time((seconds * 1_000.0).round() as i64))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "milliseconds of today have 41 bits, and 53 are exact")]
+fn numeric_date(time: Time) -> f64 {
+    time.0 as f64 / 1_000.0
+}
+
+fn check_times(iat: Time, exp: Time, nbf: Option<&Value>, now: Time, lifetime_max: Duration) -> Result<(), Error> {
+    if exp.since(iat) > lifetime_max {
         return Err(refused("it would live too long"));
     }
-    if iat > now.saturating_add(leeway) {
+    if iat > now.plus(LEEWAY) {
         return Err(refused("its `iat` is in the future"));
     }
-    if nbf.is_some_and(|nbf| nbf.as_i64().is_none_or(|nbf| nbf > now.saturating_add(leeway))) {
+    if nbf.is_some_and(|nbf| time_of(nbf).is_none_or(|nbf| nbf > now.plus(LEEWAY))) {
         return Err(refused("it is not valid yet"));
     }
-    if now >= exp.saturating_add(leeway) {
+    if now >= exp.plus(LEEWAY) {
         return Err(Error::new(Code::TokenExpired, "The token has expired. Get a new one."));
     }
     Ok(())

@@ -105,7 +105,7 @@ impl Credential {
 pub struct Standing {
     /// Its user's account.
     pub account: Account,
-    /// Tokens signed at or before this time, in whole seconds, are revoked.
+    /// Tokens signed at or before this time are revoked.
     pub not_before: Time,
     /// When its login was last used; `None` if it has one and that has ended.
     pub seen_at: Option<Time>,
@@ -131,7 +131,7 @@ impl Standing {
         if self.account.disabled {
             return Err(Fallen::Disabled);
         }
-        let revoked = credential.issued_at.is_some_and(|issued| issued.seconds() <= self.not_before.seconds());
+        let revoked = credential.issued_at.is_some_and(|issued| issued <= self.not_before);
         let ended = credential.session.is_some() && self.seen_at.is_none();
         if revoked || ended || !self.family { Err(Fallen::SignedOut) } else { Ok(()) }
     }
@@ -300,7 +300,9 @@ mod tests {
         let token = |issued: i64| Credential { issued_at: Some(Time(issued)), session: None, ..session.clone() };
         assert_eq!(standing.judge(&session), Ok(()));
         assert_eq!(standing.judge(&token(11_000)), Ok(()));
-        assert_eq!(standing.judge(&token(10_000)), Err(Fallen::SignedOut), "signed in the second of the revocation");
+        assert_eq!(standing.judge(&token(10_501)), Ok(()), "signed a moment after");
+        assert_eq!(standing.judge(&token(10_500)), Err(Fallen::SignedOut));
+        assert_eq!(standing.judge(&token(10_000)), Err(Fallen::SignedOut), "dated by the second");
         let ended = Standing { seen_at: None, ..standing.clone() };
         assert_eq!(ended.judge(&session), Err(Fallen::SignedOut));
         assert_eq!(ended.judge(&token(11_000)), Ok(()), "a token without a login needs none");

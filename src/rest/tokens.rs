@@ -80,7 +80,7 @@ pub async fn refresh(
     Ok(answer(access, next, expires_at))
 }
 
-/// An access token and its end. A token of the very second of a revocation would be revoked by it: it is dated after.
+/// An access token and its end. A token of the very moment of a revocation would be revoked by it: it is dated after.
 fn sign(
     judge: &Judge,
     node: &Node,
@@ -89,8 +89,8 @@ fn sign(
     permissions: &[Permission],
     until: Time,
 ) -> Result<(String, Time), Error> {
-    let at = node.clock.now().max(standing.not_before.plus(Duration::from_secs(1)));
-    let ttl = Duration::from_millis(node.limits.access_token_ms).min(until.since(at));
+    let at = node.clock.now().max(standing.not_before.plus(Duration::from_millis(1)));
+    let ttl = Duration::from_millis(node.limits.access_token_ms).min(until.since(at)).max(Duration::from_secs(1));
     let grant = Grant {
         user: credential.user.clone(),
         ttl,

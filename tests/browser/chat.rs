@@ -81,6 +81,7 @@ async fn signing_out_shows_the_sign_in_form_ends_the_session_and_a_password_open
     let Some(driver) = Driver::start() else { return };
     let server = Server::start();
     server.command(&["user", "passwd", "alice", "--password-stdin"], "correct horse battery staple\n");
+    let program = server.program_of("alice");
     let alice = driver.window().await;
     alice.sign_in(&server.links[0]).await;
     let old =
@@ -109,6 +110,6 @@ async fn signing_out_shows_the_sign_in_form_ends_the_session_and_a_password_open
     alice.is_live().await;
     alice.sees_messages(&[HELLO]).await;
     alice.is_clean().await;
-    let me = server.program.ask(Method::GET, "/api/auth/me", Value::Null).await.expect("the server answers");
+    let me = program.ask(Method::GET, "/api/auth/me", Value::Null).await.expect("the server answers");
     assert_eq!(me["user_id"], "alice", "a program's token has nothing to do with the session");
 }
