@@ -36,11 +36,11 @@ impl LoginReads for Pool {
     }
 
     fn session(&self, key: SecretHash, now: Time) -> Read<'_, Option<SessionRecord>> {
-        self.read(move |connection| session(connection, &key, now))
+        self.point(move |connection| session(connection, &key, now))
     }
 
     fn standing(&self, credential: Credential, now: Time) -> Read<'_, Option<Standing>> {
-        self.read(move |connection| standing(connection, &credential, now))
+        self.point(move |connection| standing(connection, &credential, now))
     }
 
     fn logins(&self, user: UserId, now: Time) -> Read<'_, Vec<Login>> {
@@ -60,7 +60,7 @@ impl LoginReads for Pool {
 
     fn ticket(&self, hash: SecretHash, now: Time) -> Read<'_, Option<Ticket>> {
         let found = "FROM tickets WHERE ticket_hash = ?1 AND expires_at > ?2";
-        self.read(move |connection| logins::ticket(connection, "SELECT", found, &hash, now))
+        self.point(move |connection| logins::ticket(connection, "SELECT", found, &hash, now))
     }
 
     fn endings(&self, after: u64, limit: u64) -> Read<'_, Vec<Ending>> {
