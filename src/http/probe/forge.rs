@@ -143,7 +143,8 @@ impl Clock for Still {
 impl Forge {
     pub(super) async fn new() -> Result<Forge, Error> {
         let clock: Arc<dyn Clock> = Arc::new(Still(SystemClock.now()));
-        let limits = Limits::default();
+        // It asks faster than people do.
+        let limits = Limits { rest_per_second: 100_000, rest_burst: 100_000, ..Limits::default() };
         let mut store = Sqlite::in_memory(&limits).map_err(|error| failed(&error.to_string()))?;
         let user = UserId::parse(USER).map_err(|reason| failed(&reason))?;
         let account = Account {
