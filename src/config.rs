@@ -3,6 +3,7 @@
 
 mod check;
 mod issuers;
+mod oidc;
 mod read;
 
 use std::{
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 
 pub use self::{
     issuers::{KeySource, OwnKey, TrustedIssuer},
+    oidc::Oidc,
     read::Sources,
 };
 use crate::domain::Limits;
@@ -101,6 +103,8 @@ pub struct Config {
     pub session_keys: Vec<Secret>,
     /// The origin under which browsers see this server.
     pub public_url: Option<String>,
+    /// The provider of sign-ins; `None`: there is none.
+    pub oidc: Option<Oidc>,
     /// Other origins whose pages may use it.
     pub allowed_origins: Vec<String>,
     /// Whether a verified token creates its user.
@@ -208,6 +212,20 @@ pub const SETTINGS: &[Setting] = &[
     setting("jwt_audience", "HAILGATE_JWT_AUDIENCE", "hailgate", "`aud` of own tokens"),
     secret("session_key", "HAILGATE_SESSION_KEY", "seals cookies, 64 bytes as hex or base64; newest of several first"),
     setting("public_url", "HAILGATE_PUBLIC_URL", "", "own address as browsers see it, like https://chat.example.org"),
+    setting(
+        "oidc_issuer",
+        "HAILGATE_OIDC_ISSUER",
+        "",
+        "OpenID Connect provider that signs people in, like https://id.example.org",
+    ),
+    setting("oidc_client_id", "HAILGATE_OIDC_CLIENT_ID", "", "what the provider calls this server"),
+    secret(
+        "oidc_client_secret",
+        "HAILGATE_OIDC_CLIENT_SECRET",
+        "what the provider knows this server by; a public client has none",
+    ),
+    setting("oidc_name", "HAILGATE_OIDC_NAME", "", "the provider's name on the page; the host of its address"),
+    setting("oidc_prefix", "HAILGATE_OIDC_PREFIX", "oidc", "what stands before `:` in the names of its users"),
     setting("allowed_origins", "HAILGATE_ALLOWED_ORIGINS", "", "other origins, comma-separated"),
     setting("create_users", "HAILGATE_CREATE_USERS", "false", "whether a valid own token creates its user"),
     setting("query_tokens", "HAILGATE_QUERY_TOKENS", "on", "whether /ws?token= is taken"),

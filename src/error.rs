@@ -33,6 +33,8 @@ codes! {
     TokenExpired         "token_expired"            401    0 false "The token has expired"
     UnknownAccount       "unknown_user"             401    0 false "There is no such account"
     BadLogin             "bad_login"                401    0 false "Name or password is wrong"
+    SignInLost           "signin_lost"              401    0 false "The sign-in was not begun here, or took too long"
+    SignInRefused        "signin_refused"           403    0 false "The provider did not sign in"
     ForeignOrigin        "foreign_origin"           403    0 false "This origin may not use the server"
     NotAToken            "not_a_token"              403    0 false "The connection goes by no token"
     Forbidden            "forbidden"                403    0 false "Not allowed"

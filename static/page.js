@@ -1,7 +1,7 @@
 // page.js: the page: signs in, reads what is, follows what comes, and hands each event to the view that shows it.
 
 import { Hailgate } from '/hailgate.js';
-import { codeInAddress, SignIn } from './signin.js';
+import { codeInAddress, failureInAddress, SignIn } from './signin.js';
 import { showConnection } from './connection.js';
 import { confirmed } from './dialogs.js';
 import { $, on } from './dom.js';
@@ -18,7 +18,7 @@ let leaving = false;
 
 async function begin() {
   const code = codeInAddress();
-  let trouble = '';
+  let trouble = failureInAddress();
   if (code !== null) {
     try { signedIn(await hailgate.link(code)); return; } catch (error) { trouble = `This sign-in link does not work: ${error.detail}`; }
   }

@@ -9,6 +9,22 @@ export function codeInAddress() {
   return code;
 }
 
+const FAILED = {
+  signin_lost: 'That sign-in took too long or began elsewhere. Try again',
+  signin_refused: 'The provider did not sign you in',
+  issuer_unavailable: 'The provider does not answer. Try again',
+  disabled: 'This account is disabled',
+  rate_limited: 'Too many failed sign-ins. Wait a minute and try again',
+};
+
+/** The same for `#signin-error=CODE`, with which a sign-in at a provider ends that did not succeed; in words. */
+export function failureInAddress() {
+  const code = new URLSearchParams(location.hash.slice(1)).get('signin-error');
+  if (code === null) return '';
+  history.replaceState(null, '', location.pathname);
+  return FAILED[code] ?? 'The sign-in did not work. Try again';
+}
+
 export class SignIn {
   #form = $('#signin-form');
   #words = $('#signin-words');
@@ -26,6 +42,11 @@ export class SignIn {
     const { username, password } = this.#form.elements;
     password.value = '';
     (username.value ? password : username).focus();
+    this.hailgate.rest('GET', '/api/system/info').then(({ sign_in }) => {
+      const other = $('#signin-oidc');
+      other.textContent = `Sign in with ${sign_in.oidc}`;
+      other.hidden = !sign_in.oidc;
+    }, () => {});   // whoever cannot be asked signs nobody in either
   }
 
   hide() {

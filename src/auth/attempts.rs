@@ -75,6 +75,33 @@ impl<C: Clock + Clone> Attempts<C> {
         taken.inspect_err(|_| attempt.give_back_address()).map_err(refusal)?;
         Ok(attempt)
     }
+
+    /// Begins an attempt that names nobody.
+    ///
+    /// # Errors
+    /// As [`Attempts::begin`].
+    pub fn begin_nameless(&self, client: Client) -> Result<Nameless<'_, C>, Error> {
+        if !client.exempt {
+            self.address.take(&client.network).map_err(refusal)?;
+        }
+        Ok(Nameless { attempts: self, client })
+    }
+}
+
+/// An attempt that names nobody: it counts as failed at its address until it is [forgiven](Nameless::forgive).
+#[must_use]
+pub struct Nameless<'a, C: Clock + Clone = MonotonicClock> {
+    attempts: &'a Attempts<C>,
+    client: Client,
+}
+
+impl<C: Clock + Clone> Nameless<'_, C> {
+    /// As if it had not been made.
+    pub fn forgive(self) {
+        if !self.client.exempt {
+            self.attempts.address.give_back(&self.client.network);
+        }
+    }
 }
 
 impl<C: Clock + Clone> Attempt<'_, C> {

@@ -50,6 +50,29 @@ pub struct Hint<'a> {
 }
 
 impl Issuer {
+    /// An issuer that stands for itself, whose key set is fetched. Keys in hand are taken over from `before`.
+    ///
+    /// # Errors
+    /// The reason, if nothing may be fetched from there.
+    pub fn alone(url: &str, rules: Rules, limits: &Limits, before: Option<&Issuer>) -> Result<Issuer, Reason> {
+        let (name, new) = (rules.issuer.clone(), Arc::new(Remote::new(url, rules, limits)?));
+        let old = before.and_then(|before| match &before.source {
+            Source::Remote(old) if old.same_as(&new) => Some(Arc::clone(old)),
+            _ => None,
+        });
+        Ok(Issuer { name, outside: None, source: Source::Remote(old.unwrap_or(new)) })
+    }
+
+    /// Fetches its key set if it is time for that.
+    pub async fn refresh(&self, now: Time) {
+        if let Source::Remote(remote) = &self.source
+            && let Some(fetch) = remote.refresh_if_due(now)
+        {
+            // A fetch that panicked is over as well.
+            let _ = fetch.await;
+        }
+    }
+
     /// What its word is worth, if it is an outside one.
     pub fn outside(&self) -> Option<&Outside> {
         self.outside.as_ref()

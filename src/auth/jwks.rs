@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, Url, redirect::Policy};
+use reqwest::{Client, Url};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::keys::{self, Key, Rules};
+use super::{
+    fetch,
+    keys::{self, Key, Rules},
+};
 use crate::domain::{Limits, Reason, Time};
 
 /// After a failure the next try in the background comes so much later.
@@ -44,26 +47,11 @@ impl Remote {
     /// # Errors
     /// The reason, if the address is none, or in plain http and not on this machine, or a secret is expected there.
     pub fn new(url: &str, rules: Rules, limits: &Limits) -> Result<Remote, Reason> {
-        let url = Url::parse(url).map_err(|_| "it is no address")?;
-        let here = is_loopback(&url);
-        if url.scheme() != "https" && !(url.scheme() == "http" && here) {
-            return Err("keys are fetched over https only; plain http is for this machine".into());
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("the address holds a user name or a password, and it is shown in logs".into());
-        }
+        let url = fetch::address(url)?;
         if rules.algorithms.iter().any(|algorithm| keys::is_symmetric(*algorithm)) {
             return Err("a secret cannot be fetched; list public-key algorithms, or put the secret into a file".into());
         }
-        let client = Client::builder()
-            .redirect(Policy::none())
-            .https_only(!here)
-            .timeout(Duration::from_millis(limits.jwks_fetch_ms))
-            .pool_max_idle_per_host(0)
-            .user_agent("hailgate");
-        // A proxy of the environment is for what is beyond it.
-        let client = if here { client.no_proxy() } else { client };
-        let client = client.build().map_err(|error| format!("keys cannot be fetched: {error}"))?;
+        let client = fetch::client(&url, limits)?;
         let (held, turn) = (RwLock::default(), Arc::default());
         Ok(Remote { url, rules, limits: limits.clone(), client, held, turn })
     }
@@ -133,24 +121,7 @@ impl Remote {
     }
 
     async fn load(&self) -> Result<Vec<Key>, Reason> {
-        // The address is named once, by the caller.
-        let failed = |error: reqwest::Error| {
-            let error = error.without_url();
-            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            Reason::from(format!("{error}{cause}"))
-        };
-        let mut response = self.client.get(self.url.clone()).send().await.map_err(failed)?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(format!("the answer was {}", response.status().as_u16()).into());
-        }
-        let bytes_max = usize::try_from(self.limits.jwks_bytes).unwrap_or(usize::MAX);
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > bytes_max {
-                return Err(format!("the answer has over {bytes_max} bytes").into());
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = fetch::get(self.client.get(self.url.clone()), &self.limits).await?;
         let text = String::from_utf8(body).map_err(|_| "the answer is not UTF-8")?;
         let keys_max = usize::try_from(self.limits.jwks_keys).unwrap_or(usize::MAX);
         let read = keys::read(&text, &self.rules, keys_max)?;
@@ -159,12 +130,6 @@ impl Remote {
         }
         Ok(read.keys)
     }
-}
-
-/// Whether an address is on this machine.
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod carried;
 pub mod context;
 pub mod cookies;
+mod fetch;
 #[cfg(test)]
 #[path = "forge_tests.rs"]
 mod forge;
@@ -16,8 +17,10 @@ pub mod jwks;
 pub mod keyring;
 pub mod keys;
 pub mod layer;
+pub mod oidc;
 pub mod origin;
 pub mod password;
+pub mod provider;
 pub mod rate;
 pub mod rates;
 pub mod reseal;
@@ -35,8 +38,10 @@ pub use self::{
     judge::{Judge, LOGIN_ENDED},
     keyring::KeyRing,
     layer::AuthContextLayer,
+    oidc::Trips,
     origin::Origins,
     password::Passwords,
+    provider::Provider,
     rates::Rates,
     reseal::Reseal,
     session::LoginSessions,

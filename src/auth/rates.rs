@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     address::{Addresses, Network},
-    attempts::{Attempt, Attempts},
+    attempts::{Attempt, Attempts, Nameless},
     rate::{Pace, Rate, Refused},
 };
 use crate::{
@@ -90,6 +90,14 @@ impl Rates {
     /// `rate_limited` after too many failures, or `busy`.
     pub fn login(&self, request: &HttpRequest, name: &str, browser: Option<Uuid>) -> Result<Attempt<'_>, Error> {
         self.attempts.begin(self.addresses.of(request), name, browser)
+    }
+
+    /// Begins to settle a sign-in at a provider.
+    ///
+    /// # Errors
+    /// As [`Rates::login`].
+    pub fn sign_in(&self, request: &HttpRequest) -> Result<Nameless<'_>, Error> {
+        self.attempts.begin_nameless(self.addresses.of(request))
     }
 
     /// One REST request of a user.

@@ -178,7 +178,7 @@ impl Tokens {
 }
 
 /// The header, and who the token says has issued it. Nothing of this is true before the signature holds.
-fn unverified(token: &str) -> Result<(BTreeMap<String, Value>, String), Error> {
+pub(super) fn unverified(token: &str) -> Result<(BTreeMap<String, Value>, String), Error> {
     /// Only `iss`: the rest is read once it is signed.
     #[derive(Deserialize)]
     struct Named {
@@ -196,7 +196,7 @@ fn unverified(token: &str) -> Result<(BTreeMap<String, Value>, String), Error> {
 }
 
 /// What a header says about its key. An address or a key in it (`jku`, `jwk`, `x5u`, `x5c`) is never looked at.
-fn hint(header: &BTreeMap<String, Value>) -> Result<Hint<'_>, Error> {
+pub(super) fn hint(header: &BTreeMap<String, Value>) -> Result<Hint<'_>, Error> {
     let text = |name: &str| header.get(name).map(|value| value.as_str().ok_or_else(|| refused("its header cannot be read")));
     let alg = text("alg").transpose()?.ok_or_else(|| refused("its header cannot be read"))?;
     Ok(Hint { alg, kid: text("kid").transpose()? })
@@ -286,7 +286,7 @@ const SECONDS_MAX: f64 = 1e11;
 
 /// RFC 7519 section 2: seconds since the Unix epoch, of which there may be a fraction.
 #[allow(clippy::cast_possible_truncation, reason = "within bounds")]
-fn time_of(value: &Value) -> Option<Time> {
+pub(super) fn time_of(value: &Value) -> Option<Time> {
     let seconds = value.as_f64().filter(|seconds| seconds.abs() <= SECONDS_MAX)?;
     Some(Time((seconds * 1_000.0).round() as i64))
 }
@@ -296,7 +296,13 @@ fn numeric_date(time: Time) -> f64 {
     time.0 as f64 / 1_000.0
 }
 
-fn check_times(iat: Time, exp: Time, nbf: Option<&Value>, now: Time, lifetime_max: Duration) -> Result<(), Error> {
+pub(super) fn check_times(
+    iat: Time,
+    exp: Time,
+    nbf: Option<&Value>,
+    now: Time,
+    lifetime_max: Duration,
+) -> Result<(), Error> {
     if exp.since(iat) > lifetime_max {
         return Err(refused("it would live too long"));
     }
@@ -313,7 +319,7 @@ fn check_times(iat: Time, exp: Time, nbf: Option<&Value>, now: Time, lifetime_ma
 }
 
 /// A JSON object that has every name once: parsers differ in which of two they take.
-struct Object(BTreeMap<String, Value>);
+pub(super) struct Object(pub BTreeMap<String, Value>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {

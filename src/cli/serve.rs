@@ -6,12 +6,14 @@ use clap::Args;
 
 use super::{Failure, Where, keys, logging, open};
 use crate::{
-    auth::{Addresses, Cookies, KeyRing, Origins, Tokens},
-    config::{Config, Environment},
+    auth::{Addresses, Cookies, KeyRing, Origins, Provider, Tokens, oidc::Terms, provider::Registration},
+    config::{Config, Environment, Oidc},
     domain::Limits,
     http::{
         gateway::{Admission, Gateway, SystemClock},
-        probe, server,
+        probe,
+        routes::Route,
+        server,
     },
 };
 
@@ -62,7 +64,9 @@ pub(super) async fn serve(
     let limits = within_files(&config.limits);
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
     let (tokens, ring) = (Arc::new(tokens), Arc::new(key_ring(config)?));
-    let admission = admission(config, Arc::clone(&tokens), Arc::clone(&ring), address.port());
+    let provider = provider(config)?.map(Arc::new);
+    let admission =
+        Admission { oidc: provider, ..admission(config, Arc::clone(&tokens), Arc::clone(&ring), address.port()) };
     let gateway = Gateway::start(store, limits, Arc::new(SystemClock), admission).await?;
     let fresh = Arc::clone(&tokens);
     let fresh = actix_rt::spawn(async move { fresh.keep_fresh(Arc::new(SystemClock)).await });
@@ -120,6 +124,20 @@ fn no_session_key<E>(_: E) -> Failure {
     Failure::Failed("there is no session key".to_owned())
 }
 
+/// The provider of sign-ins, not asked anything yet.
+fn provider(config: &Config) -> Result<Option<Provider>, Failure> {
+    let Some(Oidc { issuer, client_id, client_secret, name, prefix }) = config.oidc.clone() else { return Ok(None) };
+    let own = config.public_url.as_deref().unwrap_or_default();
+    let registration = Registration {
+        terms: Terms { issuer, client_id, prefix },
+        name,
+        client_secret: client_secret.map(|secret| String::from_utf8_lossy(secret.bytes()).into_owned()),
+        redirect: format!("{own}{}", Route::of("oidc::callback").path),
+    };
+    let failed = |reason| Failure::Failed(format!("the sign-in provider cannot be asked: {reason}"));
+    Provider::new(registration, &config.limits).map(Some).map_err(failed)
+}
+
 fn admission(config: &Config, tokens: Arc<Tokens>, keys: Arc<KeyRing>, port: u16) -> Admission {
     let development = config.environment == Environment::Development;
     let here = matches!(config.environment, Environment::Development | Environment::Testing);
@@ -138,6 +156,7 @@ fn admission(config: &Config, tokens: Arc<Tokens>, keys: Arc<KeyRing>, port: u16
         query_tokens: config.query_tokens,
         environment: config.environment.name(),
         links: development,
+        oidc: None,
         quiet: false,
     }
 }

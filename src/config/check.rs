@@ -40,6 +40,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let (own_key, trusted_issuers) = checker.issuers();
     let session_keys = checker.session_keys();
     let public_url = checker.public_url(environment);
+    let oidc = checker.oidc(public_url.as_deref(), &trusted_issuers);
     let allowed_origins = checker.allowed_origins(environment);
     let create_users = checker.flag("create_users");
     let query_tokens = checker.flag("query_tokens");
@@ -80,6 +81,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         jwt_audience,
         session_keys,
         public_url,
+        oidc,
         allowed_origins,
         create_users: create_users.unwrap_or(false),
         query_tokens: query_tokens.unwrap_or(true),

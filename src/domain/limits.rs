@@ -92,5 +92,6 @@ limits! {
     login_failures_user_per_hour      100 "per hour"   own "failed logins of one user, but for browsers that signed in before"
     rate_keys              100_000 "keys"         own  "addresses or users that each rate is kept for at once"
     hashes                       4 "hashes"       own  "password hashes computed at once, each 19 MiB"
+    oidc_exchanges              32 "sign-ins"     own  "sign-ins that are settled with the provider at once"
     hashes_waiting              64 "hashes"       own  "password hashes waiting for their turn"
 }

@@ -1,6 +1,6 @@
 //! What authentication needs to know of accounts and sessions, whoever stores them.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use uuid::Uuid;
 
@@ -165,6 +165,27 @@ pub struct Login {
     pub expires_at: Time,
 }
 
+/// Who a provider of sign-ins says somebody is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The provider.
+    pub issuer: String,
+    /// Its name of the person, which never changes and never goes to another.
+    pub subject: String,
+    /// What a new account of it may be called, best first.
+    pub user_ids: Vec<UserId>,
+    /// The name people read, where the provider tells one.
+    pub name: Option<String>,
+    /// E-mail, where the provider tells it. It links nothing: another may have had the address before.
+    pub email: Option<String>,
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("issuer", &self.issuer).field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
 /// A change to accounts and logins. Everything that ends a login also notes the end, for every node to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is named for what it is")]
@@ -181,6 +202,8 @@ pub enum LoginAct {
     EndLogin { user: UserId, session: SessionId, at: Time },
     /// A new account; refused if the name is taken, unless `keep` says to leave it as it is.
     CreateAccount { account: Account, at: Time, keep: bool },
+    /// The account of whom a provider says somebody is; made if there is none, else with what the provider tells now.
+    LinkSubject { subject: Subject, at: Time },
     /// Another password; ends the user's logins but for the one to keep, without which nothing is done.
     SetPassword { user: UserId, hash: String, keep: Option<SessionId>, at: Time },
     /// More permissions, or fewer.
@@ -223,6 +246,8 @@ pub enum LoginDone {
     Ended { sessions: u64 },
     /// Whom a one-time code signed in, if it was good.
     Link(Option<UserId>),
+    /// Whose account a subject's is; `None`: every name that it could have is somebody else's.
+    Linked(Option<UserId>),
     /// What became of a refresh token.
     Refreshed(Refreshed),
     /// The ticket, if it was good.

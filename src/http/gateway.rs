@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use super::{cors::Crossing, routes, stack::Stack, telemetry::Telemetry};
 use crate::{
     auth::{
-        Addresses, AuthContextLayer, Browsers, Cookies, Judge, KeyRing, LoginSessions, Origins, Passwords, Rates, Reseal,
-        Tokens, Ways,
+        Addresses, AuthContextLayer, Browsers, Cookies, Judge, KeyRing, LoginSessions, Origins, Passwords, Provider, Rates,
+        Reseal, Tokens, Trips, Ways,
     },
     backplane::local::Local,
     domain::{Clock, Limits, Logins, Time, logins::SESSION_MAX},
@@ -64,6 +64,8 @@ pub struct Admission {
     pub environment: &'static str,
     /// Whether one-time sign-in links are taken.
     pub links: bool,
+    /// The provider of sign-ins.
+    pub oidc: Option<Arc<Provider>>,
     /// Whether requests leave no line in the log: the probe's are nobody's traffic.
     pub quiet: bool,
 }
@@ -163,6 +165,8 @@ impl Gateway {
             environment: admission.environment,
             links: admission.links,
             passwords,
+            oidc: admission.oidc.clone(),
+            trips: Trips::new(Arc::clone(&admission.keys), admission.cookies),
             browsers: Browsers::new(Arc::clone(&admission.keys), admission.cookies),
             logins: Arc::clone(&logins),
             canary: Canary::default(),

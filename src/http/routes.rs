@@ -7,7 +7,7 @@ use super::assets;
 use crate::{
     auth::Ways,
     error::Code,
-    rest::{admin, auth, events, logins, messages, system, threads, tokens, users},
+    rest::{admin, auth, events, logins, messages, oidc, system, threads, tokens, users},
     ws::admission,
 };
 
@@ -16,6 +16,8 @@ use crate::{
 pub enum Access {
     /// Anybody.
     Public,
+    /// Anybody, where it is set up; elsewhere it is not there.
+    Configured,
     /// A user: without credentials 401, never 404.
     Protected,
     /// A user with a WebSocket upgrade.
@@ -43,7 +45,7 @@ impl Access {
     /// What nobody in particular is told; none where anybody may come in.
     pub fn refusal(self) -> Option<Code> {
         match self {
-            Access::Public | Access::Preflight => None,
+            Access::Public | Access::Configured | Access::Preflight => None,
             Access::Protected | Access::Stream | Access::Upgrade => Some(Code::Unauthenticated),
         }
     }
@@ -83,6 +85,8 @@ routes! {
     "/ws"                                   { Upgrade   get    admission::connect; }
     "/api/auth/login"                       { Public    post   auth::login; }
     "/api/auth/link"                        { Public    post   auth::link; }
+    "/api/auth/oidc/login"                  { Configured get   oidc::login; }
+    "/api/auth/oidc/callback"               { Configured get   oidc::callback; }
     "/api/auth/logout"                      { Protected post   auth::logout; }
     "/api/auth/me"                          { Protected get    auth::me; }
     "/api/auth/password"                    { Protected post   logins::password; }
@@ -126,7 +130,7 @@ pub fn ways(path: &str) -> Ways {
         Some(Access::Upgrade) => upgrade,
         Some(Access::Preflight) => Ways { consumes_nothing: true, ..upgrade },
         Some(Access::Stream) => Ways { ticket: true, ..Ways::default() },
-        Some(Access::Public | Access::Protected) | None => Ways::default(),
+        Some(Access::Public | Access::Configured | Access::Protected) | None => Ways::default(),
     }
 }
 

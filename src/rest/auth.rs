@@ -2,7 +2,7 @@
 
 use actix_identity::Identity;
 use actix_session::{Session, SessionExt};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, cookie::Cookie, http::header, web};
 
 use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
@@ -83,22 +83,10 @@ pub async fn link(
     sign_in(&request, &site, &account.ok_or_else(spent)?, now)
 }
 
-/// Renews the session under a new key and names its user; the browser is known from now on. `began` is a time before the
-/// account was read.
+/// Signs somebody in, and says as whom. `began` is a time before the account was read.
 fn sign_in(request: &HttpRequest, site: &Site, account: &Account, began: Time) -> Result<HttpResponse, Error> {
-    let session: Session = request.get_session();
-    let session_id = SessionId::new();
-    // Whatever the browser had before belongs to whoever had it before.
-    session.clear();
-    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    let agent: String = agent.chars().take(AGENT_CHARS_MAX).collect();
-    for (key, value) in [(SESSION_ID_KEY, session_id.to_string()), (AGENT_KEY, agent)] {
-        session.insert(key, value).map_err(|_| Error::from(Code::Internal))?;
-    }
-    session.insert(BEGAN_KEY, began.0).map_err(|_| Error::from(Code::Internal))?;
+    let Renewed { session_id, login, browser } = renew(request, site, account, began)?;
     let extensions = request.extensions();
-    Identity::login(&extensions, account.user_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
-    let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(began, Time::from_seconds);
     let request_id = extensions.get::<RequestId>().map_or("", |id| &id.0);
     let mut response = ok(&MeAnswer {
         user_id: account.user_id.as_str(),
@@ -111,9 +99,35 @@ fn sign_in(request: &HttpRequest, site: &Site, account: &Account, began: Time) -
         expires_at: shape::time(login.plus(SESSION_MAX)),
         request_id,
     });
-    let browser = site.browsers.remember(request, &account.user_id, began);
     response.add_cookie(&browser).map_err(|_| Error::from(Code::Internal))?;
     Ok(response)
+}
+
+/// A session that somebody has just signed in to.
+pub(super) struct Renewed {
+    session_id: SessionId,
+    /// When it began.
+    login: Time,
+    /// The cookie by which the browser is known from now on.
+    pub browser: Cookie<'static>,
+}
+
+/// Renews the session under a new key and names its user, however that was proven; the browser is known from now on.
+/// `began` is a time before the account was read.
+pub(super) fn renew(request: &HttpRequest, site: &Site, account: &Account, began: Time) -> Result<Renewed, Error> {
+    let session: Session = request.get_session();
+    let session_id = SessionId::new();
+    // Whatever the browser had before belongs to whoever had it before.
+    session.clear();
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let agent: String = agent.chars().take(AGENT_CHARS_MAX).collect();
+    for (key, value) in [(SESSION_ID_KEY, session_id.to_string()), (AGENT_KEY, agent)] {
+        session.insert(key, value).map_err(|_| Error::from(Code::Internal))?;
+    }
+    session.insert(BEGAN_KEY, began.0).map_err(|_| Error::from(Code::Internal))?;
+    Identity::login(&request.extensions(), account.user_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
+    let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(began, Time::from_seconds);
+    Ok(Renewed { session_id, login, browser: site.browsers.remember(request, &account.user_id, began) })
 }
 
 /// `POST /api/auth/logout`: ends this login, or the one that the token comes from, and closes its connections.

@@ -6,6 +6,7 @@ mod body;
 pub mod events;
 pub mod logins;
 pub mod messages;
+pub mod oidc;
 pub mod system;
 pub mod threads;
 pub mod tokens;
@@ -17,7 +18,7 @@ use actix_web::{HttpResponse, http::header};
 use serde::Serialize;
 
 use crate::{
-    auth::{Browsers, Passwords},
+    auth::{Browsers, Passwords, Provider, Trips},
     domain::Logins,
     error::{Code, Error},
     hub::{Node, messages::Look},
@@ -33,6 +34,10 @@ pub struct Site {
     pub links: bool,
     /// Verifies passwords.
     pub passwords: Passwords,
+    /// The provider of sign-ins; `None`: there is none.
+    pub oidc: Option<Arc<Provider>>,
+    /// Keeps browsers on their way to it and back.
+    pub trips: Trips,
     /// Knows browsers that signed in before.
     pub browsers: Browsers,
     /// Accounts and sessions.

@@ -13,7 +13,7 @@ use crate::{
     hub::{Node, messages::Ready},
     store::Write,
     wire::{
-        rest::{BuildInfo, HealthAnswer, InfoAnswer},
+        rest::{BuildInfo, HealthAnswer, InfoAnswer, SignInWays},
         shape,
     },
 };
@@ -84,5 +84,6 @@ pub async fn info(request: HttpRequest, node: web::Data<Node>, site: web::Data<S
         started_at: shape::time(node.started_at),
         node_id: &node_id,
     });
-    Ok(ok(&InfoAnswer { name: "hailgate", environment: site.environment, build }))
+    let sign_in = SignInWays { password: true, oidc: site.oidc.as_ref().map(|provider| provider.name()) };
+    Ok(ok(&InfoAnswer { name: "hailgate", environment: site.environment, sign_in, build }))
 }

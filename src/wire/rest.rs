@@ -313,8 +313,18 @@ pub struct ReadAnswer {
 pub struct InfoAnswer<'a> {
     pub name: &'static str,
     pub environment: &'a str,
+    pub sign_in: SignInWays<'a>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub build: Option<BuildInfo<'a>>,
+}
+
+/// How people sign in: with a password, and at a provider where one is set, by its name.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct SignInWays<'a> {
+    pub password: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<&'a str>,
 }
 
 /// Which program answers.

@@ -4,7 +4,10 @@
 mod chat;
 mod content;
 mod driver;
+mod oidc;
 mod outage;
+#[path = "../provider/mod.rs"]
+mod provider;
 mod proxy;
 mod refusals;
 mod server;

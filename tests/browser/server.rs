@@ -35,6 +35,11 @@ impl Server {
 
     /// The same, with variables beside those of every test.
     pub fn start_with(variables: &[(&'static str, &str)]) -> Server {
+        Server::start_at(0, variables)
+    }
+
+    /// The same, on this port.
+    pub fn start_at(port: u16, variables: &[(&'static str, &str)]) -> Server {
         let data = TempDir::new().expect("a directory for the server's data");
         // Tests write faster than people do.
         let mut all = vec![
@@ -43,7 +48,7 @@ impl Server {
             ("HAILGATE_LIMIT_SENDS_PER_SECOND", "1000".to_owned()),
         ];
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let (process, told) = demo(data.path(), 0, &all);
+        let (process, told) = demo(data.path(), port, &all);
         let port = told.links[0].split(['/', ':']).find_map(|part| part.parse().ok()).expect("a link names the port");
         let Told { links, thread, token } = told;
         let program = Program { http: reqwest::Client::new(), server: format!("http://127.0.0.1:{port}"), token };

@@ -58,7 +58,7 @@ async fn incident_missing_environment_messages_are_401_and_never_404() {
     nobody.get("/api/messages").await.problem(401, "unauthenticated");
     nobody.post("/api/messages", json!({"thread_id": "x", "content": "x"})).await.problem(401, "unauthenticated");
     let info = nobody.get("/api/system/info").await.json(200);
-    assert_eq!(info, json!({"name": "hailgate", "environment": "production"}));
+    assert_eq!(info, json!({"name": "hailgate", "environment": "production", "sign_in": {"password": true}}));
 }
 
 #[tokio::test]

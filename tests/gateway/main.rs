@@ -5,6 +5,8 @@ mod descent;
 mod fake;
 mod jwt;
 mod people;
+#[path = "../provider/mod.rs"]
+mod provider;
 mod raw;
 mod refusals;
 mod server;
@@ -32,6 +34,8 @@ mod login;
 mod logins;
 mod matrix;
 mod messages;
+mod oidc;
+mod oidc_forged;
 mod origins;
 mod polling;
 mod preflight;

@@ -10,14 +10,14 @@ async fn system_info_says_more_to_those_who_are_signed_in_and_no_secret_to_anybo
     let server = Server::shared();
     let alice = server.person();
     let public = server.nobody().get("/api/system/info").await.json(200);
-    assert_eq!(public, json!({"name": "hailgate", "environment": "testing"}));
+    assert_eq!(public, json!({"name": "hailgate", "environment": "testing", "sign_in": {"password": true}}));
     let answer = alice.get("/api/system/info").await;
     let info = answer.json(200);
     assert_eq!(answer.header("cache-control"), "no-store");
     for field in ["version", "git_commit", "build_time", "started_at", "node_id"] {
         assert!(!text(&info, field).is_empty(), "{field} of {info}");
     }
-    assert_eq!(info.as_object().map(serde_json::Map::len), Some(7), "{info}");
+    assert_eq!(info.as_object().map(serde_json::Map::len), Some(8), "{info}");
     for secret in ["HAILGATE_JWT_SECRET", "HAILGATE_SESSION_KEY", "HAILGATE_DATABASE_URL"] {
         assert!(!answer.body.contains(server.site.variable(secret)));
     }

@@ -31,6 +31,8 @@ pub const PUBLIC: &[Route] = &[
     ("/api/auth/link", &["POST"]),
     ("/api/auth/refresh", &["POST"]),
     ("/api/ws/preflight", &["POST"]),
+    ("/api/auth/oidc/login", &["GET"]),
+    ("/api/auth/oidc/callback", &["GET"]),
     ("/api/system/info", &["GET"]),
     ("/health", &["GET"]),
     ("/health/live", &["GET"]),

@@ -1,7 +1,10 @@
 //! What each setting means for this deployment, in words, and what would be better otherwise.
 
 use super::document::Warning;
-use crate::config::{Config, Environment, LogFormat, OwnKey};
+use crate::{
+    config::{Config, Environment, LogFormat, OwnKey},
+    http::routes::Route,
+};
 
 /// What a setting does as it is set; none for a setting that has no words here yet, which a test refuses.
 pub fn effect(key: &str, config: &Config) -> Option<String> {
@@ -31,6 +34,7 @@ pub fn effect(key: &str, config: &Config) -> Option<String> {
             None if config.environment == Environment::Development => "browsers on this machine can sign in".to_owned(),
             None => "browsers cannot sign in, programs can".to_owned(),
         },
+        _ if key.starts_with("oidc_") => return oidc(key, config),
         "allowed_origins" => match config.allowed_origins.len() {
             0 => "no pages of other origins may use this server".to_owned(),
             others => format!("pages of {others} more may use this server as the signed-in user"),
@@ -62,6 +66,24 @@ fn own_key(key: &str, config: &Config) -> String {
         (OwnKey::None, _) => "no own tokens: only those of outside issuers are taken".to_owned(),
         _ => "not used: the other kind of own key is set".to_owned(),
     }
+}
+
+fn oidc(key: &str, config: &Config) -> Option<String> {
+    let Some(oidc) = &config.oidc else { return Some("nobody signs in by OpenID Connect".to_owned()) };
+    let words = match key {
+        "oidc_issuer" => {
+            let back = Route::of("oidc::callback").path;
+            let own = config.public_url.as_deref().unwrap_or_default();
+            format!("people sign in there too; register {own}{back} as redirect address")
+        }
+        "oidc_client_id" => "its ID tokens must be for this client".to_owned(),
+        "oidc_client_secret" if oidc.client_secret.is_some() => "proves this server to the provider".to_owned(),
+        "oidc_client_secret" => "a public client: PKCE alone binds each sign-in".to_owned(),
+        "oidc_name" => format!("the page shows \"Sign in with {}\"", oidc.name),
+        "oidc_prefix" => format!("its users are called {}:...", oidc.prefix),
+        _ => return None,
+    };
+    Some(words)
 }
 
 fn environment(environment: Environment) -> &'static str {
@@ -139,11 +161,24 @@ mod tests {
 
     #[test]
     fn every_setting_says_what_it_does() {
-        let config = config(&[]);
-        for setting in SETTINGS {
-            let effect = effect(setting.key, &config).unwrap_or_else(|| panic!("{} has no effect in words", setting.key));
-            assert!(!effect.is_empty() && !effect.ends_with('.'), "{}: {effect}", setting.key);
+        let provider = [
+            ("HAILGATE_PUBLIC_URL", "https://chat.example.org"),
+            ("HAILGATE_OIDC_ISSUER", "https://id.example.org"),
+            ("HAILGATE_OIDC_CLIENT_ID", "chat"),
+        ];
+        for config in [config(&[]), config(&provider)] {
+            for setting in SETTINGS {
+                let effect =
+                    effect(setting.key, &config).unwrap_or_else(|| panic!("{} has no effect in words", setting.key));
+                assert!(
+                    !effect.is_empty() && (!effect.ends_with('.') || effect.ends_with("...")),
+                    "{}: {effect}",
+                    setting.key
+                );
+            }
         }
+        let told = effect("oidc_issuer", &config(&provider)).expect("words");
+        assert!(told.contains("https://chat.example.org/api/auth/oidc/callback"), "{told}");
     }
 
     #[test]

@@ -171,6 +171,7 @@ impl Forge {
             query_tokens: true,
             environment: "production",
             links: false,
+            oidc: None,
             quiet: true,
         };
         let stranger = tokens(&secret()?)?;

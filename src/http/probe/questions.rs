@@ -9,6 +9,7 @@ use super::{
 use crate::{
     auth::{LOGIN_ENDED, Ways},
     error::{Code, Error},
+    rest::oidc::NOT_SET_UP,
 };
 
 /// A kind of route, by the one that stands for it, and what it answers to whoever may come in. What changes
@@ -116,8 +117,11 @@ pub(super) async fn questions(forge: &Forge) -> Result<Vec<Question>, Error> {
     }
     questions.extend(rules(forge).await?);
     questions.extend(TABLE.iter().map(|route| {
-        let status = route.access.refusal().map(Code::status);
-        let expected = Expected { status, says: "", cookie_ends: false };
+        let expected = match route.access {
+            // Nothing is set up here that would ask others. The words tell it from a route that is missing.
+            Access::Configured => Expected { says: NOT_SET_UP, ..Code::NotFound.status().into() },
+            access => Expected { status: access.refusal().map(Code::status), says: "", cookie_ends: false },
+        };
         let name = format!("route {} {}", route.method, route.path);
         Question { name, part: Part::Route, route, expected, request: request(route, "", "") }
     }));

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Result};
 use super::{logins, rows};
 use crate::domain::{
     Account, Permission, Time, UserId,
-    logins::{Ended, LoginDone, SecretHash},
+    logins::{Ended, LoginDone, SecretHash, Subject},
 };
 
 pub(super) fn create(tx: &Connection, account: &Account, at: Time, keep: bool) -> Result<LoginDone> {
@@ -100,4 +100,99 @@ pub(super) fn take_link(tx: &Connection, code: &SecretHash, at: Time) -> Result<
         .query_row((code, at.0), |row| row.get(0))
         .optional()?;
     Ok(LoginDone::Link(user.map(|user| rows::user(&user)).transpose()?))
+}
+
+/// The account of a subject. One that is linked to another subject is never taken, whatever it is called.
+pub(super) fn link(tx: &Connection, subject: &Subject, at: Time) -> Result<Option<UserId>> {
+    let linked: Option<String> = tx
+        .prepare_cached("SELECT user_id FROM subjects WHERE issuer = ?1 AND subject = ?2")?
+        .query_row((&subject.issuer, &subject.subject), |row| row.get(0))
+        .optional()?;
+    let user = match linked {
+        Some(user) => Some(rows::user(&user)?),
+        None => link_new(tx, subject, at)?,
+    };
+    let Some(user) = user else { return Ok(None) };
+    tx.prepare_cached(
+        "UPDATE users SET name = coalesce(?2, name), name_folded = coalesce(?3, name_folded), email = coalesce(?4, email)
+         WHERE user_id = ?1",
+    )?
+    .execute((user.as_str(), &subject.name, subject.name.as_ref().map(|name| name.to_lowercase()), &subject.email))?;
+    Ok(Some(user))
+}
+
+fn link_new(tx: &Connection, subject: &Subject, at: Time) -> Result<Option<UserId>> {
+    for user in &subject.user_ids {
+        let taken = "SELECT EXISTS (SELECT 1 FROM subjects WHERE user_id = ?1)";
+        if tx.prepare_cached(taken)?.query_row([user.as_str()], |row| row.get(0))? {
+            continue;
+        }
+        let account = Account {
+            user_id: user.clone(),
+            name: subject.name.clone().unwrap_or_else(|| user.to_string()),
+            email: subject.email.clone(),
+            tier: "free".to_owned(),
+            permissions: Vec::new(),
+            disabled: false,
+            password_hash: None,
+        };
+        create(tx, &account, at, true)?;
+        tx.prepare_cached("INSERT INTO subjects (issuer, subject, user_id) VALUES (?1, ?2, ?3)")?.execute((
+            &subject.issuer,
+            &subject.subject,
+            user.as_str(),
+        ))?;
+        return Ok(Some(user.clone()));
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(issuer: &str, subject: &str, user_ids: &[&str]) -> Subject {
+        let user_ids = user_ids.iter().map(|id| UserId::parse(id).expect("a user id")).collect();
+        Subject { issuer: issuer.into(), subject: subject.into(), user_ids, name: None, email: None }
+    }
+
+    #[test]
+    fn a_subject_keeps_its_account_and_nobody_elses_is_ever_taken_for_it() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        super::super::migrations::runner().run(&mut connection).expect("migrations");
+        let link = |subject: Subject| link(&connection, &subject, Time(1)).expect("a store").map(|user| user.to_string());
+        let named = |name: &str| Subject {
+            name: Some(name.into()),
+            email: Some("a@x".into()),
+            ..subject("one", "anna", &["p:anna"])
+        };
+        let row = || {
+            let sql = "SELECT name, name_folded, email FROM users WHERE user_id = 'p:anna'";
+            connection.query_row(sql, (), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("a row")
+        };
+        let told = |name: &str, folded: &str| (name.to_owned(), folded.to_owned(), Some("a@x".to_owned()));
+        assert_eq!(link(named("Anna")).as_deref(), Some("p:anna"));
+        assert_eq!(row(), told("Anna", "anna"));
+        assert_eq!(link(named("Anna B")).as_deref(), Some("p:anna"));
+        assert_eq!(row(), told("Anna B", "anna b"));
+        assert_eq!(link(subject("one", "anna", &["p:other"])).as_deref(), Some("p:anna"), "the link wins over any name");
+        assert_eq!(row(), told("Anna B", "anna b"), "what is not told now stays");
+        assert_eq!(link(subject("two", "anna", &["p:anna", "p:hash"])).as_deref(), Some("p:hash"), "another issuer's");
+        assert_eq!(link(subject("three", "x", &["p:anna", "p:hash"])), None);
+        let before = Account { user_id: UserId::parse("p:token").expect("a user id"), ..account() };
+        create(&connection, &before, Time(1), false).expect("an account");
+        assert_eq!(link(subject("one", "token", &["p:token"])).as_deref(), Some("p:token"), "made by a bearer token");
+    }
+
+    fn account() -> Account {
+        Account {
+            user_id: UserId::parse("x").expect("a user id"),
+            name: "X".into(),
+            email: None,
+            tier: "free".into(),
+            permissions: Vec::new(),
+            disabled: false,
+            password_hash: None,
+        }
+    }
 }

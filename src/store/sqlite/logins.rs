@@ -26,6 +26,7 @@ pub(super) fn apply(tx: &Connection, act: &LoginAct) -> Result<LoginDone> {
             end_sessions(tx, "session_id = ?1 AND user_id = ?2", (session.0, user.as_str()), *at)
         }
         LoginAct::CreateAccount { account, at, keep } => accounts::create(tx, account, *at, *keep),
+        LoginAct::LinkSubject { subject, at } => accounts::link(tx, subject, *at).map(LoginDone::Linked),
         LoginAct::SetPassword { user, hash, keep, at } => set_password(tx, user, hash, *keep, *at),
         LoginAct::ChangePermissions { user, give, take } => accounts::change_permissions(tx, user, give, take),
         LoginAct::Revoke { user, at } => accounts::revoke(tx, user, *at),

@@ -1,0 +1,157 @@
+//! Sign-in by OpenID Connect, the part without a network: what a browser carries on its way to the provider and back,
+//! and what an ID token must say.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use actix_web::{HttpRequest, cookie::Cookie};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Cookies, KeyRing,
+    issuers::refused,
+    token::{check_times, time_of},
+};
+use crate::{
+    domain::{Time, UserId, logins::Subject},
+    error::{Code, Error},
+};
+
+/// The cookie's name, without a prefix.
+const NAME: &str = "hailgate-oidc";
+/// What the ring seals it for.
+const PURPOSE: &str = "oidc";
+/// How long a sign-in at a provider may take.
+const LIFE: Duration = Duration::from_secs(10 * 60);
+/// Longest `sub`, in bytes (OpenID Connect Core 1.0 section 2).
+const SUBJECT_BYTES_MAX: usize = 255;
+/// Longest name that is taken over, in characters.
+const NAME_CHARS_MAX: usize = 200;
+/// Longest e-mail address that is taken over, in bytes (RFC 5321 section 4.5.3.1.3).
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// A sign-in on its way: three randoms of this server, in URL-safe characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Trip {
+    /// Comes back beside the code: the browser that returns is the one that left.
+    pub state: String,
+    /// Comes back inside the ID token: the token is for this sign-in.
+    pub nonce: String,
+    /// Redeems the code (PKCE): the code is for this sign-in.
+    pub verifier: String,
+}
+
+/// Seals trips into a cookie of the browser: nothing of them is kept here.
+pub struct Trips {
+    ring: Arc<KeyRing>,
+    cookies: Cookies,
+}
+
+impl Trips {
+    /// With the keys that seal the cookie.
+    pub fn new(ring: Arc<KeyRing>, cookies: Cookies) -> Trips {
+        Trips { ring, cookies }
+    }
+
+    /// The cookie of a browser that leaves now.
+    pub fn pack(&self, trip: &Trip, now: Time) -> Cookie<'static> {
+        let text = format!("{} {} {} {}", now.0, trip.state, trip.nonce, trip.verifier);
+        self.cookies.make(NAME, self.ring.seal(PURPOSE, &text), LIFE)
+    }
+
+    /// The trip of a browser that comes back.
+    ///
+    /// # Errors
+    /// `signin_lost`, if it did not leave from here, left too long ago, or another sent it.
+    pub fn unpack(&self, request: &HttpRequest, state: &str, now: Time) -> Result<Trip, Error> {
+        let cookie = request.cookie(&self.cookies.name(NAME));
+        let trip = cookie.and_then(|cookie| self.read(cookie.value(), now)).ok_or_else(lost)?;
+        verify_slices_are_equal(trip.state.as_bytes(), state.as_bytes()).map_err(|_| lost())?;
+        Ok(trip)
+    }
+
+    fn read(&self, sealed: &str, now: Time) -> Option<Trip> {
+        let text = self.ring.open(PURPOSE, sealed)?;
+        let mut parts = text.split(' ').map(str::to_owned);
+        let at = Time(parts.next()?.parse().ok()?);
+        let trip = Trip { state: parts.next()?, nonce: parts.next()?, verifier: parts.next()? };
+        (at <= now && now.since(at) < LIFE).then_some(trip)
+    }
+
+    /// Takes the cookie away: each trip is made once.
+    pub fn end(&self) -> Cookie<'static> {
+        self.cookies.make(NAME, String::new(), Duration::ZERO)
+    }
+}
+
+fn lost() -> Error {
+    Code::SignInLost.into()
+}
+
+/// What a provider's word is taken for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`, and `azp` where there is one.
+    pub client_id: String,
+    /// What stands before `:` in the names of its users.
+    pub prefix: String,
+}
+
+impl Terms {
+    /// Whom an ID token names, once its signature, `iss` and `aud` hold (OpenID Connect Core 1.0 section 3.1.3.7).
+    ///
+    /// # Errors
+    /// `bad_credentials` or `token_expired`.
+    pub fn judge(&self, body: &BTreeMap<String, Value>, nonce: &str, now: Time) -> Result<Subject, Error> {
+        let text = |name: &str| body.get(name).and_then(Value::as_str);
+        let time = |name: &str| body.get(name).and_then(time_of);
+        let (Some(iat), Some(exp)) = (time("iat"), time("exp")) else {
+            return Err(refused("`iat` or `exp` is missing"));
+        };
+        // It is used once, now: how long it would live matters to nobody.
+        check_times(iat, exp, body.get("nbf"), now, Duration::MAX)?;
+        let several = body.get("aud").and_then(Value::as_array).is_some_and(|all| all.len() > 1);
+        match body.get("azp") {
+            None if several => return Err(refused("it is for several, and `azp` is missing")),
+            Some(azp) if azp.as_str() != Some(&self.client_id) => return Err(refused("`azp` is another client")),
+            _ => {}
+        }
+        let said = text("nonce").unwrap_or_default();
+        verify_slices_are_equal(said.as_bytes(), nonce.as_bytes()).map_err(|_| refused("it is for another sign-in"))?;
+        let subject = text("sub").filter(|sub| (1..=SUBJECT_BYTES_MAX).contains(&sub.len()));
+        let subject = subject.ok_or_else(|| refused("`sub` is missing or too long"))?;
+        let name = ["name", "preferred_username"].into_iter().find_map(|claim| shown(text(claim)?));
+        let email = text("email").filter(|email| email.len() <= EMAIL_BYTES_MAX && !email.contains(char::is_control));
+        Ok(Subject {
+            issuer: self.issuer.clone(),
+            subject: subject.to_owned(),
+            user_ids: self.user_ids(subject),
+            name,
+            email: email.map(str::to_owned),
+        })
+    }
+
+    /// `<prefix>:<sub>` as for its bearer tokens, where that is a name; else, or if that is taken, one made of a hash.
+    fn user_ids(&self, subject: &str) -> Vec<UserId> {
+        // The length first: no two pairs make the same text.
+        let hash = Sha256::digest(format!("{} {} {subject}", self.issuer.len(), self.issuer));
+        let short = &URL_SAFE_NO_PAD.encode(hash)[..22];
+        let plain = UserId::parse(subject).is_ok().then_some(subject);
+        plain.into_iter().chain([short]).filter_map(|name| UserId::parse(&format!("{}:{name}", self.prefix)).ok()).collect()
+    }
+}
+
+/// A name that can be shown; `None`, if nothing of it can.
+fn shown(text: &str) -> Option<String> {
+    let name: String = text.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+#[path = "oidc_tests.rs"]
+mod tests;

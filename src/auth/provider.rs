@@ -1,0 +1,299 @@
+//! The provider of sign-ins (OpenID Connect): found by its own description, asked to redeem codes. Authorization code
+//! with PKCE (RFC 7636, S256); only its ID token is believed, and no token of it is kept.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use oauth2::{
+    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, ExtraTokenFields,
+    HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
+    StandardRevocableToken, StandardTokenResponse, TokenUrl,
+    basic::{
+        BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
+        BasicTokenType,
+    },
+    http,
+};
+use reqwest::{Client, Url};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, Semaphore};
+
+use super::{
+    fetch,
+    issuers::{Hint, Issuer},
+    keys::{Algorithm, Rules, algorithm},
+    oidc::{Terms, Trip},
+    token::{Object, hint, unverified},
+};
+use crate::{
+    domain::{Limits, Reason, Time, logins::Subject},
+    error::{Code, Error},
+};
+
+/// Algorithms of ID tokens that are taken.
+const ALGORITHMS: &[Algorithm] = &[Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
+/// How long a provider's description is believed, in milliseconds.
+const DESCRIBED_MS: u64 = 60 * 60 * 1_000;
+/// How long nobody asks again after it could not be had, in milliseconds.
+const AGAIN_MS: u64 = 5_000;
+
+/// The field that makes an answer one of OpenID Connect.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct IdToken {
+    id_token: Option<String>,
+}
+impl ExtraTokenFields for IdToken {}
+
+/// The library's client: it knows where people are sent, and where codes are redeemed.
+type Protocol = oauth2::Client<
+    BasicErrorResponse,
+    StandardTokenResponse<IdToken, BasicTokenType>,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+>;
+
+/// What a provider says about itself (OpenID Connect Discovery 1.0 section 3).
+#[derive(Debug, Clone, Deserialize)]
+struct Description {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    id_token_signing_alg_values_supported: Vec<String>,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Vec<String>,
+}
+
+/// How this server is known to the provider.
+#[derive(Clone)]
+pub struct Registration {
+    /// What the provider's word is taken for.
+    pub terms: Terms,
+    /// Its name on the page.
+    pub name: String,
+    /// What it knows this server by; a public client has none.
+    pub client_secret: Option<String>,
+    /// Where it sends people back to.
+    pub redirect: String,
+}
+
+/// The provider.
+pub struct Provider {
+    registration: Registration,
+    limits: Limits,
+    description: Url,
+    client: Client,
+    /// What was found out last, and when; or that nothing was.
+    known: RwLock<Option<(Option<Arc<Found>>, Time)>>,
+    /// Held while its description is fetched.
+    turn: Mutex<()>,
+    exchanges: Semaphore,
+}
+
+/// What its description leads to.
+struct Found {
+    protocol: Protocol,
+    issuer: Issuer,
+}
+
+impl Provider {
+    /// A provider that is not asked anything yet.
+    ///
+    /// # Errors
+    /// The reason, if it may not be asked.
+    pub fn new(registration: Registration, limits: &Limits) -> Result<Provider, Reason> {
+        let base = registration.terms.issuer.trim_end_matches('/');
+        let description = fetch::address(&format!("{base}/.well-known/openid-configuration"))?;
+        let client = fetch::client(&description, limits)?;
+        RedirectUrl::new(registration.redirect.clone()).map_err(|_| "the address to come back to is none")?;
+        let exchanges = usize::try_from(limits.oidc_exchanges).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Ok(Provider {
+            registration,
+            limits: limits.clone(),
+            description,
+            client,
+            known: RwLock::default(),
+            turn: Mutex::default(),
+            exchanges: Semaphore::new(exchanges),
+        })
+    }
+
+    /// Its name on the page.
+    pub fn name(&self) -> &str {
+        &self.registration.name
+    }
+
+    /// Where to send somebody who wants to sign in, and what the browser carries along.
+    ///
+    /// # Errors
+    /// `issuer_unavailable`.
+    pub async fn send(&self, now: Time) -> Result<(String, Trip), Error> {
+        let found = self.found(now).await?;
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let nonce = CsrfToken::new_random().into_secret();
+        let scopes = ["openid", "profile", "email"].map(|scope| Scope::new(scope.to_owned()));
+        let (url, state) = found
+            .protocol
+            .authorize_url(CsrfToken::new_random)
+            .add_scopes(scopes)
+            .add_extra_param("nonce", nonce.as_str())
+            .set_pkce_challenge(challenge)
+            .url();
+        Ok((url.into(), Trip { state: state.into_secret(), nonce, verifier: verifier.into_secret() }))
+    }
+
+    /// Whom a code names.
+    ///
+    /// # Errors
+    /// `signin_refused` for a code that is not good, or not any more; `bad_credentials` or `token_expired` for an ID token
+    /// that is wrong; `busy`; `issuer_unavailable`.
+    pub async fn settle(&self, code: String, trip: &Trip, now: Time) -> Result<Subject, Error> {
+        let _place = self
+            .exchanges
+            .try_acquire()
+            .map_err(|_| Error::new(Code::Busy, "Too many people are signing in. Try again.").after_ms(2_000))?;
+        let found = self.found(now).await?;
+        let ask = |request: HttpRequest| async move { self.ask(request).await };
+        let answer = found
+            .protocol
+            .exchange_code(AuthorizationCode::new(code))
+            .set_pkce_verifier(PkceCodeVerifier::new(trip.verifier.clone()))
+            .request_async(&ask)
+            .await
+            .map_err(|error| self.refusal(&error))?;
+        let token = answer.extra_fields().id_token.as_deref().unwrap_or_default();
+        if u64::try_from(token.len()).unwrap_or(u64::MAX) > self.limits.token_bytes {
+            return Err(super::issuers::refused("it is over the limit"));
+        }
+        found.issuer.refresh(now).await;
+        let (header, _) = unverified(token)?;
+        if header.contains_key("crit") || header.contains_key("b64") {
+            return Err(super::issuers::refused("its header asks for an extension"));
+        }
+        let hint: Hint<'_> = hint(&header)?;
+        let body = found.issuer.open::<Object>(token, &hint, now).await?;
+        self.registration.terms.judge(&body.0, &trip.nonce, now)
+    }
+
+    /// The words of a refused code never repeat what the provider wrote: it may hold the code.
+    fn refusal(&self, error: &RequestTokenError<Failed, BasicErrorResponse>) -> Error {
+        let issuer = &self.registration.terms.issuer;
+        match error {
+            RequestTokenError::ServerResponse(told) => {
+                if matches!(told.error(), BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient)
+                {
+                    log::error!("{issuer} does not know this server; check HAILGATE_OIDC_CLIENT_ID and its secret");
+                }
+                Code::SignInRefused.into()
+            }
+            RequestTokenError::Request(Failed(reason)) => {
+                log::warn!("a sign-in could not be settled with {issuer}: {reason}");
+                unavailable()
+            }
+            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+                log::warn!("a sign-in could not be settled with {issuer}: its answer cannot be read");
+                unavailable()
+            }
+        }
+    }
+
+    /// Carries a request of the library.
+    async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Failed> {
+        let request = reqwest::Request::try_from(request).map_err(|error| Failed(fetch::failed(error)))?;
+        let response = self.client.execute(request).await.map_err(|error| Failed(fetch::failed(error)))?;
+        // Its words are not the library's to judge while it cannot work.
+        if response.status().is_server_error() {
+            return Err(Failed(format!("the answer was {}", response.status().as_u16()).into()));
+        }
+        let mut answer = http::Response::builder().status(response.status());
+        if let Some(kind) = response.headers().get(http::header::CONTENT_TYPE) {
+            answer = answer.header(http::header::CONTENT_TYPE, kind);
+        }
+        let body = fetch::body(response, &self.limits).await.map_err(Failed)?;
+        answer.body(body).map_err(|_| Failed("the answer is none".into()))
+    }
+
+    /// What there is to know of the provider; one asks, whoever else comes waits for that.
+    async fn found(&self, now: Time) -> Result<Arc<Found>, Error> {
+        if let Some(found) = self.known(now) {
+            return found.ok_or_else(unavailable);
+        }
+        let _turn = self.turn.lock().await;
+        if let Some(found) = self.known(now) {
+            return found.ok_or_else(unavailable);
+        }
+        let last = self.known.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|(found, _)| found.clone());
+        let found = match self.describe(last.as_deref()).await {
+            Ok(found) => Some(Arc::new(found)),
+            Err(reason) => {
+                log::warn!("{} cannot be used for sign-ins: {reason}", self.description);
+                None
+            }
+        };
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some((found.clone(), now));
+        found.ok_or_else(unavailable)
+    }
+
+    /// What was found out lately: something, or nothing.
+    fn known(&self, now: Time) -> Option<Option<Arc<Found>>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let (found, at) = known.as_ref()?;
+        let life = std::time::Duration::from_millis(if found.is_some() { DESCRIBED_MS } else { AGAIN_MS });
+        (now.since(*at) < life).then(|| found.clone())
+    }
+
+    async fn describe(&self, before: Option<&Found>) -> Result<Found, Reason> {
+        let body = fetch::get(self.client.get(self.description.clone()), &self.limits).await?;
+        let told: Description = serde_json::from_slice(&body).map_err(|_| "it is no description of a provider")?;
+        let Terms { issuer, client_id, .. } = &self.registration.terms;
+        // Whoever could answer here for another could sign its people in (Discovery 1.0 section 4.3).
+        if told.issuer != *issuer {
+            return Err("it names another issuer than HAILGATE_OIDC_ISSUER, which must be the same to the letter".into());
+        }
+        for endpoint in [&told.authorization_endpoint, &told.token_endpoint, &told.jwks_uri] {
+            let endpoint = fetch::address(endpoint)?;
+            if self.description.scheme() == "https" && endpoint.scheme() != "https" {
+                return Err("it names an address in plain http".into());
+            }
+        }
+        let named = told.id_token_signing_alg_values_supported.iter().filter_map(|name| algorithm(name));
+        let algorithms: Vec<Algorithm> = named.filter(|algorithm| ALGORITHMS.contains(algorithm)).collect();
+        if algorithms.is_empty() {
+            return Err("it signs ID tokens with none of RS256, PS256, ES256, EdDSA".into());
+        }
+        let rules = Rules { issuer: issuer.clone(), audience: vec![client_id.clone()], algorithms };
+        let issuer = Issuer::alone(&told.jwks_uri, rules, &self.limits, before.map(|before| &before.issuer))?;
+        Ok(Found { protocol: self.protocol(&told)?, issuer })
+    }
+
+    fn protocol(&self, told: &Description) -> Result<Protocol, Reason> {
+        let wrong = |_| Reason::from("it names what is no address");
+        let methods = &told.token_endpoint_auth_methods_supported;
+        let takes = |method: &str| methods.iter().any(|listed| listed == method);
+        // Basic is what counts where nothing is listed (Discovery 1.0 section 3).
+        let in_body = takes("client_secret_post") && !takes("client_secret_basic");
+        let protocol = oauth2::Client::new(ClientId::new(self.registration.terms.client_id.clone()))
+            .set_auth_uri(AuthUrl::new(told.authorization_endpoint.clone()).map_err(wrong)?)
+            .set_token_uri(TokenUrl::new(told.token_endpoint.clone()).map_err(wrong)?)
+            .set_redirect_uri(RedirectUrl::new(self.registration.redirect.clone()).map_err(wrong)?)
+            .set_auth_type(if in_body { AuthType::RequestBody } else { AuthType::BasicAuth });
+        Ok(match &self.registration.client_secret {
+            Some(secret) => protocol.set_client_secret(ClientSecret::new(secret.clone())),
+            None => protocol,
+        })
+    }
+}
+
+/// Why a request of the library got no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failed(Reason);
+
+fn unavailable() -> Error {
+    Error::new(Code::IssuerUnavailable, "The sign-in provider does not answer now. Try again.").after_ms(5_000)
+}

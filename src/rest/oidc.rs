@@ -1,0 +1,121 @@
+//! `/api/auth/oidc`: sign-in at the configured provider. Browsers come here by links and redirects, so every end is a
+//! redirect to the page, which says a failure in words.
+
+use actix_web::{HttpRequest, HttpResponse, cookie::Cookie, http::header, web};
+use serde::Deserialize;
+
+use super::{Site, auth, odd};
+use crate::{
+    auth::{Provider, Rates, oidc::Trip},
+    domain::{LoginAct, LoginDone, Time},
+    error::{Code, Error},
+    hub::Node,
+};
+
+/// Longest code or state that is looked at, in bytes.
+const PART_BYTES_MAX: usize = 4_096;
+
+/// What is said where no provider is set.
+pub const NOT_SET_UP: &str = "No sign-in provider is set up here.";
+
+/// What a provider sends back with somebody (RFC 6749 section 4.1.2). Providers add more; that is ignored.
+#[derive(Deserialize)]
+pub struct Back {
+    code: Option<String>,
+    state: Option<String>,
+    error: Option<String>,
+}
+
+/// `GET /api/auth/oidc/login`: to the provider.
+///
+/// # Errors
+/// `not_found` where no provider is set.
+pub async fn login(site: web::Data<Site>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+    let provider = provider(&site)?;
+    let now = node.clock.now();
+    Ok(match provider.send(now).await {
+        Ok((url, trip)) => see_other(&url, &[site.trips.pack(&trip, now)]),
+        Err(error) => failed(&error, &[]),
+    })
+}
+
+/// `GET /api/auth/oidc/callback`: back from the provider, signed in or not.
+///
+/// # Errors
+/// `not_found` where no provider is set.
+pub async fn callback(
+    request: HttpRequest,
+    query: Option<web::Query<Back>>,
+    site: web::Data<Site>,
+    node: web::Data<Node>,
+) -> Result<HttpResponse, Error> {
+    let provider = provider(&site)?;
+    let now = node.clock.now();
+    let signed_in = match code(&request, query.map(web::Query::into_inner), &site, now) {
+        Ok((code, trip)) => sign_in(&request, provider, &site, code, &trip, now).await,
+        Err(error) => Err(error),
+    };
+    let over = site.trips.end();
+    Ok(match signed_in {
+        Ok(browser) => see_other("/", &[browser, over]),
+        Err(error) => failed(&error, &[over]),
+    })
+}
+
+fn provider(site: &Site) -> Result<&Provider, Error> {
+    site.oidc.as_deref().ok_or_else(|| Error::new(Code::NotFound, NOT_SET_UP))
+}
+
+/// The code of a browser that comes back from where this server sent it.
+fn code(request: &HttpRequest, back: Option<Back>, site: &Site, now: Time) -> Result<(String, Trip), Error> {
+    let back = back.ok_or_else(|| Error::from(Code::Invalid))?;
+    let trip = site.trips.unpack(request, back.state.as_deref().unwrap_or_default(), now)?;
+    match back {
+        Back { error: Some(_), .. } => Err(Code::SignInRefused.into()),
+        Back { code: Some(code), .. } if (1..=PART_BYTES_MAX).contains(&code.len()) => Ok((code, trip)),
+        _ => Err(Code::Invalid.into()),
+    }
+}
+
+async fn sign_in(
+    request: &HttpRequest,
+    provider: &Provider,
+    site: &Site,
+    code: String,
+    trip: &Trip,
+    now: Time,
+) -> Result<Cookie<'static>, Error> {
+    let attempt = Rates::of(request)?.sign_in(request)?;
+    let subject = match provider.settle(code, trip, now).await {
+        Ok(subject) => subject,
+        Err(error) => {
+            // Nobody judged the code.
+            if error.code.retryable() {
+                attempt.forgive();
+            }
+            return Err(error);
+        }
+    };
+    attempt.forgive();
+    let linked = site.logins.act(LoginAct::LinkSubject { subject, at: now }).await?;
+    let LoginDone::Linked(user) = linked else { return Err(odd()) };
+    let user = user.ok_or_else(|| Error::from(Code::SignInRefused))?;
+    let account = site.logins.account(user).await?.ok_or_else(odd)?;
+    if account.disabled {
+        return Err(Code::Disabled.into());
+    }
+    auth::renew(request, site, &account, now).map(|renewed| renewed.browser)
+}
+
+fn failed(error: &Error, cookies: &[Cookie<'static>]) -> HttpResponse {
+    see_other(&format!("/#signin-error={}", error.code.name()), cookies)
+}
+
+fn see_other(place: &str, cookies: &[Cookie<'static>]) -> HttpResponse {
+    let mut response = HttpResponse::SeeOther();
+    response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::LOCATION, place));
+    for cookie in cookies {
+        response.cookie(cookie.clone());
+    }
+    response.finish()
+}
