@@ -2,6 +2,7 @@
 //! never believed.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str,
 };
@@ -13,6 +14,15 @@ use ipnet::IpNet;
 /// of a provider has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => write!(f, "{address}"),
+            IpAddr::V6(address) => write!(f, "{address}/64"),
+        }
+    }
+}
 
 /// A client as limits by address see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,14 +33,19 @@ pub struct Ways {
     pub consumes_nothing: bool,
     /// Whether a socket is opened, so that a foreign origin is refused though the method is safe.
     pub upgrades: bool,
+    /// Whether an answer may wait, and takes one of the user's places meanwhile.
+    pub streams: bool,
 }
+
+/// A token or a ticket as it was shown; or what the client should have done.
+pub(super) type Shown = Result<String, &'static str>;
 
 /// Credentials as a request carries them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Carried {
-    /// Tokens and tickets by their way. A way used where the path does not take it, or malformed, is an empty text,
-    /// which cannot verify: never a fallback.
-    pub explicit: Vec<(Method, String)>,
+    /// Tokens and tickets by their way. One used where the path does not take it, or that cannot be read, is refused for
+    /// that: never a fallback.
+    pub explicit: Vec<(Method, Shown)>,
     /// What the session cookie opened: the login, and when it ends.
     pub cookie: Option<(Credential, Time)>,
 }
@@ -57,41 +62,50 @@ impl Carried {
 }
 
 /// Every explicit credential of a head.
-pub(super) fn explicit(headers: &HeaderMap, query: &str, ways: Ways) -> Vec<(Method, String)> {
-    let mut explicit: Vec<_> =
-        headers.get_all(AUTHORIZATION).map(|value| (Method::Bearer, bearer(value.as_bytes()).unwrap_or_default())).collect();
-    let only = |taken: bool, text: String| if taken { text } else { String::new() };
-    explicit.extend(subprotocols(headers).into_iter().map(|text| (Method::Subprotocol, only(ways.subprotocol, text))));
-    // Decoded as handlers decode it: a name in percent-encoding is still that name. What cannot be read cannot verify.
+pub(super) fn explicit(headers: &HeaderMap, query: &str, ways: Ways) -> Vec<(Method, Shown)> {
+    let bearers = headers.get_all(AUTHORIZATION).map(|value| (Method::Bearer, bearer(value.as_bytes()).ok_or(BEARER)));
+    let mut explicit: Vec<_> = bearers.collect();
+    let offered = subprotocols(headers).into_iter();
+    explicit.extend(offered.map(|shown| (Method::Subprotocol, if ways.subprotocol { shown } else { Err(SOCKET_ONLY) })));
+    // Decoded as handlers decode it: a name in percent-encoding is still that name.
     let pairs = Query::<Vec<(String, String)>>::from_query(query).map(Query::into_inner);
-    for (name, value) in pairs.unwrap_or_else(|_| vec![("token".to_owned(), String::new())]) {
+    let Ok(pairs) = pairs else {
+        explicit.push((Method::QueryToken, Err("The query cannot be read: write it in percent-encoding.")));
+        return explicit;
+    };
+    for (name, value) in pairs {
         match name.as_str() {
-            "token" => explicit.push((Method::QueryToken, only(ways.query_token, value))),
-            "ticket" => explicit.push((Method::Ticket, only(ways.ticket, value))),
+            "token" => explicit.push((Method::QueryToken, if ways.query_token { Ok(value) } else { Err(SOCKET_ONLY) })),
+            "ticket" => explicit.push((Method::Ticket, if ways.ticket { Ok(value) } else { Err(TICKET) })),
             _ => {}
         }
     }
     explicit
 }
 
-/// RFC 6750 section 2.1. Another scheme is a bearer token that cannot verify.
+const BEARER: &str = "Write the header as `Authorization: Bearer`, a space, and the token.";
+const SOCKET_ONLY: &str = "Only the socket takes a token in the query or as a subprotocol, and in the query only if the server is set so. Send it as `Authorization: Bearer`.";
+const TICKET: &str = "A ticket opens a socket or the stream of events, and nothing else.";
+const OFFER: &str = "Offer two subprotocols: `jwt-auth`, and `jwt.` followed by the token in base64url (RFC 4648 section 5) without padding.";
+
+/// RFC 6750 section 2.1. Another scheme is a bearer token that cannot be read.
 fn bearer(value: &[u8]) -> Option<String> {
     let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-/// The tokens among the subprotocols; a request that names only one half of the pair has one that cannot verify.
-fn subprotocols(headers: &HeaderMap) -> Vec<String> {
+/// The tokens among the subprotocols; a request that names only one half of the pair has one that cannot be read.
+fn subprotocols(headers: &HeaderMap) -> Vec<Shown> {
     let lists: Vec<&str> =
         headers.get_all(SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap_or(SUBPROTOCOL_TOKEN)).collect();
     let offered: Vec<&str> = lists.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
     let named = offered.contains(&SUBPROTOCOL);
-    let tokens: Vec<String> = offered
+    let tokens: Vec<Shown> = offered
         .iter()
         .filter_map(|offer| offer.strip_prefix(SUBPROTOCOL_TOKEN))
-        .map(|text| if named { decoded(text).unwrap_or_default() } else { String::new() })
+        .map(|text| decoded(text).filter(|token| named && !token.is_empty()).ok_or(OFFER))
         .collect();
-    if tokens.is_empty() && named { vec![String::new()] } else { tokens }
+    if tokens.is_empty() && named { vec![Err(OFFER)] } else { tokens }
 }
 
 fn decoded(text: &str) -> Option<String> {
@@ -127,7 +141,8 @@ mod tests {
 
     use super::*;
 
-    const ALL: Ways = Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false, upgrades: true };
+    const ALL: Ways =
+        Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false, upgrades: true, streams: false };
 
     fn with(name: &str, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -154,23 +169,24 @@ mod tests {
         ];
         for (values, expected) in offers {
             let found = explicit(&with("sec-websocket-protocol", values), "", ALL);
-            let expected: Vec<_> = expected.iter().map(|text| (Method::Subprotocol, (*text).to_owned())).collect();
+            let shown = |text: &str| if text.is_empty() { Err(OFFER) } else { Ok(text.to_owned()) };
+            let expected: Vec<_> = expected.iter().map(|text| (Method::Subprotocol, shown(text))).collect();
             assert_eq!(found, expected, "{values:?}");
         }
         for (value, expected) in
             [("Bearer a.b.c", "a.b.c"), ("bearer  a", "a"), ("Basic YTpi", ""), ("Bearer", ""), ("", "")]
         {
             let found = explicit(&with("authorization", &[value]), "", ALL);
-            assert_eq!(found, [(Method::Bearer, expected.to_owned())], "{value:?}");
+            let expected = if expected.is_empty() { Err(BEARER) } else { Ok(expected.to_owned()) };
+            assert_eq!(found, [(Method::Bearer, expected)], "{value:?}");
         }
         let none = Ways::default();
-        assert_eq!(
-            explicit(&HeaderMap::new(), "token=a&x=1&ticket=b", none).iter().filter(|(_, t)| t.is_empty()).count(),
-            2
-        );
-        assert_eq!(explicit(&HeaderMap::new(), "ticket", ALL), [(Method::Ticket, String::new())]);
-        assert_eq!(explicit(&HeaderMap::new(), "%74oken=a%2Eb", ALL), [(Method::QueryToken, "a.b".to_owned())]);
-        assert_eq!(explicit(&HeaderMap::new(), "tic%6Bet=a&%ff=%", none), [(Method::Ticket, String::new())]);
+        let query = |query, ways| explicit(&HeaderMap::new(), query, ways);
+        let misplaced = [(Method::QueryToken, Err(SOCKET_ONLY)), (Method::Ticket, Err(TICKET))];
+        assert_eq!(query("token=a&x=1&ticket=b", none), misplaced);
+        assert_eq!(query("ticket", ALL), [(Method::Ticket, Ok(String::new()))]);
+        assert_eq!(query("%74oken=a%2Eb", ALL), [(Method::QueryToken, Ok("a.b".to_owned()))]);
+        assert_eq!(query("tic%6Bet=a&%ff=%", none), [(Method::Ticket, Err(TICKET))]);
     }
 
     proptest! {
@@ -180,10 +196,11 @@ mod tests {
         ) {
             let mut headers = with("authorization", &[&bearer]);
             headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&offers).expect("a header value"));
-            for (method, text) in explicit(&headers, &query, ALL) {
+            for (method, shown) in explicit(&headers, &query, ALL) {
+                let Ok(text) = shown else { continue };
                 match method {
                     Method::Bearer => prop_assert!(bearer.contains(&text)),
-                    Method::Subprotocol => prop_assert!(text.is_empty() || offers.contains(&URL_SAFE_NO_PAD.encode(&text))),
+                    Method::Subprotocol => prop_assert!(offers.contains(&URL_SAFE_NO_PAD.encode(&text))),
                     _ => prop_assert!(query.contains(&text)),
                 }
             }
@@ -193,7 +210,7 @@ mod tests {
         fn any_token_travels_as_a_subprotocol(token in "\\PC{1,64}") {
             let offer = format!("jwt-auth, jwt.{}", URL_SAFE_NO_PAD.encode(&token));
             let found = explicit(&with("sec-websocket-protocol", &[&offer]), "", ALL);
-            prop_assert_eq!(found, vec![(Method::Subprotocol, token)]);
+            prop_assert_eq!(found, vec![(Method::Subprotocol, Ok(token))]);
         }
     }
 }

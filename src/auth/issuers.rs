@@ -105,7 +105,7 @@ fn open<T: DeserializeOwned>(keys: &[Key], token: &str, hint: &Hint<'_>) -> Resu
         NoKey::Unknown => refused("its `kid` is unknown"),
         NoKey::NotOne => refused("no single key fits it"),
     })?;
-    key.open(token).ok_or_else(|| refused("it does not verify"))
+    key.open(token).map_err(refused)
 }
 
 /// The refusal of a token. The words never repeat what the token says.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{
         Account, Clock, Credential, LoginAct, LoginDone, Logins, Outage, RequestId, Time, UserId,
-        logins::{SESSION_TOUCH, Standing, Ticket},
+        logins::{Fallen, SESSION_TOUCH, Standing, Ticket, shown_name},
     },
     error::{Code, Error},
 };
@@ -44,15 +44,20 @@ impl Judge {
     /// # Errors
     /// If the layers outside could not say what the cookie opens.
     pub(super) async fn decide(&self, request: &ServiceRequest) -> Result<Verdict, Error> {
-        let ways = (self.ways)(request.path());
+        // By the path that the router goes by: an escaped spelling is the same way in.
+        let ways = (self.ways)(request.match_info().as_str());
         let carried = Carried::of(request, ways)?;
         let cookie_only = carried.explicit.is_empty() && carried.cookie.is_some();
         let entry = may_come(request, ways).and_then(|()| self.origins.judge(request.headers(), cookie_only));
+        let stranger =
+            ways.streams && cookie_only && request.method().is_safe() && self.origins.from_elsewhere(request.headers());
         let request_id = request.extensions().get::<RequestId>().cloned();
         let request_id = request_id.ok_or_else(|| Error::new(Code::StackBroken, "The telemetry layer did not run."))?;
         let who = match &entry {
             // In the order of refusal: an upgrade that is refused before anybody asks who it is uses no ticket up.
             Err(refused) if ways.upgrades => Err(refused.clone()),
+            // It is of the same site perhaps, so its requests carry the cookie, and each wait is one of the user's places.
+            _ if stranger => Err(Error::new(Code::ForeignOrigin, "A page of another origin may not wait for your events.")),
             _ => self.who(carried, !ways.consumes_nothing, request_id).await,
         };
         let who = match who {
@@ -75,8 +80,9 @@ impl Judge {
         }
         let cookie_user = cookie.as_ref().map(|(credential, _)| credential.user.clone());
         match explicit.pop() {
-            Some((Method::Ticket, ticket)) => self.by_ticket(&ticket, cookie_user, consumes, request_id).await,
-            Some((method, token)) => self.by_token(method, &token, cookie_user, request_id).await,
+            Some((_, Err(instead))) => Err(Error::new(Code::BadCredentials, instead)),
+            Some((Method::Ticket, Ok(ticket))) => self.by_ticket(&ticket, cookie_user, consumes, request_id).await,
+            Some((method, Ok(token))) => self.by_token(method, &token, cookie_user, request_id).await,
             None => {
                 let nobody = || Error::new(Code::Unauthenticated, "Sign in, or send a bearer token.");
                 let (credential, expires_at) = cookie.ok_or_else(nobody)?;
@@ -202,18 +208,23 @@ impl Judge {
         if !self.create_users && !claims.outside {
             return Err(Error::new(Code::UnknownAccount, "There is no account for the user this token names."));
         }
+        if claims.session.is_some() || claims.family.is_some() {
+            // It says which login it ends with, and nobody has that one.
+            return Err(Fallen::SignedOut.into());
+        }
         if !claims.outside {
             let local = UserId::new_local(claims.user.as_str());
             local.map_err(|reason| Error::new(Code::UnknownAccount, format!("No account can be created: {reason}.")))?;
         }
         let account = Account {
             user_id: claims.user.clone(),
-            name: claims.name.clone().unwrap_or_else(|| claims.user.to_string()),
-            email: claims.email.clone(),
+            name: claims.name.as_deref().and_then(shown_name).unwrap_or_else(|| claims.user.to_string()),
+            email: claims.email.clone().filter(|email| shown_name(email).as_ref() == Some(email)),
             tier: "free".to_owned(),
             permissions: Vec::new(),
             disabled: false,
             password_hash: None,
+            login_epoch: 0,
         };
         let act = LoginAct::CreateAccount { account: account.clone(), at: self.clock.now(), keep: true };
         self.logins.act(act).await.map_err(error_of)?;

@@ -9,6 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 pub use jsonwebtoken::Algorithm;
 use jsonwebtoken::{
     AlgorithmFamily, DecodingKey, EncodingKey, Header, Validation,
+    errors::ErrorKind,
     jwk::{
         AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, KeyOperations, OctetKeyParameters, PublicKeyUse,
         ThumbprintHash,
@@ -121,8 +122,16 @@ impl Key {
     }
 
     /// The claims of a token whose signature, issuer and audience are right.
-    pub fn open<T: DeserializeOwned>(&self, token: &str) -> Option<T> {
-        jsonwebtoken::decode::<T>(token, &self.decoding, &self.validation).ok().map(|token| token.claims)
+    ///
+    /// # Errors
+    /// What is wrong. The signature is looked at first: of a token that is not signed nothing else is told.
+    pub fn open<T: DeserializeOwned>(&self, token: &str) -> Result<T, &'static str> {
+        let opened = jsonwebtoken::decode::<T>(token, &self.decoding, &self.validation);
+        opened.map(|token| token.claims).map_err(|error| match error.kind() {
+            ErrorKind::InvalidAudience => "its `aud` does not name this server",
+            ErrorKind::MissingRequiredClaim(_) => "`iss`, `aud`, `sub` or `exp` is missing",
+            _ => "it does not verify",
+        })
     }
 
     /// Its name in a token's header.

@@ -15,7 +15,10 @@ use super::{
     token::{check_times, time_of},
 };
 use crate::{
-    domain::{Time, UserId, logins::Subject},
+    domain::{
+        Time, UserId,
+        logins::{Subject, shown_name},
+    },
     error::{Code, Error},
 };
 
@@ -27,8 +30,6 @@ const PURPOSE: &str = "oidc";
 const LIFE: Duration = Duration::from_secs(10 * 60);
 /// Longest `sub`, in bytes (OpenID Connect Core 1.0 section 2).
 const SUBJECT_BYTES_MAX: usize = 255;
-/// Longest name that is taken over, in characters.
-const NAME_CHARS_MAX: usize = 200;
 /// Longest e-mail address that is taken over, in bytes (RFC 5321 section 4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
 
@@ -124,7 +125,7 @@ impl Terms {
         verify_slices_are_equal(said.as_bytes(), nonce.as_bytes()).map_err(|_| refused("it is for another sign-in"))?;
         let subject = text("sub").filter(|sub| (1..=SUBJECT_BYTES_MAX).contains(&sub.len()));
         let subject = subject.ok_or_else(|| refused("`sub` is missing or too long"))?;
-        let name = ["name", "preferred_username"].into_iter().find_map(|claim| shown(text(claim)?));
+        let name = ["name", "preferred_username"].into_iter().find_map(|claim| shown_name(text(claim)?));
         let email = text("email").filter(|email| email.len() <= EMAIL_BYTES_MAX && !email.contains(char::is_control));
         Ok(Subject {
             issuer: self.issuer.clone(),
@@ -143,13 +144,6 @@ impl Terms {
         let plain = UserId::parse(subject).is_ok().then_some(subject);
         plain.into_iter().chain([short]).filter_map(|name| UserId::parse(&format!("{}:{name}", self.prefix)).ok()).collect()
     }
-}
-
-/// A name that can be shown; `None`, if nothing of it can.
-fn shown(text: &str) -> Option<String> {
-    let name: String = text.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.to_owned())
 }
 
 #[cfg(test)]

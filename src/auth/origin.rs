@@ -35,6 +35,15 @@ impl Origins {
         }
     }
 
+    /// Whether a browser says that a page of another origin asks. Without an `Origin` (reads of the own page have none) by
+    /// `Sec-Fetch-Site`, which no page can set (Fetch Metadata Request Headers).
+    pub fn from_elsewhere(&self, headers: &HeaderMap) -> bool {
+        if headers.contains_key(ORIGIN) {
+            return self.judge(headers, false).is_err();
+        }
+        headers.get("sec-fetch-site").is_some_and(|site| site == "same-site" || site == "cross-site")
+    }
+
     /// The allowed origins.
     pub fn list(&self) -> &[String] {
         &self.0

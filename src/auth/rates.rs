@@ -59,6 +59,11 @@ impl Rates {
         rates.ok_or_else(|| Error::new(Code::Internal, "The server has no rates to count by."))
     }
 
+    /// Where limits by address count the client, as text.
+    pub fn client(&self, request: &HttpRequest) -> String {
+        self.addresses.of(request).network.to_string()
+    }
+
     /// One upgrade of the client's address.
     ///
     /// # Errors

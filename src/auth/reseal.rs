@@ -21,7 +21,7 @@ use actix_web::{
     Error, HttpRequest,
     cookie::{Cookie, CookieJar, Key, SameSite, time},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE},
+    http::header::{CACHE_CONTROL, COOKIE, HeaderMap, HeaderValue, SET_COOKIE},
 };
 
 use super::{Cookies, KeyRing, Method, Verdict, keyring::Opened};
@@ -89,10 +89,17 @@ impl Parts {
                 let Some(cookie) = str::from_utf8(part).ok().and_then(|text| Cookie::parse_encoded(text).ok()) else {
                     continue;
                 };
-                if cookie.name() != self.name {
+                // The library decodes names, and browsers know the prefix by its very letters: whoever may set cookies for
+                // a neighbour must not set this one by another spelling.
+                let spelt = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+                if spelt != cookie.name().as_bytes() {
+                    continue;
+                }
+                if cookie.name() == self.name {
+                    // Of two, nobody can say which the browser means.
+                    came = Some(if came.is_none() { self.ring.opened(PURPOSE, cookie.value()) } else { None });
+                } else {
                     kept.push(part.to_vec());
-                } else if came.is_none() {
-                    came = Some(self.ring.opened(PURPOSE, cookie.value()));
                 }
             }
         }
@@ -126,6 +133,10 @@ impl Parts {
         }
         if !told && let Some(again) = came.filter(|opened| !opened.newest).and_then(|old| self.again(request, &old)) {
             headers.append(SET_COOKIE, value(&again)?);
+        }
+        if headers.contains_key(SET_COOKIE) {
+            // A cache between us and the browser must not hand it to the next who asks.
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Ok(())
     }
@@ -257,16 +268,23 @@ mod tests {
             let ours = session_cookie(ring, Cookies { secure: false }, "the key");
             for around in ["@", "a=b; @", "@; a=b", "a=\u{fc}; @", "x; ;; @;", "hailgate%3D=x; @", "%68ailgate=x; @"] {
                 let mut headers = headers(&[around.replace('@', &ours).as_bytes()]);
-                let expected = !around.starts_with('%');
                 let came = parts.enter(&mut headers);
-                assert_eq!(came.map(|opened| opened.newest), expected.then_some(newest), "{around}");
-                assert_eq!(found(&parts, &headers).is_some(), expected, "{around}");
+                assert_eq!(came.map(|opened| opened.newest), Some(newest), "{around}");
+                assert!(found(&parts, &headers).is_some(), "{around}");
                 let kept = headers.get_all(COOKIE).any(|value| value.to_str().is_ok_and(|text| text.contains("a=b")));
                 assert_eq!(kept, around.contains("a=b"), "{around}");
             }
         }
         let mut two = headers(&[b"hailgate=forged", session_cookie(&parts.ring, Cookies { secure: false }, "x").as_bytes()]);
-        assert_eq!(parts.enter(&mut two), None, "of two the first counts");
+        assert_eq!(parts.enter(&mut two), None, "of two none counts");
+        for spelt in ["__Host%2Dhailgate", "%5F_Host-hailgate", "\u{2000}__Host-hailgate", "__Host-hailgate\u{a0}"] {
+            let ring = Arc::new(KeyRing::new(&[[2; 64]]).expect("a ring"));
+            let parts = Reseal::new(ring, Arc::new(Still), Cookies { secure: true }).parts;
+            let sealed = parts.ring.seal(PURPOSE, "x");
+            let mut other = headers(&[format!("{spelt}={sealed}").as_bytes()]);
+            assert_eq!(parts.enter(&mut other), None, "{spelt:?} is another name");
+            assert!(other.get(COOKIE).is_none_or(HeaderValue::is_empty), "{spelt:?} goes no further");
+        }
     }
 
     #[test]

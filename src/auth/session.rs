@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use crate::domain::{
-    Clock, LoginAct, LoginDone, Logins, Outage, SessionId, SessionRecord, Time, UserId,
+    Clock, LoginAct, LoginDone, Logins, Outage, SessionId, SessionRecord, UserId,
     logins::{SESSION_MAX, SESSION_TOUCH, SecretHash},
 };
 
@@ -19,8 +19,8 @@ pub const USER_KEY: &str = "actix_identity.user_id";
 pub const LOGIN_TIME_KEY: &str = "actix_identity.logged_in_at";
 /// Where we keep the login's public id.
 pub const SESSION_ID_KEY: &str = "hailgate.session_id";
-/// Where we keep when the login began, in milliseconds since the Unix epoch.
-pub const BEGAN_KEY: &str = "hailgate.began_at";
+/// Where we keep the account's login epoch when the proof was looked at.
+pub const EPOCH_KEY: &str = "hailgate.login_epoch";
 /// Where we keep what the browser called itself at login.
 pub const AGENT_KEY: &str = "hailgate.agent";
 /// How much of that.
@@ -55,7 +55,7 @@ impl LoginSessions {
         let user_id = json(USER_KEY).and_then(|user| UserId::parse(&user).ok());
         let session_id = json(SESSION_ID_KEY).and_then(|id| SessionId::parse(&id).ok());
         SessionRecord {
-            began_at: state.get(BEGAN_KEY).and_then(|text| text.parse().ok()).map(Time),
+            login_epoch: state.get(EPOCH_KEY).and_then(|text| text.parse().ok()),
             state: state.into_iter().collect(),
             user_id,
             session_id,

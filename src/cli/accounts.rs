@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::{Failure, Where, open, print, token};
 use crate::{
     auth::password,
-    domain::{Account, Clock, LoginAct, LoginDone, Permission, UserId},
+    domain::{Account, Clock, LoginAct, LoginDone, Permission, Time, UserId, logins::shown_name},
     http::gateway::SystemClock,
     store::{Done, Log, LoginReads, Write},
 };
@@ -91,34 +91,35 @@ fn new_user(text: &str) -> Result<UserId, String> {
 pub fn run(args: UserArgs) -> Result<(), Failure> {
     let config = args.place.load(None)?;
     let mut store = open(&config)?;
-    let at = SystemClock.now();
     let (acts, said) = match args.command {
         UserCommand::List => return list(&store.reads),
         UserCommand::Add { name, display, email, password_stdin, permission } => {
             let said = format!("{name} was added");
             let account = Account {
-                name: display.unwrap_or_else(|| name.to_string()),
+                name: display.as_deref().and_then(shown_name).unwrap_or_else(|| name.to_string()),
                 user_id: name,
                 email,
                 tier: "free".to_owned(),
                 permissions: permission,
                 disabled: false,
                 password_hash: Some(new_password(password_stdin)?),
+                login_epoch: 0,
             };
-            (vec![LoginAct::CreateAccount { account, at, keep: false }], said)
+            (vec![LoginAct::CreateAccount { account, at: now(), keep: false }], said)
         }
         UserCommand::Passwd { name, password_stdin } => {
             let said = format!("{name} has a new password and is signed out everywhere");
             let hash = new_password(password_stdin)?;
-            (vec![LoginAct::SetPassword { user: name, hash, keep: None, at }], said)
+            // Now, and not when it was asked for: what was signed meanwhile ends too.
+            (vec![LoginAct::SetPassword { user: name, hash, keep: None, at: now() }], said)
         }
         UserCommand::Disable { name: user } => {
             let said = format!("{user} is disabled");
-            (vec![LoginAct::SetDisabled { user, disabled: true, at }], said)
+            (vec![LoginAct::SetDisabled { user, disabled: true, at: now() }], said)
         }
         UserCommand::Enable { name: user } => {
             let said = format!("{user} may sign in again");
-            (vec![LoginAct::SetDisabled { user, disabled: false, at }], said)
+            (vec![LoginAct::SetDisabled { user, disabled: false, at: now() }], said)
         }
         UserCommand::Grant { name: user, permission } => {
             let said = format!("{user} may now");
@@ -127,7 +128,7 @@ pub fn run(args: UserArgs) -> Result<(), Failure> {
         UserCommand::Revoke { name: user, permission } => {
             let said = format!("{user} is signed out everywhere, and may still");
             let fewer = LoginAct::ChangePermissions { user: user.clone(), give: Vec::new(), take: permission };
-            (vec![LoginAct::Revoke { user, at }, fewer], said)
+            (vec![LoginAct::Revoke { user, at: now() }, fewer], said)
         }
     };
     let writes: Vec<Write> = acts.into_iter().map(|act| Write::Login(Box::new(act))).collect();
@@ -144,6 +145,10 @@ pub fn run(args: UserArgs) -> Result<(), Failure> {
     }
     eprintln!("{said}{}", held.map(|held| format!(": {held}")).unwrap_or_default());
     Ok(())
+}
+
+fn now() -> Time {
+    SystemClock.now()
 }
 
 fn no_user() -> Failure {
@@ -166,7 +171,8 @@ fn list(reads: &impl LoginReads) -> Result<(), Failure> {
         for account in &page {
             let permissions: Vec<&str> = account.permissions.iter().map(|permission| permission.name()).collect();
             let state = if account.disabled { "disabled" } else { "active" };
-            if !print(&format!("{}\t{}\t{}\t{state}", account.user_id, account.name, permissions.join(","))) {
+            let name = shown_name(&account.name).unwrap_or_default();
+            if !print(&format!("{}\t{name}\t{}\t{state}", account.user_id, permissions.join(","))) {
                 return Ok(());
             }
         }

@@ -122,6 +122,7 @@ fn prepare(config: &Config, tokens: &Tokens) -> Result<Prepared, Failure> {
             permissions: Vec::new(),
             disabled: false,
             password_hash: None,
+            login_epoch: 0,
         };
         writes.push(Write::Login(Box::new(LoginAct::CreateAccount { account, at: now, keep: true })));
         let code = new_secret().map_err(|_| Failure::Failed("the random source failed".to_owned()))?;

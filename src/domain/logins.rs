@@ -23,6 +23,20 @@ pub enum Outage {
     Full,
 }
 
+/// Longest name that people read, in characters, where somebody else chose it.
+pub const NAME_CHARS_MAX: usize = 100;
+
+/// A name as it can be shown in a line: without what moves the cursor or turns the text around, and not too long.
+/// `None`, if nothing of it is left.
+pub fn shown_name(text: &str) -> Option<String> {
+    let hidden = |c: &char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let name: String = text.chars().filter(|c| !hidden(c)).take(NAME_CHARS_MAX).collect();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 /// A user's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -40,6 +54,8 @@ pub struct Account {
     pub disabled: bool,
     /// Argon2id hash in PHC form; `None`: no password opens this account.
     pub password_hash: Option<String>,
+    /// Raised whenever its logins end as a whole: what was proven before opens no new one.
+    pub login_epoch: u64,
 }
 
 /// A login as it is stored. The key that opens it is stored only as its SHA-256.
@@ -51,8 +67,8 @@ pub struct SessionRecord {
     pub user_id: Option<UserId>,
     /// The login's public id, once somebody has signed in.
     pub session_id: Option<SessionId>,
-    /// When the password or code that opened it was looked at; what was changed since makes a new session too late.
-    pub began_at: Option<Time>,
+    /// The account's login epoch when the proof was looked at; another one by now makes a new session too late.
+    pub login_epoch: Option<u64>,
     /// When it was last used; written at most every five minutes.
     pub seen_at: Time,
     /// When it ends at the latest.
@@ -204,7 +220,8 @@ pub enum LoginAct {
     CreateAccount { account: Account, at: Time, keep: bool },
     /// The account of whom a provider says somebody is; made if there is none, else with what the provider tells now.
     LinkSubject { subject: Subject, at: Time },
-    /// Another password; ends the user's logins but for the one to keep, without which nothing is done.
+    /// Another password; ends the user's logins but for the one to keep, without which nothing is done. That one loses its
+    /// key, its tokens and its tickets, and is saved again under another key.
     SetPassword { user: UserId, hash: String, keep: Option<SessionId>, at: Time },
     /// More permissions, or fewer.
     ChangePermissions { user: UserId, give: Vec<Permission>, take: Vec<Permission> },
@@ -244,6 +261,10 @@ pub enum LoginDone {
     Permissions(Vec<Permission>),
     /// So many logins ended.
     Ended { sessions: u64 },
+    /// The password is set; the login to keep goes on under a new key in this epoch.
+    PasswordSet { login_epoch: u64 },
+    /// Cleared away; whether there is more.
+    Swept { more: bool },
     /// Whom a one-time code signed in, if it was good.
     Link(Option<UserId>),
     /// Whose account a subject's is; `None`: every name that it could have is somebody else's.
@@ -309,6 +330,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_that_is_shown_stays_in_its_line_and_is_not_too_long() {
+        let forged = "Zoe\nroot\tadmin\u{1b}[2J\u{202e}\u{200b} ";
+        assert_eq!(shown_name(forged).as_deref(), Some("Zoerootadmin[2J"));
+        assert_eq!(shown_name(" \t\u{feff}"), None);
+        assert_eq!(shown_name("Zoë 陳"), Some("Zoë 陳".to_owned()));
+        assert_eq!(shown_name(&"x".repeat(200)).map(|name| name.len()), Some(NAME_CHARS_MAX));
+    }
+
+    #[test]
     fn a_credential_falls_with_its_account_its_login_its_family_and_its_users_revocation() {
         let user = UserId::parse("alice").expect("a user id");
         let account = |disabled| Account {
@@ -319,6 +349,7 @@ mod tests {
             permissions: Vec::new(),
             disabled,
             password_hash: None,
+            login_epoch: 0,
         };
         let standing = Standing { account: account(false), not_before: Time(10_500), seen_at: Some(Time(0)), family: true };
         let session = Credential { user: user.clone(), issued_at: None, session: Some(SessionId::new()), family: None };

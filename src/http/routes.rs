@@ -125,11 +125,12 @@ routes! {
 
 /// Which credentials a path takes beside cookie and bearer.
 pub fn ways(path: &str) -> Ways {
-    let upgrade = Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false, upgrades: true };
+    let upgrade =
+        Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false, upgrades: true, streams: false };
     match TABLE.iter().find(|route| route.path == path).map(|route| route.access) {
         Some(Access::Upgrade) => upgrade,
         Some(Access::Preflight) => Ways { consumes_nothing: true, ..upgrade },
-        Some(Access::Stream) => Ways { ticket: true, ..Ways::default() },
+        Some(Access::Stream) => Ways { ticket: true, streams: true, ..Ways::default() },
         Some(Access::Public | Access::Configured | Access::Protected) | None => Ways::default(),
     }
 }

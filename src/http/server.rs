@@ -6,7 +6,10 @@ use actix_server::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::gateway::Gateway;
-use crate::{domain::LoginAct, socket::Cutter};
+use crate::{
+    domain::{LoginAct, LoginDone},
+    socket::Cutter,
+};
 
 /// Seconds that requests under way get after the connections have left.
 const FINISH: u64 = 5;
@@ -49,8 +52,11 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: im
             _ = interrupt.recv() => break,
             Some(()) = hangup.recv() => reload(),
             _ = sweep.tick() => {
-                if let Err(outage) = logins.act(LoginAct::Sweep { at: clock.now() }).await {
-                    log::warn!("logins over their time could not be cleared away: {outage}");
+                match logins.act(LoginAct::Sweep { at: clock.now() }).await {
+                    // A part at a time, so that nobody's message waits for all of it.
+                    Ok(LoginDone::Swept { more: true }) => sweep.reset_immediately(),
+                    Ok(_) => {}
+                    Err(outage) => log::warn!("logins over their time could not be cleared away: {outage}"),
                 }
             }
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage, HttpResponse, ResponseError,
+    HttpMessage, HttpRequest, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     error::InternalError,
@@ -21,6 +21,7 @@ use actix_web::{
 use uuid::Uuid;
 
 use crate::{
+    auth::{Rates, Verdict},
     domain::RequestId,
     error::{Code, Error},
     socket::{Cut, Cutter},
@@ -112,7 +113,9 @@ where
             let began = Instant::now();
             let id = RequestId(Uuid::now_v7().to_string().into());
             request.extensions_mut().insert(id.clone());
-            let asked = Asked { method: request.method().clone(), path: request.path().to_owned(), began, quiet };
+            let client =
+                Rates::of(request.request()).map_or_else(|_| String::new(), |rates| rates.client(request.request()));
+            let asked = Asked { method: request.method().clone(), path: request.path().to_owned(), client, began, quiet };
             // What nobody reads of a body in chunks the library would take in for ever: the connection ends instead.
             let chunked = request.headers().contains_key(header::TRANSFER_ENCODING).then(|| Cut::of(request.request()));
             let end = |response: &mut HttpResponse| chunked.into_iter().for_each(|cut| cut.after(response, UNREAD_BODY));
@@ -121,14 +124,14 @@ where
                     let (request, response) = answered.into_parts();
                     let mut response = told(response.map_into_boxed_body(), &id, https);
                     end(&mut response);
-                    asked.log(request.match_pattern(), response.status(), &id);
+                    asked.log(Some(&request), &response, &id);
                     Ok(ServiceResponse::new(request, response))
                 }
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
                     let mut response = told(layer_error(&error), &id, https);
                     end(&mut response);
-                    asked.log(None, response.status(), &id);
+                    asked.log(None, &response, &id);
                     Err(InternalError::from_response("a layer failed", response).into())
                 }
             }
@@ -197,20 +200,35 @@ fn with_problem(response: HttpResponse, id: &RequestId) -> HttpResponse {
 struct Asked {
     method: Method,
     path: String,
+    /// Where limits by address count the client.
+    client: String,
     began: Instant,
     quiet: bool,
 }
 
 impl Asked {
-    /// One line: the matched pattern where there is one, else the beginning of what the client wrote, escaped.
-    fn log(&self, pattern: Option<String>, status: StatusCode, id: &RequestId) {
+    /// One line: the matched pattern where there is one, else the beginning of what the client wrote, escaped. A refusal
+    /// says why, whose it was and from where, so that the request's id leads somewhere.
+    fn log(&self, request: Option<&HttpRequest>, response: &HttpResponse, id: &RequestId) {
         if self.quiet {
             return;
         }
+        let status = response.status();
         let level = if status.is_server_error() { log::Level::Error } else { log::Level::Info };
         let start = || format!("{:?}", self.path.chars().take(80).collect::<String>());
-        let (method, path, status) = (self.method.as_str(), pattern.unwrap_or_else(start), status.as_u16());
+        let path = request.and_then(|request| request.match_pattern()).unwrap_or_else(start);
         let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        log::log!(target: "hailgate::request", level, request_id = &*id.0, micros = micros; "{method} {path} {status}");
+        let (method, number) = (self.method.as_str(), status.as_u16());
+        if number < 400 {
+            log::log!(target: "hailgate::request", level, request_id = &*id.0, micros; "{method} {path} {number}");
+            return;
+        }
+        let code = response.extensions().get::<Error>().map_or("", |error| error.code.name());
+        let who = request.and_then(|request| Verdict::of(request).ok()?.who().ok());
+        let user = who.as_ref().map_or("", |who| who.user_id().as_str());
+        let client = self.client.as_str();
+        log::log!(
+            target: "hailgate::request", level, request_id = &*id.0, micros, code, user, client; "{method} {path} {number}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
         AuthContext, Method, OriginAllowed, Rates,
-        session::{AGENT_CHARS_MAX, AGENT_KEY, BEGAN_KEY, LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
+        session::{AGENT_CHARS_MAX, AGENT_KEY, EPOCH_KEY, LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
     },
     domain::{Account, LoginAct, LoginDone, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
     error::{Code, Error},
@@ -32,13 +32,13 @@ pub async fn login(
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     let LoginBody { username, password } = body.0;
-    let began = node.clock.now();
-    let browser = site.browsers.known(&request, &username, began);
+    let now = node.clock.now();
+    let browser = site.browsers.known(&request, &username, now);
     let attempt = Rates::of(&request)?.login(&request, &username, browser)?;
     match proven(&site, &username, password).await {
         Ok(Some(account)) => {
             attempt.forgive();
-            sign_in(&request, &site, &account, began)
+            sign_in(&request, &site, &account, now)
         }
         Ok(None) => Err(Error::new(Code::BadLogin, "Name or password is wrong.")),
         // Nobody looked at the password: nothing was guessed.
@@ -83,9 +83,9 @@ pub async fn link(
     sign_in(&request, &site, &account.ok_or_else(spent)?, now)
 }
 
-/// Signs somebody in, and says as whom. `began` is a time before the account was read.
-fn sign_in(request: &HttpRequest, site: &Site, account: &Account, began: Time) -> Result<HttpResponse, Error> {
-    let Renewed { session_id, login, browser } = renew(request, site, account, began)?;
+/// Signs somebody in, and says as whom.
+fn sign_in(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> Result<HttpResponse, Error> {
+    let Renewed { session_id, login, browser } = renew(request, site, account, now)?;
     let extensions = request.extensions();
     let request_id = extensions.get::<RequestId>().map_or("", |id| &id.0);
     let mut response = ok(&MeAnswer {
@@ -113,8 +113,8 @@ pub(super) struct Renewed {
 }
 
 /// Renews the session under a new key and names its user, however that was proven; the browser is known from now on.
-/// `began` is a time before the account was read.
-pub(super) fn renew(request: &HttpRequest, site: &Site, account: &Account, began: Time) -> Result<Renewed, Error> {
+///
+pub(super) fn renew(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> Result<Renewed, Error> {
     let session: Session = request.get_session();
     let session_id = SessionId::new();
     // Whatever the browser had before belongs to whoever had it before.
@@ -124,10 +124,10 @@ pub(super) fn renew(request: &HttpRequest, site: &Site, account: &Account, began
     for (key, value) in [(SESSION_ID_KEY, session_id.to_string()), (AGENT_KEY, agent)] {
         session.insert(key, value).map_err(|_| Error::from(Code::Internal))?;
     }
-    session.insert(BEGAN_KEY, began.0).map_err(|_| Error::from(Code::Internal))?;
+    session.insert(EPOCH_KEY, account.login_epoch).map_err(|_| Error::from(Code::Internal))?;
     Identity::login(&request.extensions(), account.user_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
-    let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(began, Time::from_seconds);
-    Ok(Renewed { session_id, login, browser: site.browsers.remember(request, &account.user_id, began) })
+    let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(now, Time::from_seconds);
+    Ok(Renewed { session_id, login, browser: site.browsers.remember(request, &account.user_id, now) })
 }
 
 /// `POST /api/auth/logout`: ends this login, or the one that the token comes from, and closes its connections.

@@ -1,12 +1,13 @@
 //! `/api/auth/sessions` and `/api/auth/password`: what users may do about their own logins.
 
+use actix_session::SessionExt;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
         AuthContext, Method, Rates, password,
-        session::{AGENT_KEY, LOGIN_TIME_KEY},
+        session::{AGENT_KEY, EPOCH_KEY, LOGIN_TIME_KEY},
     },
     domain::{LoginAct, LoginDone, SessionId, Time, logins::Login},
     error::{Code, Error},
@@ -60,7 +61,7 @@ pub async fn end(
     }
 }
 
-/// `POST /api/auth/password`: another password; every other login of mine ends.
+/// `POST /api/auth/password`: another password; every other login of mine ends, and this one goes on under another key.
 ///
 /// # Errors
 /// `forbidden` for a token, and for an account without a password; `bad_login` for a wrong one; `invalid` for a new one
@@ -95,7 +96,13 @@ pub async fn password(
     let (user, hash) = (who.user_id().clone(), site.passwords.hash(new_password).await?);
     let act = LoginAct::SetPassword { user, hash, keep: who.session_id(), at: node.clock.now() };
     match site.logins.act(act).await? {
-        LoginDone::Ended { .. } => close_ended(&node).await.map(|_| nothing()),
+        LoginDone::PasswordSet { login_epoch } => {
+            // Under another key: who copied the cookie before has nothing of it any more.
+            let session = request.get_session();
+            session.insert(EPOCH_KEY, login_epoch).map_err(|_| odd())?;
+            session.renew();
+            close_ended(&node).await.map(|_| nothing())
+        }
         LoginDone::NoSuchUser => Err(Error::new(Code::SignedOut, "This sign-in has ended meanwhile. Nothing was changed.")),
         _ => Err(odd()),
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::shape::{MessageShape, ThreadShape, UserShape};
 use crate::{
     domain::{Draft, Limits, Metadata, RetryKey, ThreadId, UserId},
-    error::{Code, Error, FieldError},
+    error::{Code, Error},
 };
 
 /// Reads JSON text and names the field that is wrong.
@@ -25,16 +25,29 @@ pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
 /// # Errors
 /// `invalid`.
 pub fn from_query<T: for<'de> Deserialize<'de>>(query: &str) -> Result<T, Error> {
-    actix_web::web::Query::from_query(query)
-        .map(actix_web::web::Query::into_inner)
-        .map_err(|error| Error::field("query", error.to_string()))
+    actix_web::web::Query::from_query(query).map(actix_web::web::Query::into_inner).map_err(|error| {
+        let told = error.to_string();
+        named(told.strip_prefix("Query deserialize error: ").unwrap_or(&told), "query")
+    })
+}
+
+/// What a reader says, with the field it speaks of, and without its own places and names.
+fn named(told: &str, otherwise: &str) -> Error {
+    let told = told.split(" at line ").next().unwrap_or(told);
+    let quoted = |before: &str| told.strip_prefix(before)?.split_once('`');
+    let (field, reason) = match (quoted("missing field `"), quoted("unknown field `")) {
+        (Some((field, _)), _) => (field, "is missing".to_owned()),
+        (_, Some((field, rest))) => (field, format!("is not known here{rest}")),
+        _ => (otherwise, told.to_owned()),
+    };
+    Error::field(field.to_owned(), reason)
 }
 
 fn json_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     let (path, inner) = (error.path().to_string(), error.inner());
     if inner.is_data() {
         let field = if path == "." { "body".to_owned() } else { path };
-        return Error::fields(vec![FieldError { field: field.into(), reason: inner.to_string().into() }]);
+        return named(&inner.to_string(), &field);
     }
     Error::field("body", format!("is not JSON: {inner}"))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{Answer, ask},
-    people::{Person, client, text},
+    people::{Person, Proof, client, cookie, text},
     server::{ORIGIN, PASSWORD, Server, random},
 };
 
@@ -132,15 +132,17 @@ async fn ending_the_login_that_asks_is_a_logout() {
 }
 
 #[tokio::test]
-async fn another_password_ends_every_other_login_and_keeps_the_one_that_asked() {
+async fn another_password_ends_every_other_login_and_keeps_the_one_that_asked_under_another_cookie() {
     let server = Server::shared();
     let here = server.browser().await;
     let there = server.sign_in(&here.name).await;
     let (mine, theirs) = (here.pair().await, there.pair().await);
     let ticket = there.ticket().await;
-    let mut kept = [here.socket().await, here.bearer(&mine.access).socket().await];
-    let mut closed = [there.socket().await, there.bearer(&theirs.access).socket().await];
-    change(&here, PASSWORD, ANOTHER).await.empty(204);
+    let mut kept = here.socket().await;
+    let mut closed =
+        [there.socket().await, there.bearer(&theirs.access).socket().await, here.bearer(&mine.access).socket().await];
+    let changed = change(&here, PASSWORD, ANOTHER).await;
+    changed.empty(204);
     for socket in &mut closed {
         socket.closed_with(4401).await;
     }
@@ -148,11 +150,11 @@ async fn another_password_ends_every_other_login_and_keeps_the_one_that_asked() 
     there.bearer(&theirs.access).is_refused("signed_out").await;
     server.refresh(&theirs.refresh).await.problem(401, "bad_credentials");
     server.nobody().try_upgrade(&format!("/ws?ticket={ticket}")).await.problem(401, "bad_credentials");
-    for socket in &mut kept {
-        socket.is_alive().await;
-    }
-    here.is_taken().await;
-    here.bearer(&mine.access).is_taken().await;
+    kept.is_alive().await;
+    // Who copied the cookie before, or had tokens by it, has nothing of them any more.
+    here.is_refused("unauthenticated").await;
+    here.bearer(&mine.access).is_refused("signed_out").await;
+    here.with(Proof::Cookie(cookie(&changed))).is_taken().await;
     server.login(&here.name, PASSWORD).await.problem(401, "bad_login");
     server.login(&here.name, ANOTHER).await.json(200);
 }
@@ -192,10 +194,11 @@ async fn of_two_changes_of_a_password_at_once_the_login_that_was_ended_sets_none
         let (first, second) = changes.await;
         let statuses = [first.status, second.status];
         assert!(statuses.contains(&204) && statuses.contains(&401), "{} {}", first.body, second.body);
-        let (winner, password) =
-            if first.status == 204 { (&one, "the password of one") } else { (&two, "the password of two") };
+        let (winner, answer, password) =
+            if first.status == 204 { (&one, first, "the password of one") } else { (&two, second, "the password of two") };
+        let winner = winner.with(Proof::Cookie(cookie(&answer)));
         winner.is_taken().await;
-        assert_eq!(sessions(winner).await.len(), 1);
+        assert_eq!(sessions(&winner).await.len(), 1);
         server.login(&one.name, password).await.json(200);
     }
 }

@@ -99,3 +99,18 @@ async fn other_origins_can_be_allowed_and_the_host_header_decides_nothing() {
     }
     assert_eq!(alice.with(Proof::Nothing).try_upgrade("/ws").await.status, 401);
 }
+
+#[tokio::test]
+async fn a_page_of_another_origin_takes_none_of_the_places_in_which_its_visitor_waits() {
+    let server = Server::shared();
+    let alice = server.browser().await;
+    let events = || client().get(server.url("/api/events?timeout_ms=0")).header("Cookie", alice.cookie());
+    // Reads of the own page carry no origin; a page of the same site gets the cookie sent along.
+    ask(events()).await.json(200);
+    ask(events().header("Sec-Fetch-Site", "same-origin")).await.json(200);
+    ask(events().header("Origin", ORIGIN)).await.json(200);
+    for site in ["same-site", "cross-site"] {
+        ask(events().header("Sec-Fetch-Site", site)).await.problem(403, "foreign_origin");
+    }
+    ask(events().header("Origin", "https://evil.chat.test")).await.problem(403, "foreign_origin");
+}

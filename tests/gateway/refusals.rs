@@ -121,6 +121,8 @@ pub enum Cell {
     Everywhere(&'static str),
     /// Let in where nothing is changed and no socket opened, elsewhere refused with `foreign_origin`.
     ReadsOnly,
+    /// The same, but nothing is waited for either.
+    PlainReadsOnly,
     /// There is no such thing, and why.
     No(&'static str),
 }
@@ -154,7 +156,8 @@ pub fn expected(place: Place, way: Way, cell: Cell, taken: bool) -> Option<&'sta
         _ if !(taken && place.takes(way)) => Some(NOT_TAKEN),
         Cell::Refused(code) => Some(code),
         Cell::ReadsOnly if !matches!(place, Place::Read | Place::Events) => Some("foreign_origin"),
-        Cell::Accepted | Cell::ReadsOnly | Cell::No(_) => None,
+        Cell::PlainReadsOnly if place != Place::Read => Some("foreign_origin"),
+        Cell::Accepted | Cell::ReadsOnly | Cell::PlainReadsOnly | Cell::No(_) => None,
     }
 }
 
@@ -214,7 +217,7 @@ pub const TABLE: &[Row] = &[
     row(Fault::LoggedOut,          "the login it comes from signed out",             NOBODY,    ENDED,     BAD),
     row(Fault::Disabled,           "its user was disabled since",           NOBODY, Cell::Refused("disabled"), BAD),
     row(Fault::UnknownUser,        "there is no such user",     NO_ACCOUNT, Cell::Refused("unknown_user"), NO_ACCOUNT),
-    row(Fault::ForeignOrigin,      "it comes with a foreign `Origin`",      Cell::ReadsOnly, Cell::ReadsOnly, Cell::ReadsOnly),
+    row(Fault::ForeignOrigin,      "it comes with a foreign `Origin`",      Cell::PlainReadsOnly, Cell::ReadsOnly, Cell::ReadsOnly),
     row(Fault::NoOrigin,           "it comes without an `Origin`",                   Cell::ReadsOnly, OK, OK),
     row(Fault::OwnCookie,          "beside it, the user's own cookie, and no `Origin`", NOT_BESIDE, OK,     OK),
     row(Fault::BentCookie,         "beside it, a cookie that opens nothing",         NOT_BESIDE, OK,       OK),
@@ -234,6 +237,7 @@ impl Cell {
             Cell::Refused(code) => refusal(code),
             Cell::Everywhere(code) => format!("{}, everywhere", refusal(code)),
             Cell::ReadsOnly => format!("reads let in, else {}", refusal("foreign_origin")),
+            Cell::PlainReadsOnly => format!("reads let in but for events, else {}", refusal("foreign_origin")),
             Cell::No(_) => "–".to_owned(),
         }
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     descent::{Pair, by_ticket},
-    people::Proof,
+    people::{Proof, cookie},
     server::{PASSWORD, Server, random},
     socket::Socket,
 };
@@ -89,7 +89,8 @@ async fn nothing_that_descends_from_a_login_is_written_to_the_log_or_said_back()
         program.get("/api/auth/me").await,
     ];
     socket.closed_with(4401).await;
-    alice.logout().await;
+    let renewed = answers.iter().find(|answer| !answer.set_cookie("hailgate").is_empty()).expect("a renewed cookie");
+    alice.with(Proof::Cookie(cookie(renewed))).logout().await;
     server.log.wait_for("the logout", |line| line.contains("/api/auth/logout").then_some(()));
     let said = answers.iter().map(|answer| format!("{:?} {}", answer.headers, answer.body)).chain(said).collect::<Vec<_>>();
     let (_, sealed) = alice.cookie().split_once('=').expect("a value");

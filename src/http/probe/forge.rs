@@ -155,6 +155,7 @@ impl Forge {
             permissions: Vec::new(),
             disabled: false,
             password_hash: None,
+            login_epoch: 0,
         };
         let act = LoginAct::CreateAccount { account, at: clock.now(), keep: false };
         store.log.commit(&[Write::Login(Box::new(act))])?;

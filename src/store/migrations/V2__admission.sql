@@ -2,8 +2,8 @@
 
 -- Tokens signed at or before this time are revoked.
 ALTER TABLE users ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
--- Logins whose password was looked at before this time are too late: it may have been another one.
-ALTER TABLE users ADD COLUMN logins_after INTEGER NOT NULL DEFAULT 0;
+-- Raised by another password, a revocation and a disabling: a login that looked at the account before is too late.
+ALTER TABLE users ADD COLUMN login_epoch INTEGER NOT NULL DEFAULT 0;
 
 CREATE INDEX sessions_by_use ON sessions (seen_at);
 CREATE UNIQUE INDEX sessions_by_id ON sessions (session_id) WHERE session_id IS NOT NULL;

@@ -58,16 +58,17 @@ pub(super) fn change_permissions(
     Ok(LoginDone::Permissions(permissions))
 }
 
-/// From now on a login that began before is too late.
-pub(super) fn no_login_before(tx: &Connection, user: &UserId, at: Time) -> Result<()> {
-    let sql = "UPDATE users SET logins_after = max(logins_after, ?2) WHERE user_id = ?1";
-    tx.prepare_cached(sql)?.execute((user.as_str(), at.0)).map(drop)
+/// From now on what was proven before opens no new login; the epoch that does.
+pub(super) fn next_epoch(tx: &Connection, user: &UserId) -> Result<u64> {
+    let sql = "UPDATE users SET login_epoch = login_epoch + 1 WHERE user_id = ?1 RETURNING login_epoch";
+    tx.prepare_cached(sql)?.query_row([user.as_str()], |row| rows::count(row, 0))
 }
 
-/// Whether a login that began then still rests on what it looked at.
-pub(super) fn in_time(tx: &Connection, user: &UserId, began_at: Time) -> Result<bool> {
-    let sql = "SELECT disabled = 0 AND logins_after <= ?2 FROM users WHERE user_id = ?1";
-    let in_time = tx.prepare_cached(sql)?.query_row((user.as_str(), began_at.0), |row| row.get(0)).optional()?;
+/// Whether what was proven in this epoch still opens a new login.
+pub(super) fn in_time(tx: &Connection, user: &UserId, login_epoch: u64) -> Result<bool> {
+    let sql = "SELECT disabled = 0 AND login_epoch = ?2 FROM users WHERE user_id = ?1";
+    let in_time =
+        tx.prepare_cached(sql)?.query_row((user.as_str(), rows::signed(login_epoch)), |row| row.get(0)).optional()?;
     Ok(in_time.unwrap_or(false))
 }
 
@@ -135,6 +136,7 @@ fn link_new(tx: &Connection, subject: &Subject, at: Time) -> Result<Option<UserI
             permissions: Vec::new(),
             disabled: false,
             password_hash: None,
+            login_epoch: 0,
         };
         create(tx, &account, at, true)?;
         tx.prepare_cached("INSERT INTO subjects (issuer, subject, user_id) VALUES (?1, ?2, ?3)")?.execute((
@@ -193,6 +195,7 @@ mod tests {
             permissions: Vec::new(),
             disabled: false,
             password_hash: None,
+            login_epoch: 0,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 /// Rows of each kind that one sweep clears away.
-const SWEEP: i64 = 256;
+const SWEEP: u64 = 256;
 
 pub(super) fn apply(tx: &Connection, act: &LoginAct) -> Result<LoginDone> {
     match act {
@@ -58,9 +58,9 @@ pub(super) fn idle_before(now: Time) -> i64 {
 
 fn save_session(tx: &Connection, key: &SecretHash, record: &SessionRecord) -> Result<LoginDone> {
     let now = record.seen_at;
-    if let (Some(user), Some(began_at)) = (&record.user_id, record.began_at) {
+    if let (Some(user), Some(login_epoch)) = (&record.user_id, record.login_epoch) {
         let old = "SELECT 1 FROM sessions WHERE key_hash = ?1";
-        if !tx.prepare_cached(old)?.exists([key])? && !accounts::in_time(tx, user, began_at)? {
+        if !tx.prepare_cached(old)?.exists([key])? && !accounts::in_time(tx, user, login_epoch)? {
             return Ok(LoginDone::TooLate);
         }
     }
@@ -87,9 +87,12 @@ fn save_session(tx: &Connection, key: &SecretHash, record: &SessionRecord) -> Re
 
 /// Clears away what is over its time; logins that nobody used for too long end, and their connections with them.
 fn sweep(tx: &Connection, at: Time) -> Result<LoginDone> {
+    let mut most = 0;
     for (column, edge) in [("expires_at", at.0), ("seen_at", idle_before(at))] {
         let over = format!("key_hash IN (SELECT key_hash FROM sessions WHERE {column} <= ?1 LIMIT ?2)");
-        end_sessions(tx, &over, (edge, SWEEP), at)?;
+        let before = tx.total_changes();
+        end_sessions(tx, &over, (edge, rows::signed(SWEEP)), at)?;
+        most = most.max(tx.total_changes() - before);
     }
     let kept = at.0.saturating_sub(i64::try_from(ENDINGS_KEPT.as_millis()).unwrap_or(0));
     for (table, key, column, edge) in [
@@ -98,9 +101,9 @@ fn sweep(tx: &Connection, at: Time) -> Result<LoginDone> {
         ("endings", "number", "at", kept),
     ] {
         let over = format!("DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} <= ?1 LIMIT ?2)");
-        tx.prepare_cached(&over)?.execute((edge, SWEEP))?;
+        most = most.max(tx.prepare_cached(&over)?.execute((edge, rows::signed(SWEEP)))? as u64);
     }
-    Ok(LoginDone::Done)
+    Ok(LoginDone::Swept { more: most >= SWEEP })
 }
 
 /// Ends the sessions that fit, with what descends from them, and notes each end.
@@ -121,7 +124,7 @@ fn end_sessions(tx: &Connection, which: &str, values: impl Params, at: Time) -> 
 
 /// Ends all there is of a user.
 pub(super) fn end_all(tx: &Connection, user: &UserId, what: Ended, at: Time) -> Result<LoginDone> {
-    accounts::no_login_before(tx, user, at)?;
+    accounts::next_epoch(tx, user)?;
     let user = user.as_str();
     let sessions = tx.prepare_cached("DELETE FROM sessions WHERE user_id = ?1")?.execute([user])?;
     for table in ["families", "tickets"] {
@@ -149,8 +152,13 @@ fn set_password(tx: &Connection, user: &UserId, hash: &str, keep: Option<Session
     accounts::change(tx, sql, (user.as_str(), hash, keep.map(|id| id.0)), || match keep {
         None => accounts::revoke(tx, user, at),
         Some(keep) => {
-            accounts::no_login_before(tx, user, at)?;
-            end_sessions(tx, "user_id = ?1 AND session_id IS NOT ?2", (user.as_str(), keep.0), at)
+            end_sessions(tx, "user_id = ?1 AND session_id IS NOT ?2", (user.as_str(), keep.0), at)?;
+            end_families(tx, "session_id = ?1", [keep.0], at)?;
+            tx.prepare_cached("DELETE FROM tickets WHERE user_id = ?1")?.execute([user.as_str()])?;
+            // The row of the old key opens nothing from now on; its end ends no login.
+            tx.prepare_cached("UPDATE sessions SET user_id = NULL, session_id = NULL, state = '[]' WHERE session_id = ?1")?
+                .execute([keep.0])?;
+            Ok(LoginDone::PasswordSet { login_epoch: accounts::next_epoch(tx, user)? })
         }
     })
 }

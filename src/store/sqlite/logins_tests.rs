@@ -24,6 +24,7 @@ fn store() -> Sqlite {
         permissions: Vec::new(),
         disabled: false,
         password_hash: None,
+        login_epoch: 0,
     };
     assert_eq!(act(&mut store, LoginAct::CreateAccount { account, at: Time(0), keep: false }), LoginDone::Done);
     store
@@ -37,14 +38,21 @@ fn act(store: &mut Sqlite, act: LoginAct) -> LoginDone {
     }
 }
 
-/// A login under the key `[n; 32]`, begun and last used at these times.
-fn sign_in(store: &mut Sqlite, n: u8, began_at: Time, seen_at: Time) -> (LoginDone, SessionId) {
+/// A login under the key `[n; 32]`, last used at this time.
+fn sign_in(store: &mut Sqlite, n: u8, seen_at: Time) -> SessionId {
+    let (done, session) = save(store, n, None, seen_at);
+    assert_eq!(done, LoginDone::Done);
+    session
+}
+
+/// A session of alice, proven in this login epoch.
+fn save(store: &mut Sqlite, n: u8, login_epoch: Option<u64>, seen_at: Time) -> (LoginDone, SessionId) {
     let session_id = SessionId::new();
     let record = SessionRecord {
         state: Vec::new(),
         user_id: Some(alice()),
         session_id: Some(session_id),
-        began_at: Some(began_at),
+        login_epoch,
         seen_at,
         expires_at: seen_at.plus(48 * HOUR),
     };
@@ -65,7 +73,7 @@ fn refresh(store: &mut Sqlite, token: [u8; 32], next: [u8; 32]) -> Refreshed {
 }
 
 #[test]
-fn a_login_whose_password_was_changed_or_revoked_after_it_was_looked_at_is_too_late() {
+fn a_login_that_was_proven_before_the_password_was_changed_or_everything_revoked_is_too_late() {
     let changes: [fn(Time) -> LoginAct; 3] = [
         |at| LoginAct::SetPassword { user: alice(), hash: String::new(), keep: None, at },
         |at| LoginAct::Revoke { user: alice(), at },
@@ -74,19 +82,34 @@ fn a_login_whose_password_was_changed_or_revoked_after_it_was_looked_at_is_too_l
     for change in changes {
         let mut store = store();
         act(&mut store, change(Time(100)));
-        assert_eq!(sign_in(&mut store, 1, Time(99), Time(101)).0, LoginDone::TooLate);
+        assert_eq!(save(&mut store, 1, Some(0), Time(101)).0, LoginDone::TooLate);
     }
     let mut store = store();
     act(&mut store, LoginAct::Revoke { user: alice(), at: Time(100) });
-    assert_eq!(sign_in(&mut store, 1, Time(100), Time(100)).0, LoginDone::Done, "who signs in again at once may");
+    assert_eq!(save(&mut store, 1, Some(1), Time(100)).0, LoginDone::Done, "who signs in again at once may");
+}
+
+#[test]
+fn a_login_that_changes_the_password_goes_on_under_another_key_without_what_descended_from_it() {
+    let mut store = store();
+    let kept = sign_in(&mut store, 1, Time(0));
+    let other = sign_in(&mut store, 2, Time(0));
+    family(&mut store, kept, 1);
+    let change = LoginAct::SetPassword { user: alice(), hash: "new".to_owned(), keep: Some(kept), at: Time(1) };
+    assert_eq!(act(&mut store, change), LoginDone::PasswordSet { login_epoch: 1 });
+    assert_eq!(refresh(&mut store, [1; 32], [2; 32]), Refreshed::Unknown);
+    // The old key's end, as the session layer tells it, is nobody's end.
+    assert_eq!(act(&mut store, LoginAct::EndSession { key: [1; 32], at: Time(1) }), LoginDone::Ended { sessions: 0 });
+    let again = LoginAct::SetPassword { user: alice(), hash: "newer".to_owned(), keep: Some(other), at: Time(2) };
+    assert_eq!(act(&mut store, again), LoginDone::NoSuchUser, "the other login has ended");
 }
 
 #[actix_web::test]
 async fn a_login_that_nobody_uses_for_a_day_ends_with_what_descends_from_it_and_every_node_can_read_it() {
     let mut store = store();
     let now = Time(0).plus(25 * HOUR);
-    let (_, idle) = sign_in(&mut store, 1, Time(0), Time(0));
-    let (_, used) = sign_in(&mut store, 2, Time(0), Time(0).plus(2 * HOUR));
+    let idle = sign_in(&mut store, 1, Time(0));
+    let used = sign_in(&mut store, 2, Time(0).plus(2 * HOUR));
     let (dead, alive) = (family(&mut store, idle, 1), family(&mut store, used, 2));
     act(&mut store, LoginAct::Sweep { at: now });
     let endings = store.reads.endings(0, 10).await.expect("endings");
@@ -106,7 +129,7 @@ async fn a_login_that_nobody_uses_for_a_day_ends_with_what_descends_from_it_and_
 #[test]
 fn a_refresh_token_is_used_once_and_one_used_before_ends_its_family() {
     let mut store = store();
-    let (_, session) = sign_in(&mut store, 1, Time(0), Time(0));
+    let session = sign_in(&mut store, 1, Time(0));
     family(&mut store, session, 1);
     assert!(matches!(refresh(&mut store, [1; 32], [2; 32]), Refreshed::Next { .. }));
     assert!(matches!(refresh(&mut store, [2; 32], [3; 32]), Refreshed::Next { .. }));
@@ -119,7 +142,7 @@ fn a_refresh_token_is_used_once_and_one_used_before_ends_its_family() {
 #[test]
 fn a_refresh_for_a_login_that_has_ended_uses_nothing_up() {
     let mut store = store();
-    let (_, session) = sign_in(&mut store, 1, Time(0), Time(0));
+    let session = sign_in(&mut store, 1, Time(0));
     family(&mut store, session, 1);
     act(&mut store, LoginAct::SetDisabled { user: alice(), disabled: true, at: Time(1) });
     assert_eq!(refresh(&mut store, [1; 32], [2; 32]), Refreshed::Unknown);
@@ -128,7 +151,7 @@ fn a_refresh_for_a_login_that_has_ended_uses_nothing_up() {
 #[test]
 fn a_family_remembers_so_many_used_tokens_and_no_more() {
     let mut store = store();
-    let (_, session) = sign_in(&mut store, 1, Time(0), Time(0));
+    let session = sign_in(&mut store, 1, Time(0));
     family(&mut store, session, 0);
     let token = |number: u32| {
         let mut token = [0; 32];
@@ -155,10 +178,10 @@ fn the_least_used_login_and_the_oldest_family_give_way_to_one_too_many() {
         u32::try_from(sessions).unwrap_or(u32::MAX)
     };
     for n in 0..=u8::try_from(SESSIONS_MAX).expect("a small limit") {
-        sign_in(&mut store, n, Time(i64::from(n)), Time(i64::from(n)));
+        sign_in(&mut store, n, Time(i64::from(n)));
     }
     assert_eq!(count(&mut store, "logins"), SESSIONS_MAX);
-    let (_, session) = sign_in(&mut store, 1, Time(1), Time(1));
+    let session = sign_in(&mut store, 1, Time(1));
     let newest = u8::try_from(FAMILIES_MAX).expect("a small limit");
     for token in 0..=newest {
         family(&mut store, session, token);

@@ -175,9 +175,10 @@ fn subject(connection: &Connection, row: &Row<'_>) -> Result<Person> {
 }
 
 /// The columns of an account, for a query over `users u`.
-pub(super) const ACCOUNT: &str = "u.user_id, u.name, u.email, u.tier, u.permissions, u.disabled, u.password_hash";
+pub(super) const ACCOUNT: &str =
+    "u.user_id, u.name, u.email, u.tier, u.permissions, u.disabled, u.password_hash, u.login_epoch";
 /// How many they are.
-pub(super) const ACCOUNT_COLUMNS: usize = 7;
+pub(super) const ACCOUNT_COLUMNS: usize = 8;
 
 /// An account out of [`ACCOUNT`].
 pub(super) fn account(row: &Row<'_>) -> Result<Account> {
@@ -189,6 +190,7 @@ pub(super) fn account(row: &Row<'_>) -> Result<Account> {
         permissions: permissions(row.get_ref(4)?.as_str()?),
         disabled: row.get(5)?,
         password_hash: row.get(6)?,
+        login_epoch: count(row, 7)?,
     })
 }
 

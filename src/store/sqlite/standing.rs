@@ -127,7 +127,7 @@ fn session(connection: &Connection, key: &SecretHash, now: Time) -> Result<Optio
                 state,
                 user_id,
                 session_id,
-                began_at: None,
+                login_epoch: None,
                 seen_at: Time(row.get(3)?),
                 expires_at: Time(row.get(4)?),
             })
