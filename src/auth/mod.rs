@@ -11,6 +11,7 @@ mod fetch;
 #[cfg(test)]
 #[path = "forge_tests.rs"]
 mod forge;
+mod hash;
 pub mod issuers;
 pub mod judge;
 pub mod jwks;

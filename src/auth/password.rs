@@ -1,13 +1,10 @@
-//! Passwords: Argon2id with the parameters OWASP recommends (19 MiB, 2 passes, 1 lane), a bounded number at once.
+//! Passwords: which are taken, and a bounded number of hashes at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::hash::{self, Memory, Stored};
 use crate::{
     domain::Limits,
     error::{Code, Error},
@@ -22,6 +19,8 @@ pub const PASSWORD_BYTES_MAX: usize = 1_024;
 pub struct Passwords {
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    /// Memory that no hash uses now. It is made when it is first needed and kept: never more than hashes run at once.
+    spare: Arc<Mutex<Vec<Memory>>>,
 }
 
 /// The hash of 256 random bits that nobody kept: verified for users that do not exist, so that they cost the same time.
@@ -32,7 +31,8 @@ impl Passwords {
     pub fn new(limits: &Limits) -> Passwords {
         let permits =
             |max: u64| Arc::new(Semaphore::new(usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)));
-        Passwords { running: permits(limits.hashes), places: permits(limits.hashes + limits.hashes_waiting) }
+        let (running, places) = (permits(limits.hashes), permits(limits.hashes.saturating_add(limits.hashes_waiting)));
+        Passwords { running, places, spare: Arc::default() }
     }
 
     /// Whether a password opens the account with this hash; `None` takes as long and is never true.
@@ -40,57 +40,61 @@ impl Passwords {
     /// # Errors
     /// `busy`, if too many wait.
     pub async fn verify(&self, hash: Option<String>, password: String) -> Result<bool, Error> {
-        let _place = self.place()?;
-        let turn = self.turn().await?;
-        let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
-        let verified = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            password.len() <= PASSWORD_BYTES_MAX && matches(&hash, &password)
-        });
-        Ok(verified.await.unwrap_or(false) && known)
+        let stored = hash.as_deref().and_then(Stored::parse);
+        if hash.is_some() && stored.is_none() {
+            log::error!(
+                "a stored password hash is not Argon2, or larger than ours, and opens nothing; set the password anew"
+            );
+        }
+        let known = stored.is_some();
+        let Some(stored) = stored.or_else(|| Stored::parse(NOBODY)) else { return Err(Code::Internal.into()) };
+        let right = move |memory: &mut Memory| password.len() <= PASSWORD_BYTES_MAX && stored.is_of(&password, memory);
+        Ok(self.in_turn(right).await? && known)
     }
-}
 
-impl Passwords {
     /// Hashes a new password, in turn with the others.
     ///
     /// # Errors
     /// `busy`, if too many wait, or if the random source fails.
     pub async fn hash(&self, password: String) -> Result<String, Error> {
-        let _place = self.place()?;
-        let turn = self.turn().await?;
-        let hashed = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            hash(&password)
+        self.in_turn(move |memory| hash::hash(&password, memory)).await?
+    }
+
+    /// Does something that takes the memory of a hash, when it is its turn.
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Result<T, Error> {
+        let place = self.place()?;
+        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())?;
+        let spare = Arc::clone(&self.spare);
+        let done = tokio::task::spawn_blocking(move || {
+            // Both are kept until the work is done, even where nobody waits for it any more.
+            let _kept = (place, turn);
+            let mut memory = kept(&spare).pop().unwrap_or_else(Memory::new);
+            let done = work(&mut memory);
+            kept(&spare).push(memory);
+            done
         });
-        hashed.await.unwrap_or_else(|_| Err(Code::Internal.into()))
+        done.await.map_err(|_| Code::Internal.into())
     }
 
     fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())
     }
+}
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())
-    }
+fn kept(spare: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn busy() -> Error {
     Error::new(Code::Busy, "Too many people are signing in. Try again.").after_ms(2_000)
 }
 
-fn matches(hash: &str, password: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-}
-
-/// Hashes a new password into a PHC string.
+/// Hashes a new password into a PHC string, where no others do.
 ///
 /// # Errors
 /// If the random source fails.
 pub fn hash(password: &str) -> Result<String, Error> {
-    let hash = Argon2::default().hash_password(password.as_bytes());
-    hash.map(|hash| hash.to_string()).map_err(|_| Error::new(Code::Internal, "The password could not be hashed."))
+    hash::hash(password, &mut Memory::new())
 }
 
 /// Checks a password that somebody wants to set.
@@ -125,6 +129,8 @@ mod tests {
         assert_eq!(verify(None, "correct horse").await, Ok(false));
         let parameters = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
         assert_eq!(parameters(NOBODY), parameters(&stored), "an unknown user must cost what a known one does");
-        assert!(PasswordHash::new(NOBODY).is_ok());
+        assert!(Stored::parse(NOBODY).is_some());
+        let larger = stored.replace("m=19456", "m=19457");
+        assert_eq!(verify(Some(&larger), "correct horse").await, Ok(false));
     }
 }
