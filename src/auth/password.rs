@@ -14,6 +14,8 @@ use crate::{
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Longest password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// Passwords that many people have, in lower case, one a line.
+const COMMON: &str = include_str!("common-passwords.txt");
 
 /// Hashes and verifies passwords off the worker threads; at most `hashes` at once, `hashes_waiting` in line.
 pub struct Passwords {
@@ -97,16 +99,20 @@ pub fn hash(password: &str) -> Result<String, Error> {
     hash::hash(password, &mut Memory::new())
 }
 
-/// Checks a password that somebody wants to set.
+/// Checks a password that somebody wants to set; `field` is what the caller calls it.
 ///
 /// # Errors
 /// `invalid`, with what to change.
-pub fn check_new(password: &str) -> Result<(), Error> {
+pub fn check_new(field: &'static str, password: &str) -> Result<(), Error> {
     if password.chars().count() < PASSWORD_CHARS_MIN {
-        return Err(Error::field("password", format!("must have at least {PASSWORD_CHARS_MIN} characters")));
+        return Err(Error::field(field, format!("must have at least {PASSWORD_CHARS_MIN} characters")));
     }
     if password.len() > PASSWORD_BYTES_MAX {
-        return Err(Error::field("password", format!("must have at most {PASSWORD_BYTES_MAX} bytes")));
+        return Err(Error::field(field, format!("must have at most {PASSWORD_BYTES_MAX} bytes")));
+    }
+    let folded = password.to_lowercase();
+    if COMMON.lines().any(|common| common == folded) {
+        return Err(Error::field(field, "is one of the most common passwords, which are guessed first; choose another"));
     }
     Ok(())
 }
@@ -132,5 +138,31 @@ mod tests {
         assert!(Stored::parse(NOBODY).is_some());
         let larger = stored.replace("m=19456", "m=19457");
         assert_eq!(verify(Some(&larger), "correct horse").await, Ok(false));
+    }
+    #[test]
+    fn a_new_password_is_refused_for_its_length_and_where_many_people_have_it() {
+        let refused = |password: &str| check_new("new_password", password).expect_err("refused").detail.into_owned();
+        for (password, why) in [("1234567", "at least 8"), ("äöüßäöü", "at least 8"), (&"x".repeat(1_025), "at most 1024")]
+        {
+            assert!(refused(password).contains(why), "{}", refused(password));
+        }
+        for password in
+            ["password", "PassWord1", "qwertyuiop", "12345678", "P@ssw0rd", "Summer2026", "Contraseña", "iloveyou"]
+        {
+            let told = refused(password);
+            assert!(told.starts_with("new_password: is one of the most common"), "{told}");
+        }
+        for password in ["korrekt horse", "password of mine", "xpassword1", "p\u{308}assword"] {
+            assert_eq!(check_new("password", password), Ok(()), "{password}");
+        }
+    }
+
+    #[test]
+    fn the_common_passwords_are_in_lower_case_long_enough_to_matter_and_each_there_once() {
+        let lines: Vec<&str> = COMMON.lines().collect();
+        assert!(lines.len() > 500 && lines.is_sorted_by(|one, next| one < next));
+        for line in lines {
+            assert!(line.chars().count() >= PASSWORD_CHARS_MIN && line.to_lowercase() == line, "{line}");
+        }
     }
 }

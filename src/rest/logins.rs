@@ -64,7 +64,7 @@ pub async fn end(
 ///
 /// # Errors
 /// `forbidden` for a token, and for an account without a password; `bad_login` for a wrong one; `invalid` for a new one
-/// that is too short; `rate_limited` after too many wrong ones.
+/// that is too short or too common; `rate_limited` after too many wrong ones.
 pub async fn password(
     request: HttpRequest,
     who: AuthContext,
@@ -76,7 +76,7 @@ pub async fn password(
     if who.method() != Method::Session {
         return Err(Error::new(Code::Forbidden, "Sign in with your password to change it; a token cannot."));
     }
-    password::check_new(&new_password)?;
+    password::check_new("new_password", &new_password)?;
     let account = site.logins.account(who.user_id().clone()).await?;
     let Some(old) = account.and_then(|account| account.password_hash) else {
         return Err(Error::new(Code::Forbidden, "This account has no password here. Change it where you sign in."));
