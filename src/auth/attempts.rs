@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     address::{Client, Network},
+    places::{Asker, Name},
     rate::{Pace, Rate, Refused},
     session::secret_hash,
 };
@@ -16,9 +17,6 @@ use crate::{
     domain::Limits,
     error::{Code, Error},
 };
-
-/// A name as it was typed, of any length, in sixteen bytes.
-type Name = [u8; 16];
 
 /// The counts.
 pub struct Attempts<C: Clock + Clone = MonotonicClock> {
@@ -105,6 +103,12 @@ impl<C: Clock + Clone> Nameless<'_, C> {
 }
 
 impl<C: Clock + Clone> Attempt<'_, C> {
+    /// For whom a place in the line of hashes is taken.
+    pub fn asker(&self) -> Asker {
+        let network = (!self.client.exempt).then_some(self.client.network);
+        Asker { login: (self.name, self.browser.is_some()), network }
+    }
+
     /// It succeeded, or nobody looked at the password: as if it had not been made.
     pub fn forgive(self) {
         if let Some(browser) = self.browser {

@@ -21,6 +21,7 @@ pub mod layer;
 pub mod oidc;
 pub mod origin;
 pub mod password;
+mod places;
 pub mod provider;
 pub mod rate;
 pub mod rates;
@@ -42,6 +43,7 @@ pub use self::{
     oidc::Trips,
     origin::Origins,
     password::Passwords,
+    places::Asker,
     provider::Provider,
     rates::Rates,
     reseal::Reseal,

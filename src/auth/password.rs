@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::hash::{self, Memory, Stored};
+use super::{
+    hash::{self, Memory, Stored},
+    places::{Asker, Places},
+};
 use crate::{
     domain::Limits,
     error::{Code, Error},
@@ -17,10 +20,10 @@ pub const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Passwords that many people have, in lower case, one a line.
 const COMMON: &str = include_str!("common-passwords.txt");
 
-/// Hashes and verifies passwords off the worker threads; at most `hashes` at once, `hashes_waiting` in line.
+/// Hashes and verifies passwords off the worker threads; at most `hashes` at once, and the others in a bounded line.
 pub struct Passwords {
     running: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     /// Memory that no hash uses now. It is made when it is first needed and kept: never more than hashes run at once.
     spare: Arc<Mutex<Vec<Memory>>>,
 }
@@ -31,17 +34,15 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$5w0tu3/xT1/Gv2hQljIwkg$/OCW
 impl Passwords {
     /// With the limits in force.
     pub fn new(limits: &Limits) -> Passwords {
-        let permits =
-            |max: u64| Arc::new(Semaphore::new(usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)));
-        let (running, places) = (permits(limits.hashes), permits(limits.hashes.saturating_add(limits.hashes_waiting)));
-        Passwords { running, places, spare: Arc::default() }
+        let hashes = usize::try_from(limits.hashes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Passwords { running: Arc::new(Semaphore::new(hashes)), places: Arc::new(Places::new(limits)), spare: Arc::default() }
     }
 
     /// Whether a password opens the account with this hash; `None` takes as long and is never true.
     ///
     /// # Errors
-    /// `busy`, if too many wait.
-    pub async fn verify(&self, hash: Option<String>, password: String) -> Result<bool, Error> {
+    /// `rate_limited` or `busy`, if too many wait.
+    pub async fn verify(&self, asker: Asker, hash: Option<String>, password: String) -> Result<bool, Error> {
         let stored = hash.as_deref().and_then(Stored::parse);
         if hash.is_some() && stored.is_none() {
             log::error!(
@@ -51,21 +52,25 @@ impl Passwords {
         let known = stored.is_some();
         let Some(stored) = stored.or_else(|| Stored::parse(NOBODY)) else { return Err(Code::Internal.into()) };
         let right = move |memory: &mut Memory| password.len() <= PASSWORD_BYTES_MAX && stored.is_of(&password, memory);
-        Ok(self.in_turn(right).await? && known)
+        Ok(self.in_turn(asker, right).await? && known)
     }
 
     /// Hashes a new password, in turn with the others.
     ///
     /// # Errors
-    /// `busy`, if too many wait, or if the random source fails.
-    pub async fn hash(&self, password: String) -> Result<String, Error> {
-        self.in_turn(move |memory| hash::hash(&password, memory)).await?
+    /// `rate_limited` or `busy`, if too many wait; or if the random source fails.
+    pub async fn hash(&self, asker: Asker, password: String) -> Result<String, Error> {
+        self.in_turn(asker, move |memory| hash::hash(&password, memory)).await?
     }
 
     /// Does something that takes the memory of a hash, when it is its turn.
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Result<T, Error> {
-        let place = self.place()?;
-        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())?;
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        asker: Asker,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = self.places.take(asker)?;
+        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Error::from(Code::Internal))?;
         let spare = Arc::clone(&self.spare);
         let done = tokio::task::spawn_blocking(move || {
             // Both are kept until the work is done, even where nobody waits for it any more.
@@ -77,18 +82,10 @@ impl Passwords {
         });
         done.await.map_err(|_| Code::Internal.into())
     }
-
-    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())
-    }
 }
 
 fn kept(spare: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
     spare.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn busy() -> Error {
-    Error::new(Code::Busy, "Too many people are signing in. Try again.").after_ms(2_000)
 }
 
 /// Hashes a new password into a PHC string, where no others do.
@@ -128,7 +125,7 @@ mod tests {
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         let verify = |hash: Option<&str>, password: &str| {
             let (hash, password) = (hash.map(str::to_owned), password.to_owned());
-            passwords.verify(hash, password)
+            passwords.verify(Asker::anybody(), hash, password)
         };
         assert_eq!(verify(Some(&stored), "correct horse").await, Ok(true));
         assert_eq!(verify(Some(&stored), "correct horsE").await, Ok(false));

@@ -94,4 +94,6 @@ limits! {
     hashes                       4 "hashes"       own  "password hashes computed at once, each in 19 MiB that are kept"
     oidc_exchanges              32 "sign-ins"     own  "sign-ins that are settled with the provider at once"
     hashes_waiting              64 "hashes"       own  "password hashes waiting for their turn"
+    hashes_user                  2 "hashes"       own  "password hashes running or waiting for one user's logins, and as many for browsers that signed in before"
+    hashes_address               8 "hashes"       own  "password hashes running or waiting for one address"
 }

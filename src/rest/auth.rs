@@ -7,7 +7,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, cookie::Cookie, http::he
 use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
-        AuthContext, Method, OriginAllowed, Rates,
+        Asker, AuthContext, Method, OriginAllowed, Rates,
         session::{AGENT_CHARS_MAX, AGENT_KEY, BEGAN_KEY, LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
     },
     domain::{Account, LoginAct, LoginDone, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
@@ -35,7 +35,7 @@ pub async fn login(
     let began = node.clock.now();
     let browser = site.browsers.known(&request, &username, began);
     let attempt = Rates::of(&request)?.login(&request, &username, browser)?;
-    match proven(&site, &username, password).await {
+    match proven(&site, attempt.asker(), &username, password).await {
         Ok(Some(account)) => {
             attempt.forgive();
             sign_in(&request, &site, &account, began)
@@ -50,13 +50,13 @@ pub async fn login(
 }
 
 /// The account that a name and a password open.
-async fn proven(site: &Site, username: &str, password: String) -> Result<Option<Account>, Error> {
+async fn proven(site: &Site, asker: Asker, username: &str, password: String) -> Result<Option<Account>, Error> {
     let account = match UserId::parse(username) {
         Ok(user) => site.logins.account(user).await?,
         Err(_) => None,
     };
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-    let right = site.passwords.verify(hash, password).await?;
+    let right = site.passwords.verify(asker, hash, password).await?;
     Ok(account.filter(|account| right && !account.disabled))
 }
 

@@ -84,7 +84,8 @@ pub async fn password(
     // Whoever holds a login may not guess its password faster than anybody else.
     let browser = site.browsers.known(&request, who.user_id().as_str(), node.clock.now());
     let attempt = Rates::of(&request)?.login(&request, who.user_id().as_str(), browser)?;
-    match site.passwords.verify(Some(old), current_password).await {
+    let asker = attempt.asker();
+    match site.passwords.verify(asker, Some(old), current_password).await {
         Ok(false) => return Err(Error::new(Code::BadLogin, "The current password is wrong. Nothing was changed.")),
         Ok(true) => attempt.forgive(),
         Err(busy) => {
@@ -92,7 +93,7 @@ pub async fn password(
             return Err(busy);
         }
     }
-    let (user, hash) = (who.user_id().clone(), site.passwords.hash(new_password).await?);
+    let (user, hash) = (who.user_id().clone(), site.passwords.hash(asker, new_password).await?);
     let act = LoginAct::SetPassword { user, hash, keep: who.session_id(), at: node.clock.now() };
     match site.logins.act(act).await? {
         LoginDone::Ended { .. } => close_ended(&node).await.map(|_| nothing()),

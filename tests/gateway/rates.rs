@@ -77,14 +77,57 @@ async fn thirty_failed_logins_lock_an_address_and_good_ones_never_do() {
 
 #[tokio::test]
 async fn guesses_in_parallel_do_not_slip_through_and_a_refused_one_costs_no_hash() {
-    // With one hash at a time and one waiting, a third that needed one would be told that the server is busy.
-    let server = server(&[("HAILGATE_LIMIT_HASHES", "1"), ("HAILGATE_LIMIT_HASHES_WAITING", "4")]);
+    // With one hash at a time and four waiting, a sixth that needed one would be told that the server is busy.
+    let server = server(&[
+        ("HAILGATE_LIMIT_HASHES", "1"),
+        ("HAILGATE_LIMIT_HASHES_WAITING", "4"),
+        ("HAILGATE_LIMIT_HASHES_USER", "5"),
+    ]);
     let alice = server.person().name;
     let answers = join_all((0..40).map(|_| login(&server, "192.0.2.1", &alice, "wrong"))).await;
     let count = |status| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!((count(401), count(429)), (5, 35));
     let refused = join_all((0..40).map(|_| login(&server, "192.0.2.1", &alice, PASSWORD))).await;
     assert!(refused.iter().all(|answer| answer.status == 429));
+}
+
+#[tokio::test]
+async fn good_passwords_of_one_account_leave_room_in_the_line_of_hashes_for_everybody_else() {
+    let server = server(&[("HAILGATE_LIMIT_HASHES", "1"), ("HAILGATE_LIMIT_HASHES_WAITING", "8")]);
+    let (mallory, bob) = (server.person().name, server.person().name);
+    let addresses: Vec<String> = (0..40).map(|last| format!("192.0.2.{last}")).collect();
+    let flood = join_all(addresses.iter().map(|address| login(&server, address, &mallory, PASSWORD)));
+    let others =
+        join_all(
+            (0..3).map(|last| {
+                let (server, bob) = (&server, &bob);
+                async move {
+                    login(server, &format!("198.51.100.{last}"), if last == 0 { bob } else { "nobody" }, PASSWORD).await
+                }
+            }),
+        );
+    let (flood, others) = futures_util::future::join(flood, others).await;
+    assert!(flood.iter().any(|answer| answer.status == 200));
+    for refused in flood.iter().filter(|answer| answer.status != 200) {
+        limited(refused, 1_000..=1_000);
+    }
+    assert_eq!(others.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 401, 401]);
+    assert_eq!(flood.iter().filter(|answer| answer.status == 503).count(), 0);
+}
+
+#[tokio::test]
+async fn logins_from_one_address_leave_room_in_the_line_of_hashes_for_other_addresses() {
+    let server = server(&[("HAILGATE_LIMIT_HASHES", "1"), ("HAILGATE_LIMIT_HASHES_WAITING", "8")]);
+    let bob = server.person().name;
+    let names: Vec<String> = (0..25).map(|_| random(10)).collect();
+    let flood = join_all(names.iter().map(|name| login(&server, "192.0.2.1", name, "wrong")));
+    let (flood, other) = futures_util::future::join(flood, login(&server, "198.51.100.1", &bob, PASSWORD)).await;
+    other.json(200);
+    let refused: Vec<&Answer> = flood.iter().filter(|answer| answer.status != 401).collect();
+    assert!(!refused.is_empty() && refused.len() <= 25 - 8, "{} of 25 were refused", refused.len());
+    for refused in refused {
+        limited(refused, 1_000..=1_000);
+    }
 }
 
 #[tokio::test]
