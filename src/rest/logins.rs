@@ -78,11 +78,12 @@ pub async fn password(
     }
     password::check_new("new_password", &new_password)?;
     let account = site.logins.account(who.user_id().clone()).await?;
+    let claim = site.browsers.claim(&request, who.user_id().as_str(), node.clock.now());
+    let browser = account.as_ref().zip(claim).and_then(|(account, claim)| claim.judge(account));
     let Some(old) = account.and_then(|account| account.password_hash) else {
         return Err(Error::new(Code::Forbidden, "This account has no password here. Change it where you sign in."));
     };
     // Whoever holds a login may not guess its password faster than anybody else.
-    let browser = site.browsers.known(&request, who.user_id().as_str(), node.clock.now());
     let attempt = Rates::of(&request)?.login(&request, who.user_id().as_str(), browser)?;
     let asker = attempt.asker();
     match site.passwords.verify(asker, Some(old), current_password).await {
@@ -94,9 +95,17 @@ pub async fn password(
         }
     }
     let (user, hash) = (who.user_id().clone(), site.passwords.hash(asker, new_password).await?);
-    let act = LoginAct::SetPassword { user, hash, keep: who.session_id(), at: node.clock.now() };
+    let at = node.clock.now();
+    // The browser is known by its password: it gets another cookie with another password.
+    let browser = site.browsers.remember(&request, &user, Some(&hash), at);
+    let act = LoginAct::SetPassword { user, hash, keep: who.session_id(), at };
     match site.logins.act(act).await? {
-        LoginDone::Ended { .. } => close_ended(&node).await.map(|_| nothing()),
+        LoginDone::Ended { .. } => {
+            close_ended(&node).await?;
+            let mut response = nothing();
+            response.add_cookie(&browser).map_err(|_| Error::from(Code::Internal))?;
+            Ok(response)
+        }
         LoginDone::NoSuchUser => Err(Error::new(Code::SignedOut, "This sign-in has ended meanwhile. Nothing was changed.")),
         _ => Err(odd()),
     }
