@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     address::{Client, Network},
+    places::{Asker, Name},
     rate::{Pace, Rate, Refused},
     session::secret_hash,
 };
@@ -17,15 +18,13 @@ use crate::{
     error::{Code, Error},
 };
 
-/// A name as it was typed, of any length, in sixteen bytes.
-type Name = [u8; 16];
-
 /// The counts.
 pub struct Attempts<C: Clock + Clone = MonotonicClock> {
     both: Rate<(Name, Network), C>,
     address: Rate<Network, C>,
     user: Rate<Name, C>,
-    /// Of browsers that signed in as this user before: nobody else's failures count there.
+    /// Of browsers that signed in as this user before, in place of the two that name the user: nobody else's failures
+    /// count there.
     browser: Rate<(Name, Uuid), C>,
 }
 
@@ -36,6 +35,7 @@ pub struct Attempt<'a, C: Clock + Clone = MonotonicClock> {
     name: Name,
     client: Client,
     browser: Option<Uuid>,
+    at_address: bool,
 }
 
 impl<C: Clock + Clone> Attempts<C> {
@@ -53,27 +53,29 @@ impl<C: Clock + Clone> Attempts<C> {
         }
     }
 
-    /// Begins an attempt at a name.
+    /// Begins an attempt at a name; `browser` is one that signed in as this user before.
     ///
     /// # Errors
     /// `rate_limited` after too many failures; `busy` if too many others fail to remember this one.
     pub fn begin(&self, client: Client, name: &str, browser: Option<Uuid>) -> Result<Attempt<'_, C>, Error> {
         let hash = secret_hash(name);
         let name = *hash.first_chunk().unwrap_or(&[0; 16]);
-        let attempt = Attempt { attempts: self, name, client, browser };
-        if let Some(browser) = browser {
-            self.browser.take(&(name, browser)).map_err(refusal)?;
-            return Ok(attempt);
-        }
-        let both = (name, client.network);
-        self.both.take(&both).map_err(refusal)?;
-        if !client.exempt {
-            let taken = self.address.take(&client.network);
-            taken.inspect_err(|_| self.both.give_back(&both)).map_err(refusal)?;
-        }
-        let taken = self.user.take(&name);
-        taken.inspect_err(|_| attempt.give_back_address()).map_err(refusal)?;
+        let at_address = match self.address(client) {
+            // Who fills the table with addresses does not keep the owner out of a browser that is known.
+            Err(Refused::Full) if browser.is_some() => false,
+            taken => taken.map_err(refusal)?,
+        };
+        let attempt = Attempt { attempts: self, name, client, browser, at_address };
+        attempt.take().inspect_err(|_| attempt.give_back_address()).map_err(refusal)?;
         Ok(attempt)
+    }
+
+    /// Takes a cell of the address; whether it is one that is counted.
+    fn address(&self, client: Client) -> Result<bool, Refused> {
+        if !client.exempt {
+            self.address.take(&client.network)?;
+        }
+        Ok(!client.exempt)
     }
 
     /// Begins an attempt that names nobody.
@@ -81,10 +83,8 @@ impl<C: Clock + Clone> Attempts<C> {
     /// # Errors
     /// As [`Attempts::begin`].
     pub fn begin_nameless(&self, client: Client) -> Result<Nameless<'_, C>, Error> {
-        if !client.exempt {
-            self.address.take(&client.network).map_err(refusal)?;
-        }
-        Ok(Nameless { attempts: self, client })
+        let at_address = self.address(client).map_err(refusal)?;
+        Ok(Nameless { attempts: self, client, at_address })
     }
 }
 
@@ -93,31 +93,50 @@ impl<C: Clock + Clone> Attempts<C> {
 pub struct Nameless<'a, C: Clock + Clone = MonotonicClock> {
     attempts: &'a Attempts<C>,
     client: Client,
+    at_address: bool,
 }
 
 impl<C: Clock + Clone> Nameless<'_, C> {
     /// As if it had not been made.
     pub fn forgive(self) {
-        if !self.client.exempt {
+        if self.at_address {
             self.attempts.address.give_back(&self.client.network);
         }
     }
 }
 
 impl<C: Clock + Clone> Attempt<'_, C> {
+    /// For whom a place in the line of hashes is taken.
+    pub fn asker(&self) -> Asker {
+        let network = (!self.client.exempt).then_some(self.client.network);
+        Asker { login: (self.name, self.browser.is_some()), network }
+    }
+
     /// It succeeded, or nobody looked at the password: as if it had not been made.
     pub fn forgive(self) {
         if let Some(browser) = self.browser {
             self.attempts.browser.give_back(&(self.name, browser));
         } else {
-            self.give_back_address();
+            self.attempts.both.give_back(&(self.name, self.client.network));
             self.attempts.user.give_back(&self.name);
+        }
+        self.give_back_address();
+    }
+
+    /// Takes a cell of everything but the address, or of nothing.
+    fn take(&self) -> Result<(), Refused> {
+        let Attempts { both, user, browser, .. } = self.attempts;
+        if let Some(known) = self.browser {
+            browser.take(&(self.name, known))
+        } else {
+            let here = (self.name, self.client.network);
+            both.take(&here)?;
+            user.take(&self.name).inspect_err(|_| both.give_back(&here))
         }
     }
 
     fn give_back_address(&self) {
-        self.attempts.both.give_back(&(self.name, self.client.network));
-        if !self.client.exempt {
+        if self.at_address {
             self.attempts.address.give_back(&self.client.network);
         }
     }
@@ -198,6 +217,18 @@ mod tests {
         clock.advance(Duration::from_secs(36));
         assert!(attempts.begin(client(201), "alice", None).is_ok());
         assert!(attempts.begin(client(202), "alice", None).is_err());
+    }
+
+    #[test]
+    fn a_browser_that_signed_in_before_counts_at_its_address_like_any_other() {
+        let (attempts, _) = attempts(&Limits::default());
+        let known = |n: u128| attempts.begin(client(1), "alice", Some(Uuid::from_u128(n))).is_ok();
+        assert_eq!((0..100).take_while(|n| known(*n)).count(), 30, "each a browser of its own");
+        assert!(attempts.begin(client(1), "bob", None).is_err(), "they used the address up for everybody");
+        assert!(attempts.begin(client(2), "alice", Some(Uuid::from_u128(0))).is_ok());
+        let others = (0..100).take_while(|n| attempts.begin(client(3), &format!("n{n}"), None).is_ok()).count();
+        assert_eq!(others, 30);
+        assert_eq!(fail(&attempts, client(4), "alice", None).0, 5, "they used nothing of the user up");
     }
 
     #[test]

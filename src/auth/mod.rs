@@ -11,6 +11,7 @@ mod fetch;
 #[cfg(test)]
 #[path = "forge_tests.rs"]
 mod forge;
+mod hash;
 pub mod issuers;
 pub mod judge;
 pub mod jwks;
@@ -20,6 +21,7 @@ pub mod layer;
 pub mod oidc;
 pub mod origin;
 pub mod password;
+mod places;
 pub mod provider;
 pub mod rate;
 pub mod rates;
@@ -41,6 +43,7 @@ pub use self::{
     oidc::Trips,
     origin::Origins,
     password::Passwords,
+    places::Asker,
     provider::Provider,
     rates::Rates,
     reseal::Reseal,

@@ -1,13 +1,13 @@
-//! Passwords: Argon2id with the parameters OWASP recommends (19 MiB, 2 passes, 1 lane), a bounded number at once.
+//! Passwords: which are taken, and a bounded number of hashes at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+use tokio::sync::Semaphore;
+
+use super::{
+    hash::{self, Memory, Stored},
+    places::{Asker, Places},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use crate::{
     domain::Limits,
     error::{Code, Error},
@@ -17,11 +17,15 @@ use crate::{
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Longest password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// Passwords that many people have, in lower case, one a line.
+const COMMON: &str = include_str!("common-passwords.txt");
 
-/// Hashes and verifies passwords off the worker threads; at most `hashes` at once, `hashes_waiting` in line.
+/// Hashes and verifies passwords off the worker threads; at most `hashes` at once, and the others in a bounded line.
 pub struct Passwords {
     running: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
+    /// Memory that no hash uses now. It is made when it is first needed and kept: never more than hashes run at once.
+    spare: Arc<Mutex<Vec<Memory>>>,
 }
 
 /// The hash of 256 random bits that nobody kept: verified for users that do not exist, so that they cost the same time.
@@ -30,79 +34,82 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$5w0tu3/xT1/Gv2hQljIwkg$/OCW
 impl Passwords {
     /// With the limits in force.
     pub fn new(limits: &Limits) -> Passwords {
-        let permits =
-            |max: u64| Arc::new(Semaphore::new(usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)));
-        Passwords { running: permits(limits.hashes), places: permits(limits.hashes + limits.hashes_waiting) }
+        let hashes = usize::try_from(limits.hashes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Passwords { running: Arc::new(Semaphore::new(hashes)), places: Arc::new(Places::new(limits)), spare: Arc::default() }
     }
 
     /// Whether a password opens the account with this hash; `None` takes as long and is never true.
     ///
     /// # Errors
-    /// `busy`, if too many wait.
-    pub async fn verify(&self, hash: Option<String>, password: String) -> Result<bool, Error> {
-        let _place = self.place()?;
-        let turn = self.turn().await?;
-        let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
-        let verified = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            password.len() <= PASSWORD_BYTES_MAX && matches(&hash, &password)
-        });
-        Ok(verified.await.unwrap_or(false) && known)
+    /// `rate_limited` or `busy`, if too many wait.
+    pub async fn verify(&self, asker: Asker, hash: Option<String>, password: String) -> Result<bool, Error> {
+        let stored = hash.as_deref().and_then(Stored::parse);
+        if hash.is_some() && stored.is_none() {
+            log::error!(
+                "a stored password hash is not Argon2, or larger than ours, and opens nothing; set the password anew"
+            );
+        }
+        let known = stored.is_some();
+        let Some(stored) = stored.or_else(|| Stored::parse(NOBODY)) else { return Err(Code::Internal.into()) };
+        let right = move |memory: &mut Memory| password.len() <= PASSWORD_BYTES_MAX && stored.is_of(&password, memory);
+        Ok(self.in_turn(asker, right).await? && known)
     }
-}
 
-impl Passwords {
     /// Hashes a new password, in turn with the others.
     ///
     /// # Errors
-    /// `busy`, if too many wait, or if the random source fails.
-    pub async fn hash(&self, password: String) -> Result<String, Error> {
-        let _place = self.place()?;
-        let turn = self.turn().await?;
-        let hashed = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            hash(&password)
+    /// `rate_limited` or `busy`, if too many wait; or if the random source fails.
+    pub async fn hash(&self, asker: Asker, password: String) -> Result<String, Error> {
+        self.in_turn(asker, move |memory| hash::hash(&password, memory)).await?
+    }
+
+    /// Does something that takes the memory of a hash, when it is its turn.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        asker: Asker,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = self.places.take(asker)?;
+        let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Error::from(Code::Internal))?;
+        let spare = Arc::clone(&self.spare);
+        let done = tokio::task::spawn_blocking(move || {
+            // Both are kept until the work is done, even where nobody waits for it any more.
+            let _kept = (place, turn);
+            let mut memory = kept(&spare).pop().unwrap_or_else(Memory::new);
+            let done = work(&mut memory);
+            kept(&spare).push(memory);
+            done
         });
-        hashed.await.unwrap_or_else(|_| Err(Code::Internal.into()))
-    }
-
-    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())
-    }
-
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())
+        done.await.map_err(|_| Code::Internal.into())
     }
 }
 
-fn busy() -> Error {
-    Error::new(Code::Busy, "Too many people are signing in. Try again.").after_ms(2_000)
+fn kept(spare: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn matches(hash: &str, password: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-}
-
-/// Hashes a new password into a PHC string.
+/// Hashes a new password into a PHC string, where no others do.
 ///
 /// # Errors
 /// If the random source fails.
 pub fn hash(password: &str) -> Result<String, Error> {
-    let hash = Argon2::default().hash_password(password.as_bytes());
-    hash.map(|hash| hash.to_string()).map_err(|_| Error::new(Code::Internal, "The password could not be hashed."))
+    hash::hash(password, &mut Memory::new())
 }
 
-/// Checks a password that somebody wants to set.
+/// Checks a password that somebody wants to set; `field` is what the caller calls it.
 ///
 /// # Errors
 /// `invalid`, with what to change.
-pub fn check_new(password: &str) -> Result<(), Error> {
+pub fn check_new(field: &'static str, password: &str) -> Result<(), Error> {
     if password.chars().count() < PASSWORD_CHARS_MIN {
-        return Err(Error::field("password", format!("must have at least {PASSWORD_CHARS_MIN} characters")));
+        return Err(Error::field(field, format!("must have at least {PASSWORD_CHARS_MIN} characters")));
     }
     if password.len() > PASSWORD_BYTES_MAX {
-        return Err(Error::field("password", format!("must have at most {PASSWORD_BYTES_MAX} bytes")));
+        return Err(Error::field(field, format!("must have at most {PASSWORD_BYTES_MAX} bytes")));
+    }
+    let folded = password.to_lowercase();
+    if COMMON.lines().any(|common| common == folded) {
+        return Err(Error::field(field, "is one of the most common passwords, which are guessed first; choose another"));
     }
     Ok(())
 }
@@ -118,13 +125,41 @@ mod tests {
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         let verify = |hash: Option<&str>, password: &str| {
             let (hash, password) = (hash.map(str::to_owned), password.to_owned());
-            passwords.verify(hash, password)
+            passwords.verify(Asker::anybody(), hash, password)
         };
         assert_eq!(verify(Some(&stored), "correct horse").await, Ok(true));
         assert_eq!(verify(Some(&stored), "correct horsE").await, Ok(false));
         assert_eq!(verify(None, "correct horse").await, Ok(false));
         let parameters = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
         assert_eq!(parameters(NOBODY), parameters(&stored), "an unknown user must cost what a known one does");
-        assert!(PasswordHash::new(NOBODY).is_ok());
+        assert!(Stored::parse(NOBODY).is_some());
+        let larger = stored.replace("m=19456", "m=19457");
+        assert_eq!(verify(Some(&larger), "correct horse").await, Ok(false));
+    }
+    #[test]
+    fn a_new_password_is_refused_for_its_length_and_where_many_people_have_it() {
+        let refused = |password: &str| check_new("new_password", password).expect_err("refused").detail.into_owned();
+        for (password, why) in [("1234567", "at least 8"), ("äöüßäöü", "at least 8"), (&"x".repeat(1_025), "at most 1024")]
+        {
+            assert!(refused(password).contains(why), "{}", refused(password));
+        }
+        for password in
+            ["password", "PassWord1", "qwertyuiop", "12345678", "P@ssw0rd", "Summer2026", "Contraseña", "iloveyou"]
+        {
+            let told = refused(password);
+            assert!(told.starts_with("new_password: is one of the most common"), "{told}");
+        }
+        for password in ["korrekt horse", "password of mine", "xpassword1", "p\u{308}assword"] {
+            assert_eq!(check_new("password", password), Ok(()), "{password}");
+        }
+    }
+
+    #[test]
+    fn the_common_passwords_are_in_lower_case_long_enough_to_matter_and_each_there_once() {
+        let lines: Vec<&str> = COMMON.lines().collect();
+        assert!(lines.len() > 500 && lines.is_sorted_by(|one, next| one < next));
+        for line in lines {
+            assert!(line.chars().count() >= PASSWORD_CHARS_MIN && line.to_lowercase() == line, "{line}");
+        }
     }
 }

@@ -199,6 +199,6 @@ fn new_password(from_stdin: bool) -> Result<String, Failure> {
     } else {
         return Err(Failure::Failed("there is no terminal to ask for the password; use --password-stdin".to_owned()));
     };
-    password::check_new(&password)?;
+    password::check_new("password", &password)?;
     Ok(password::hash(&password)?)
 }

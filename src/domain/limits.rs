@@ -91,7 +91,9 @@ limits! {
     login_failures_address_per_minute  30 "per minute" own "failed logins from one address"
     login_failures_user_per_hour      100 "per hour"   own "failed logins of one user, but for browsers that signed in before"
     rate_keys              100_000 "keys"         own  "addresses or users that each rate is kept for at once"
-    hashes                       4 "hashes"       own  "password hashes computed at once, each 19 MiB"
+    hashes                       4 "hashes"       own  "password hashes computed at once, each in 19 MiB that are kept"
     oidc_exchanges              32 "sign-ins"     own  "sign-ins that are settled with the provider at once"
     hashes_waiting              64 "hashes"       own  "password hashes waiting for their turn"
+    hashes_user                  2 "hashes"       own  "password hashes running or waiting for one user's logins, and as many for browsers that signed in before"
+    hashes_address               8 "hashes"       own  "password hashes running or waiting for one address"
 }

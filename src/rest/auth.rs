@@ -3,11 +3,12 @@
 use actix_identity::Identity;
 use actix_session::{Session, SessionExt};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, cookie::Cookie, http::header, web};
+use uuid::Uuid;
 
 use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
-        AuthContext, Method, OriginAllowed, Rates,
+        Asker, AuthContext, Method, OriginAllowed, Rates,
         session::{AGENT_CHARS_MAX, AGENT_KEY, EPOCH_KEY, LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
     },
     domain::{Account, LoginAct, LoginDone, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
@@ -23,7 +24,7 @@ use crate::{
 ///
 /// # Errors
 /// `bad_login`, with the same words and in the same time whether the name exists or not; `rate_limited` after too many
-/// of them, before anything is looked up or hashed.
+/// of them, before anything is hashed.
 pub async fn login(
     request: HttpRequest,
     _: OriginAllowed,
@@ -33,9 +34,9 @@ pub async fn login(
 ) -> Result<HttpResponse, Error> {
     let LoginBody { username, password } = body.0;
     let now = node.clock.now();
-    let browser = site.browsers.known(&request, &username, now);
+    let browser = known_browser(&request, &site, &username, now).await?;
     let attempt = Rates::of(&request)?.login(&request, &username, browser)?;
-    match proven(&site, &username, password).await {
+    match proven(&site, attempt.asker(), &username, password).await {
         Ok(Some(account)) => {
             attempt.forgive();
             sign_in(&request, &site, &account, now)
@@ -49,14 +50,22 @@ pub async fn login(
     }
 }
 
+/// Which browser this is, if it signed in as this user before. For everybody else nothing is looked up: whether a name
+/// exists shows to nobody who does not know it already.
+async fn known_browser(request: &HttpRequest, site: &Site, username: &str, now: Time) -> Result<Option<Uuid>, Error> {
+    let Some(claim) = site.browsers.claim(request, username, now) else { return Ok(None) };
+    let Ok(user) = UserId::parse(username) else { return Ok(None) };
+    Ok(site.logins.account(user).await?.and_then(|account| claim.judge(&account)))
+}
+
 /// The account that a name and a password open.
-async fn proven(site: &Site, username: &str, password: String) -> Result<Option<Account>, Error> {
+async fn proven(site: &Site, asker: Asker, username: &str, password: String) -> Result<Option<Account>, Error> {
     let account = match UserId::parse(username) {
         Ok(user) => site.logins.account(user).await?,
         Err(_) => None,
     };
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-    let right = site.passwords.verify(hash, password).await?;
+    let right = site.passwords.verify(asker, hash, password).await?;
     Ok(account.filter(|account| right && !account.disabled))
 }
 
@@ -127,7 +136,8 @@ pub(super) fn renew(request: &HttpRequest, site: &Site, account: &Account, now: 
     session.insert(EPOCH_KEY, account.login_epoch).map_err(|_| Error::from(Code::Internal))?;
     Identity::login(&request.extensions(), account.user_id.to_string()).map_err(|_| Error::from(Code::Internal))?;
     let login = session.get::<i64>(LOGIN_TIME_KEY).ok().flatten().map_or(now, Time::from_seconds);
-    Ok(Renewed { session_id, login, browser: site.browsers.remember(request, &account.user_id, now) })
+    let browser = site.browsers.remember(request, &account.user_id, account.password_hash.as_deref(), now);
+    Ok(Renewed { session_id, login, browser })
 }
 
 /// `POST /api/auth/logout`: ends this login, or the one that the token comes from, and closes its connections.

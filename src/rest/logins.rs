@@ -65,7 +65,7 @@ pub async fn end(
 ///
 /// # Errors
 /// `forbidden` for a token, and for an account without a password; `bad_login` for a wrong one; `invalid` for a new one
-/// that is too short; `rate_limited` after too many wrong ones.
+/// that is too short or too common; `rate_limited` after too many wrong ones.
 pub async fn password(
     request: HttpRequest,
     who: AuthContext,
@@ -77,15 +77,17 @@ pub async fn password(
     if who.method() != Method::Session {
         return Err(Error::new(Code::Forbidden, "Sign in with your password to change it; a token cannot."));
     }
-    password::check_new(&new_password)?;
+    password::check_new("new_password", &new_password)?;
     let account = site.logins.account(who.user_id().clone()).await?;
+    let claim = site.browsers.claim(&request, who.user_id().as_str(), node.clock.now());
+    let browser = account.as_ref().zip(claim).and_then(|(account, claim)| claim.judge(account));
     let Some(old) = account.and_then(|account| account.password_hash) else {
         return Err(Error::new(Code::Forbidden, "This account has no password here. Change it where you sign in."));
     };
     // Whoever holds a login may not guess its password faster than anybody else.
-    let browser = site.browsers.known(&request, who.user_id().as_str(), node.clock.now());
     let attempt = Rates::of(&request)?.login(&request, who.user_id().as_str(), browser)?;
-    match site.passwords.verify(Some(old), current_password).await {
+    let asker = attempt.asker();
+    match site.passwords.verify(asker, Some(old), current_password).await {
         Ok(false) => return Err(Error::new(Code::BadLogin, "The current password is wrong. Nothing was changed.")),
         Ok(true) => attempt.forgive(),
         Err(busy) => {
@@ -93,15 +95,21 @@ pub async fn password(
             return Err(busy);
         }
     }
-    let (user, hash) = (who.user_id().clone(), site.passwords.hash(new_password).await?);
-    let act = LoginAct::SetPassword { user, hash, keep: who.session_id(), at: node.clock.now() };
+    let (user, hash) = (who.user_id().clone(), site.passwords.hash(asker, new_password).await?);
+    let at = node.clock.now();
+    // The browser is known by its password: it gets another cookie with another password.
+    let browser = site.browsers.remember(&request, &user, Some(&hash), at);
+    let act = LoginAct::SetPassword { user, hash, keep: who.session_id(), at };
     match site.logins.act(act).await? {
         LoginDone::PasswordSet { login_epoch } => {
             // Under another key: who copied the cookie before has nothing of it any more.
             let session = request.get_session();
             session.insert(EPOCH_KEY, login_epoch).map_err(|_| odd())?;
             session.renew();
-            close_ended(&node).await.map(|_| nothing())
+            close_ended(&node).await?;
+            let mut response = nothing();
+            response.add_cookie(&browser).map_err(|_| Error::from(Code::Internal))?;
+            Ok(response)
         }
         LoginDone::NoSuchUser => Err(Error::new(Code::SignedOut, "This sign-in has ended meanwhile. Nothing was changed.")),
         _ => Err(odd()),

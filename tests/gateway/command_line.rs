@@ -162,12 +162,13 @@ async fn an_account_that_is_added_while_the_server_runs_can_sign_in_at_once() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_too_short_is_refused_and_nothing_is_made() {
+async fn a_password_that_is_too_short_or_too_common_is_refused_and_nothing_is_made() {
     let server = Server::shared();
     let name = format!("u{}", random(10));
-    for short in ["", "1234567", "\n"] {
-        let output = server.site.run_with(&["user", "add", &name, "--password-stdin"], short);
-        assert!(!output.status.success(), "{short:?}");
+    for (bad, why) in [("", "at least 8"), ("1234567", "at least 8"), ("\n", "at least 8"), ("Password1\n", "most common")] {
+        let output = server.site.run_with(&["user", "add", &name, "--password-stdin"], bad);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(why), "{bad:?}: {said}");
     }
     assert!(!server.site.told(&["user", "list"], "").contains(&name));
 }

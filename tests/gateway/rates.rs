@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{Answer, ask},
-    people::{Person, client, upgrade},
+    people::{Person, client, cookie, upgrade},
     server::{ORIGIN, PASSWORD, Server, random},
     soon,
 };
@@ -79,8 +79,12 @@ async fn thirty_failed_logins_lock_an_address_and_good_ones_never_do() {
 
 #[tokio::test]
 async fn guesses_in_parallel_do_not_slip_through_and_a_refused_one_costs_no_hash() {
-    // With one hash at a time and one waiting, a third that needed one would be told that the server is busy.
-    let server = server(&[("HAILGATE_LIMIT_HASHES", "1"), ("HAILGATE_LIMIT_HASHES_WAITING", "4")]);
+    // With one hash at a time and four waiting, a sixth that needed one would be told that the server is busy.
+    let server = server(&[
+        ("HAILGATE_LIMIT_HASHES", "1"),
+        ("HAILGATE_LIMIT_HASHES_WAITING", "4"),
+        ("HAILGATE_LIMIT_HASHES_USER", "5"),
+    ]);
     let alice = server.person().name;
     let answers = join_all((0..40).map(|_| login(&server, "192.0.2.1", &alice, "wrong"))).await;
     let count = |status| answers.iter().filter(|answer| answer.status == status).count();
@@ -90,14 +94,49 @@ async fn guesses_in_parallel_do_not_slip_through_and_a_refused_one_costs_no_hash
 }
 
 #[tokio::test]
+async fn good_passwords_of_one_account_leave_room_in_the_line_of_hashes_for_everybody_else() {
+    let server = server(&[("HAILGATE_LIMIT_HASHES", "1"), ("HAILGATE_LIMIT_HASHES_WAITING", "8")]);
+    let (mallory, bob) = (server.person().name, server.person().name);
+    let addresses: Vec<String> = (0..40).map(|last| format!("192.0.2.{last}")).collect();
+    let flood = join_all(addresses.iter().map(|address| login(&server, address, &mallory, PASSWORD)));
+    let others =
+        join_all(
+            (0..3).map(|last| {
+                let (server, bob) = (&server, &bob);
+                async move {
+                    login(server, &format!("198.51.100.{last}"), if last == 0 { bob } else { "nobody" }, PASSWORD).await
+                }
+            }),
+        );
+    let (flood, others) = futures_util::future::join(flood, others).await;
+    assert!(flood.iter().any(|answer| answer.status == 200));
+    for refused in flood.iter().filter(|answer| answer.status != 200) {
+        limited(refused, 1_000..=1_000);
+    }
+    assert_eq!(others.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 401, 401]);
+    assert_eq!(flood.iter().filter(|answer| answer.status == 503).count(), 0);
+}
+
+#[tokio::test]
+async fn logins_from_one_address_leave_room_in_the_line_of_hashes_for_other_addresses() {
+    let server = server(&[("HAILGATE_LIMIT_HASHES", "1"), ("HAILGATE_LIMIT_HASHES_WAITING", "8")]);
+    let bob = server.person().name;
+    let names: Vec<String> = (0..25).map(|_| random(10)).collect();
+    let flood = join_all(names.iter().map(|name| login(&server, "192.0.2.1", name, "wrong")));
+    let (flood, other) = futures_util::future::join(flood, login(&server, "198.51.100.1", &bob, PASSWORD)).await;
+    other.json(200);
+    let refused: Vec<&Answer> = flood.iter().filter(|answer| answer.status != 401).collect();
+    assert!(!refused.is_empty() && refused.len() <= 25 - 8, "{} of 25 were refused", refused.len());
+    for refused in refused {
+        limited(refused, 1_000..=1_000);
+    }
+}
+
+#[tokio::test]
 async fn nobodys_failures_lock_the_owner_out_of_a_browser_that_signed_in_before() {
     let server = server(&[("HAILGATE_LIMIT_LOGIN_FAILURES_USER_PER_HOUR", "10")]);
     let (alice, bob) = (server.person().name, server.person().name);
-    let known = async |name: &str| {
-        let answer = login(&server, "198.51.100.1", name, PASSWORD).await;
-        answer.json(200);
-        answer.set_cookie("hailgate-browser").split(';').next().expect("a cookie").to_owned()
-    };
+    let known = async |name: &str| browser_cookie(&login(&server, "198.51.100.1", name, PASSWORD).await);
     let (alices, bobs) = (known(&alice).await, known(&bob).await);
     for address in ["198.51.100.1", "192.0.2.2"] {
         for _ in 0..5 {
@@ -118,6 +157,51 @@ async fn nobodys_failures_lock_the_owner_out_of_a_browser_that_signed_in_before(
     }
     limited(&login_with(&server, "203.0.113.7", &alice, PASSWORD, &alices).await, 1..=12_000);
     login(&server, "198.51.100.1", &bob, PASSWORD).await.json(200);
+}
+
+/// The cookie by which a browser is known, as an answer sets it.
+fn browser_cookie(answer: &Answer) -> String {
+    answer.set_cookie("hailgate-browser").split(';').next().expect("a cookie").to_owned()
+}
+
+#[tokio::test]
+async fn browsers_that_signed_in_before_are_no_way_around_the_count_of_their_address() {
+    let server = server(&[("HAILGATE_LIMIT_LOGIN_FAILURES_ADDRESS_PER_MINUTE", "4")]);
+    let alice = server.person().name;
+    let mut cookies = Vec::new();
+    for _ in 0..5 {
+        cookies.push(browser_cookie(&login(&server, "198.51.100.1", &alice, PASSWORD).await));
+    }
+    for cookie in &cookies[..4] {
+        login_with(&server, "192.0.2.1", &alice, "wrong", cookie).await.problem(401, "bad_login");
+    }
+    limited(&login_with(&server, "192.0.2.1", &alice, PASSWORD, &cookies[4]).await, 1..=15_000);
+    login_with(&server, "198.51.100.1", &alice, PASSWORD, &cookies[4]).await.json(200);
+}
+
+#[tokio::test]
+async fn a_browser_is_known_until_the_password_is_another_and_the_one_that_changed_it_stays_known() {
+    let server = server(&[("HAILGATE_LIMIT_LOGIN_FAILURES_USER_PER_HOUR", "10")]);
+    let alice = server.person().name;
+    let there = browser_cookie(&login(&server, "198.51.100.1", &alice, PASSWORD).await);
+    let here = login(&server, "198.51.100.2", &alice, PASSWORD).await;
+    let cookies = format!("{}; {}", cookie(&here), browser_cookie(&here));
+    let change = client().post(server.url("/api/auth/password")).header("Origin", ORIGIN).header("Cookie", cookies);
+    let another = "another good password";
+    let changed = ask(change.json(&json!({"current_password": PASSWORD, "new_password": another}))).await;
+    changed.empty(204);
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        for _ in 0..5 {
+            login(&server, address, &alice, "wrong").await.problem(401, "bad_login");
+        }
+    }
+    for old in [&there, &browser_cookie(&here)] {
+        limited(&login_with(&server, "203.0.113.1", &alice, another, old).await, 1..=360_000);
+    }
+    let again = login_with(&server, "203.0.113.1", &alice, another, &browser_cookie(&changed)).await;
+    again.json(200);
+    server.site.told(&["user", "passwd", &alice, "--password-stdin"], PASSWORD);
+    limited(&login_with(&server, "203.0.113.1", &alice, PASSWORD, &browser_cookie(&again)).await, 1..=360_000);
 }
 
 #[tokio::test]
