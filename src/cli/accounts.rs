@@ -166,9 +166,7 @@ fn list(reads: &impl LoginReads) -> Result<(), Failure> {
         for account in &page {
             let permissions: Vec<&str> = account.permissions.iter().map(|permission| permission.name()).collect();
             let state = if account.disabled { "disabled" } else { "active" };
-            if !print(&format!("{}\t{}\t{}\t{state}", account.user_id, account.name, permissions.join(","))) {
-                return Ok(());
-            }
+            print(&format!("{}\t{}\t{}\t{state}", account.user_id, account.name, permissions.join(",")))?;
         }
         match page.last() {
             Some(last) if page.len() as u64 == PAGE => after = Some(last.user_id.clone()),

@@ -22,6 +22,7 @@ use document::Document;
 const HELP: &str = "\
 JSON without --url: {ok, exit_code,
   settings: [{name, variable, value, origin: {kind: default|file|variable|flag, name?, path?, line?}, effect}],
+  trusted_issuers: [{issuer, audience, algorithms, keys, keys_read, prefix, permissions, allow_missing_typ, origin}],
   limits: [{name, variable, value, unit, origin, meaning}], stack: [{layer, does}],
   probe: {ok, verdict, milliseconds,
     checks: [{part: credential|rule|route, credential?, kind?, question, method, path, expected, got, ok}]},
@@ -76,13 +77,13 @@ fn inside(args: &CheckArgs) -> Result<(), Failure> {
     let verdict = report.verdict();
     let document = Document::new(config.as_ref(), &report, began.elapsed());
     if args.json {
-        json(&document);
+        json(&document)?;
         return if document.ok { Ok(()) } else { Err(Failure::Told) };
     }
-    document.lines(&report).iter().for_each(|line| _ = print(line));
+    print(&document.lines(&report).join("\n"))?;
     verdict.map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
 }
 
-fn json(document: &impl Serialize) {
-    print(&serde_json::to_string_pretty(document).unwrap_or_default());
+fn json(document: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(document).unwrap_or_default())
 }

@@ -42,7 +42,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         let port = TcpListener::bind(address).map_err(|error| {
             Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind."))
         })?;
-        serve(&config, tokens, port, load, |_| {}).await
+        serve(&config, tokens, port, load, |_| Ok(())).await
     })
 }
 
@@ -51,18 +51,20 @@ pub(super) async fn prove() -> Result<(), Failure> {
     probe::run().await?.verdict().map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
 }
 
-/// Serves on a bound port until a signal ends it. `ready` is called when the gateway is there; `load` reads the
-/// configuration again when a hangup asks for it.
+/// Serves on a bound port until a signal ends it. `ready` is called before the gateway is there, so that a failure of
+/// it leaves nothing to end: who comes then waits in the port's queue. `load` reads the configuration again when a
+/// hangup asks for it.
 pub(super) async fn serve(
     config: &Config,
     tokens: Tokens,
     port: TcpListener,
     load: impl Fn() -> Result<Config, Failure>,
-    ready: impl FnOnce(u16),
+    ready: impl FnOnce(u16) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let store = open(config)?;
     let limits = within_files(&config.limits);
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
+    ready(address.port())?;
     let (tokens, ring) = (Arc::new(tokens), Arc::new(key_ring(config)?));
     let provider = provider(config)?.map(Arc::new);
     let admission =
@@ -71,7 +73,6 @@ pub(super) async fn serve(
     let fresh = Arc::clone(&tokens);
     let fresh = actix_rt::spawn(async move { fresh.keep_fresh(Arc::new(SystemClock)).await });
     log::info!("listening on http://{address}");
-    ready(address.port());
     let served = server::run(gateway, port, config.workers, || reload(&load, &tokens, &ring)).await;
     fresh.abort();
     served.map_err(|error| Failure::Unavailable(error.to_string()))

@@ -37,6 +37,7 @@ mod messages;
 mod oidc;
 mod oidc_forged;
 mod origins;
+mod output;
 mod polling;
 mod preflight;
 mod races;
