@@ -3,6 +3,7 @@
 
 mod check;
 mod issuers;
+mod limits;
 mod oidc;
 mod read;
 

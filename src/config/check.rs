@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose};
 use ipnet::IpNet;
 
 use super::{
-    Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret, issuers,
+    Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret,
     read::{Values, Written},
 };
 use crate::domain::Limits;
@@ -69,8 +69,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     if !complaints.is_empty() {
         return Err(complaints);
     }
-    let mut origins = origins(values, &database, workers, &limits);
-    origins.extend(issuers::origins(values, &trusted_issuers));
+    let origins = origins(values, &database, workers, &limits);
     Ok(Config {
         environment,
         bind,
@@ -344,21 +343,6 @@ impl Checker<'_> {
             return None;
         }
         Some(workers)
-    }
-
-    fn limits(&mut self) -> Option<Limits> {
-        let mut limits = Limits::default();
-        let before = self.complaints.len();
-        for (name, written) in &self.values.limits {
-            match written.text.parse::<u64>() {
-                Ok(value) if value > 0 && i64::try_from(value).is_ok() => _ = limits.set(name, value),
-                _ => {
-                    let what = format!("The limit `{name}` cannot be {:?}.", written.text);
-                    self.complaints.push(Complaint::new(what, &written.place, "Write a whole number above zero."));
-                }
-            }
-        }
-        (self.complaints.len() == before).then_some(limits)
     }
 }
 

@@ -8,9 +8,9 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Complaint, Origin, Place, Secret,
+    Complaint, Place, Secret,
     check::{Checker, SECRET_BYTES_MIN},
-    read::{Values, nearest},
+    read::nearest,
 };
 use crate::domain::Permission;
 
@@ -54,6 +54,8 @@ pub struct TrustedIssuer {
     pub permissions: Vec<Permission>,
     /// Whether its tokens may come without `typ`.
     pub allow_missing_typ: bool,
+    /// Where it is written.
+    pub place: Place,
     /// Where its keys are named: what is wrong with them is told with this.
     pub keys_place: Place,
     /// Where its algorithms are named.
@@ -171,6 +173,7 @@ impl WrittenIssuer {
             prefix: text("prefix"),
             permissions,
             allow_missing_typ: text("allow_missing_typ") == "true",
+            place: self.place.clone(),
             keys_place: self.place("keys").clone(),
             algorithms_place: self.place("algorithms").clone(),
         })
@@ -268,15 +271,6 @@ impl Checker<'_> {
             self.complain("session_key", "HAILGATE_SESSION_KEY and HAILGATE_JWT_SECRET are the same.", "Make two of them.");
         }
     }
-}
-
-/// The issuers as `check` shows them.
-pub(super) fn origins<'a>(values: &'a Values, trusted: &'a [TrustedIssuer]) -> impl Iterator<Item = Origin> + 'a {
-    trusted.iter().zip(&values.trusted_issuers).map(|(issuer, written)| Origin {
-        setting: format!("{TABLE} {}:", issuer.prefix),
-        value: format!("{} ({})", issuer.issuer, issuer.algorithms.join(", ")),
-        place: written.place.clone(),
-    })
 }
 
 const _: () = assert!(SECRET_BYTES_MIN == 32, "the words above say 32 bytes");

@@ -248,6 +248,7 @@ fn an_outside_issuer_is_read_with_its_lines() {
         prefix: "corp".to_owned(),
         permissions: vec![crate::domain::Permission::Publish],
         allow_missing_typ: true,
+        place: at(2),
         keys_place: at(6),
         algorithms_place: at(5),
     };

@@ -194,6 +194,29 @@ async fn a_source_of_keys_that_is_down_is_503_and_the_server_starts_without_it()
 }
 
 #[test]
+fn check_shows_whom_is_trusted_with_what_and_which_keys_it_has_not_fetched() {
+    let place = site(&[], "", ENTRY, &keys(&[&Issuer::new("k1")]));
+    let file = place.directory.path().join("idp.json").display().to_string();
+    let config = place.variable("HAILGATE_CONFIG").to_owned();
+    let shown = |place: &Site| -> Value { serde_json::from_str(&place.told(&["check", "--json"], "")).expect("JSON") };
+    let right = json!({"issuer": "https://idp.test", "audience": ["chat"], "algorithms": ["EdDSA"], "keys": file,
+        "keys_read": true, "prefix": "corp", "permissions": ["publish"], "allow_missing_typ": false,
+        "origin": {"kind": "file", "path": config, "line": 1}});
+    assert_eq!(shown(&place)["trusted_issuers"], json!([right]));
+    let told = place.told(&["check"], "");
+    let lines = ["https://idp.test", "chat", "EdDSA", &file, "corp:", "publish", &format!("{config}:1")];
+    assert!(lines.iter().all(|part| told.contains(part)) && told.contains("read, and good"), "{told}");
+
+    // A port that nobody listens on: the address is not asked.
+    write(&place, &ENTRY.replace("idp.json", "http://127.0.0.1:1/keys"), "");
+    let issuer = shown(&place)["trusted_issuers"][0].clone();
+    assert_eq!((&issuer["keys"], &issuer["keys_read"]), (&json!("http://127.0.0.1:1/keys"), &json!(false)));
+    let told = place.told(&["check"], "");
+    assert!(told.contains("http://127.0.0.1:1/keys (an address: not fetched by this check)"), "{told}");
+    assert_eq!(shown(&Site::new(&[]))["trusted_issuers"], json!([]));
+}
+
+#[test]
 fn keys_that_are_weak_private_or_of_no_use_refuse_the_start_with_file_and_line() {
     let idp = Issuer::new("k1");
     let good = keys(&[&idp]);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::effects;
 use crate::{
-    config::{Complaint, Config, Origin, Place, SETTINGS},
+    config::{Complaint, Config, KeySource, Origin, Place, SETTINGS, TrustedIssuer},
     domain::Limits,
     http::{
         probe::{CREDENTIALS, Check, KINDS, Part, Report},
@@ -20,6 +20,7 @@ pub struct Document {
     pub ok: bool,
     pub exit_code: u8,
     settings: Vec<SettingLine>,
+    trusted_issuers: Vec<IssuerLine>,
     limits: Vec<LimitLine>,
     stack: Vec<LayerLine>,
     probe: Probe,
@@ -34,6 +35,20 @@ struct SettingLine {
     value: String,
     origin: Source,
     effect: String,
+}
+
+/// An outside issuer as it is trusted.
+#[derive(Debug, Serialize)]
+struct IssuerLine {
+    issuer: String,
+    audience: Vec<String>,
+    algorithms: Vec<String>,
+    keys: String,
+    keys_read: bool,
+    prefix: String,
+    permissions: Vec<&'static str>,
+    allow_missing_typ: bool,
+    origin: Source,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,6 +144,10 @@ impl Document {
             ok,
             exit_code: if ok { 0 } else { 78 },
             settings: config.as_ref().map(|config| settings(config)).unwrap_or_default(),
+            trusted_issuers: config
+                .as_ref()
+                .map(|config| config.trusted_issuers.iter().map(IssuerLine::of).collect())
+                .unwrap_or_default(),
             limits: config.as_ref().map(|config| limits(config)).unwrap_or_default(),
             stack: LAYERS.iter().map(|(layer, does)| LayerLine { layer, does }).collect(),
             probe: Probe {
@@ -149,6 +168,7 @@ impl Document {
             lines.push(format!("  {name:<24} {value:<40} {}", origin.words()));
             lines.push(format!("  {:<24} {effect}", ""));
         }
+        lines.extend(self.trusted_issuers.iter().flat_map(IssuerLine::lines));
         lines.push("\nlimits".to_owned());
         for LimitLine { name, value, unit, origin, meaning, .. } in &self.limits {
             let name = format!("limits.{name}");
@@ -207,6 +227,46 @@ impl Refusal {
     fn of(complaint: &Complaint) -> Refusal {
         let Complaint { what, place, remedy } = complaint.clone();
         Refusal { what, r#where: place, r#do: remedy }
+    }
+}
+
+impl IssuerLine {
+    fn of(trusted: &TrustedIssuer) -> IssuerLine {
+        let (keys, keys_read) = match &trusted.keys {
+            KeySource::File(path) => (path.display().to_string(), true),
+            KeySource::Url(url) => (url.clone(), false),
+        };
+        IssuerLine {
+            issuer: trusted.issuer.clone(),
+            audience: trusted.audience.clone(),
+            algorithms: trusted.algorithms.clone(),
+            keys,
+            keys_read,
+            prefix: trusted.prefix.clone(),
+            permissions: trusted.permissions.iter().map(|permission| permission.name()).collect(),
+            allow_missing_typ: trusted.allow_missing_typ,
+            origin: Source::of(&trusted.place),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let read = if self.keys_read { "read, and good" } else { "an address: not fetched by this check" };
+        let permissions = if self.permissions.is_empty() {
+            "none beyond a member's rights".to_owned()
+        } else {
+            self.permissions.join(", ")
+        };
+        let typ = if self.allow_missing_typ { "may be missing" } else { "must be at+jwt or JWT" };
+        let row = |name: &str, value: &str| format!("  {name:<24} {value}");
+        vec![
+            format!("\ntrusted issuer {}, from {}", self.issuer, self.origin.words()),
+            row("audience", &self.audience.join(", or ")),
+            row("algorithms", &self.algorithms.join(", ")),
+            row("keys", &format!("{} ({read})", self.keys)),
+            row("users", &format!("{}:...", self.prefix)),
+            row("permissions", &permissions),
+            row("typ", typ),
+        ]
     }
 }
 
