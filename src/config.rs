@@ -94,6 +94,8 @@ pub struct Config {
     pub database: PathBuf,
     /// The own issuer's key.
     pub own_key: OwnKey,
+    /// Where the own private key was read, if it stands in a file of its own.
+    pub private_key_file: Option<PathBuf>,
     /// Outside issuers.
     pub trusted_issuers: Vec<TrustedIssuer>,
     /// `iss` of own tokens.

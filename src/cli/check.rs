@@ -10,7 +10,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, Where, keys, print};
+use super::{Failure, Where, files, keys, print};
 use crate::{
     config::{Config, Environment},
     http::probe,
@@ -66,9 +66,7 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
 
 /// Configuration and probe. Nothing is written, migrated or opened, except a store in memory.
 fn inside(args: &CheckArgs) -> Result<(), Failure> {
-    // Keys are judged with the rest: a file of them that cannot be read is a refusal too.
-    let keyed = |config: Config| keys::tokens(&config).map(|_| config);
-    let config = match args.place.load(args.bind.clone()).and_then(keyed) {
+    let config = match args.place.load(args.bind.clone()).and_then(judged) {
         Err(Failure::Config(complaints)) if args.json => Err(complaints),
         config => Ok(config?),
     };
@@ -82,6 +80,16 @@ fn inside(args: &CheckArgs) -> Result<(), Failure> {
     }
     print(&document.lines(&report).join("\n"))?;
     verdict.map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
+}
+
+/// Keys and files are judged with the rest: one that cannot be used is a refusal too.
+fn judged(config: Config) -> Result<Config, Failure> {
+    let mut complaints = match keys::tokens(&config) {
+        Err(Failure::Config(complaints)) => complaints,
+        tokens => tokens.map(|_| Vec::new())?,
+    };
+    complaints.extend(files::judge(&config).err());
+    if complaints.is_empty() { Ok(config) } else { Err(Failure::Config(complaints)) }
 }
 
 fn json(document: &impl Serialize) -> Result<(), Failure> {

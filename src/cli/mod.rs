@@ -3,6 +3,7 @@
 mod accounts;
 mod check;
 mod demo;
+mod files;
 mod keys;
 mod logging;
 mod serve;
@@ -146,7 +147,10 @@ fn print(lines: &str) -> Result<(), Failure> {
 fn open(config: &Config) -> Result<Sqlite, Failure> {
     let path = &config.database;
     Sqlite::open(path, &config.limits).map_err(|error: OpenError| {
-        let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
-        Failure::Unavailable(format!("the database {} cannot be opened: {error}. {remedy}", path.display()))
+        let (what, remedy) = files::obstacle(path).unwrap_or_else(|| {
+            let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
+            (error.to_string(), remedy.to_owned())
+        });
+        Failure::Unavailable(format!("the database {} cannot be opened: {what}. {remedy}", path.display()))
     })
 }

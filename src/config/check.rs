@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::{
     Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret,
+    issuers::is_pem,
     read::{Values, Written},
 };
 use crate::domain::Limits;
@@ -51,6 +52,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     checker.development_stays_here(environment, bind);
     checker.secrets_differ(own_key.as_ref(), session_keys.as_deref());
     let (jwt_issuer, jwt_audience) = (checker.text("jwt_issuer"), checker.text("jwt_audience"));
+    let private_key_file = checker.private_key_file();
     let Checker { complaints, .. } = checker;
     let parts = (environment, bind, database, own_key, session_keys, log_format, workers, limits);
     let (
@@ -75,6 +77,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         bind,
         database,
         own_key,
+        private_key_file,
         trusted_issuers,
         jwt_issuer,
         jwt_audience,
@@ -167,6 +170,11 @@ impl Checker<'_> {
             return Some(super::database_in(&directory));
         }
         let text = self.text("database_url");
+        if text.starts_with("sqlite:///") && text.contains(['?', '#']) {
+            let what = "The database's address has `?` or `#` in it: options there are not known.";
+            self.complain("database_url", what, "Write sqlite:///absolute/path.db, and nothing after it.");
+            return None;
+        }
         let path = text
             .strip_prefix("sqlite://")
             .map(PathBuf::from)
@@ -353,6 +361,8 @@ fn origins(values: &Values, database: &std::path::Path, workers: usize, limits: 
         .map(|setting| {
             let written = values.settings.get(setting.key);
             let value = match (setting.key, written) {
+                // The path of a key is no secret; nothing else would have been read.
+                ("jwt_private_key", Some(written)) if !is_pem(&written.text) => written.text.clone(),
                 (_, Some(written)) if setting.secret => format!("(set, {} characters)", written.text.chars().count()),
                 ("database_url", _) => format!("sqlite://{}", database.display()),
                 ("workers", _) => workers.to_string(),

@@ -193,6 +193,11 @@ fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
 
+/// Whether a text is a key itself, and not the path of one.
+pub(super) fn is_pem(text: &str) -> bool {
+    text.contains("-----BEGIN ")
+}
+
 impl Checker<'_> {
     /// The own key and the outside issuers. One of the two there must be.
     pub(super) fn issuers(&mut self) -> (Option<OwnKey>, Vec<TrustedIssuer>) {
@@ -241,12 +246,10 @@ impl Checker<'_> {
 
     fn jwt_private_key(&mut self) -> Option<OwnKey> {
         let text = self.text("jwt_private_key");
-        if text.contains("-----BEGIN ") {
-            return Some(OwnKey::PrivateKey(Secret(text.into_bytes())));
-        }
-        let path = match self.place("jwt_private_key") {
-            Place::File(file, _) => beside(&file, &text),
-            _ => PathBuf::from(&text),
+        let Some(path) = self.private_key_file() else {
+            // Some tools can write a value in one line only.
+            let lines = if text.contains('\n') { text } else { text.replace("\\n", "\n") };
+            return Some(OwnKey::PrivateKey(Secret(lines.into_bytes())));
         };
         match std::fs::read(&path) {
             Ok(pem) => Some(OwnKey::PrivateKey(Secret(pem))),
@@ -257,6 +260,15 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// The file that holds the private key, where it is written as a path.
+    pub(super) fn private_key_file(&self) -> Option<PathBuf> {
+        let written = self.written("jwt_private_key").filter(|written| !is_pem(&written.text))?;
+        Some(match &written.place {
+            Place::File(file, _) => beside(file, &written.text),
+            _ => PathBuf::from(&written.text),
+        })
     }
 
     /// A secret that also seals cookies would be known to whoever verifies tokens with it.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::effects;
 use crate::{
+    cli::files,
     config::{Complaint, Config, KeySource, Origin, Place, SETTINGS, TrustedIssuer},
     domain::Limits,
     http::{
@@ -24,7 +25,7 @@ pub struct Document {
     limits: Vec<LimitLine>,
     stack: Vec<LayerLine>,
     probe: Probe,
-    warnings: Vec<Warning>,
+    warnings: Vec<Advice>,
     refusals: Vec<Refusal>,
 }
 
@@ -90,8 +91,16 @@ struct CheckLine {
     ok: bool,
 }
 
+/// What would be better otherwise, in words of this deployment.
+#[derive(Debug, Serialize)]
+struct Advice {
+    setting: String,
+    what: String,
+    r#do: String,
+}
+
 /// What would be better otherwise; nothing fails for it.
-#[derive(Debug, Serialize, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Warning {
     pub setting: &'static str,
     pub what: &'static str,
@@ -156,7 +165,7 @@ impl Document {
                 milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 checks: report.0.iter().map(CheckLine::of).collect(),
             },
-            warnings: config.as_ref().map(|config| effects::warnings(config)).unwrap_or_default(),
+            warnings: config.as_ref().map(|config| Advice::all(config)).unwrap_or_default(),
             refusals: config.err().unwrap_or_default(),
         }
     }
@@ -187,7 +196,7 @@ impl Document {
         if !self.warnings.is_empty() {
             lines.push("\nrecommended".to_owned());
         }
-        for Warning { setting, what, r#do } in &self.warnings {
+        for Advice { setting, what, r#do } in &self.warnings {
             lines.push(format!("  {setting:<24} {what}"));
             lines.push(format!("  {:<24} do: {do}", ""));
         }
@@ -227,6 +236,22 @@ impl Refusal {
     fn of(complaint: &Complaint) -> Refusal {
         let Complaint { what, place, remedy } = complaint.clone();
         Refusal { what, r#where: place, r#do: remedy }
+    }
+}
+
+impl Advice {
+    fn all(config: &Config) -> Vec<Advice> {
+        let advice = |Warning { setting, what, r#do }: Warning| Advice {
+            setting: setting.to_owned(),
+            what: what.to_owned(),
+            r#do: r#do.to_owned(),
+        };
+        let readable = files::readable(config).into_iter().map(|(setting, path, mode)| Advice {
+            setting: setting.to_owned(),
+            what: format!("Others on this machine can read {}, which holds a secret (mode {mode:o}).", path.display()),
+            r#do: format!("Run: chmod 600 {}", path.display()),
+        });
+        effects::warnings(config).into_iter().map(advice).chain(readable).collect()
     }
 }
 
