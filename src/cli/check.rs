@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Failure, Where, files, keys, print};
 use crate::{
     config::{Config, Environment},
-    http::probe,
+    http::probe::{self, Manner},
 };
 
 use document::Document;
@@ -27,7 +27,7 @@ JSON without --url: {ok, exit_code,
   probe: {ok, verdict, milliseconds,
     checks: [{part: credential|rule|route, credential?, kind?, question, method, path, expected, got, ok}]},
   warnings: [{setting, what, do}], refusals: [{what, where, do}]}
-  Secrets are masked. Of a refused configuration there are no settings, only refusals.
+  Secrets are masked. Of a refused configuration there are no settings and limits, only refusals, and its probe is null.
 JSON with --url: {ok, exit_code, url, reachable, trouble?,
   findings: [{question, asked, expected, got, ok, do?}]}
 
@@ -70,10 +70,17 @@ fn inside(args: &CheckArgs) -> Result<(), Failure> {
         Err(Failure::Config(complaints)) if args.json => Err(complaints),
         config => Ok(config?),
     };
+    let config = match config {
+        Ok(config) => config,
+        Err(complaints) => {
+            json(&Document::refused(&complaints))?;
+            return Err(Failure::Told);
+        }
+    };
     let began = Instant::now();
-    let report = actix::System::new().block_on(probe::run())?;
+    let report = actix::System::new().block_on(probe::run(&Manner::of(&config)))?;
     let verdict = report.verdict();
-    let document = Document::new(config.as_ref(), &report, began.elapsed());
+    let document = Document::new(&config, &report, began.elapsed());
     if args.json {
         json(&document)?;
         return if document.ok { Ok(()) } else { Err(Failure::Told) };

@@ -73,7 +73,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     }
     logging::start(config.log_format);
     actix::System::new().block_on(async move {
-        serve::prove().await?;
+        serve::prove(&config).await?;
         let prepared = prepare(&config, &tokens)?;
         let port = listen(args.bind.is_some(), config.bind)?;
         serve::serve(&config, tokens, port, load, |port| tell(&directory, port, &prepared)).await

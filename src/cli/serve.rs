@@ -11,7 +11,7 @@ use crate::{
     domain::Limits,
     http::{
         gateway::{Admission, Gateway, SystemClock},
-        probe,
+        probe::{self, Manner},
         routes::Route,
         server,
     },
@@ -37,7 +37,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         log::warn!("HAILGATE_PUBLIC_URL is not set: programs can sign in by token, browsers cannot");
     }
     actix::System::new().block_on(async move {
-        prove().await?;
+        prove(&config).await?;
         let address = config.bind;
         let port = TcpListener::bind(address).map_err(|error| {
             Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind."))
@@ -47,8 +47,8 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 /// Runs the probe; nothing is opened unless every answer is right.
-pub(super) async fn prove() -> Result<(), Failure> {
-    probe::run().await?.verdict().map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
+pub(super) async fn prove(config: &Config) -> Result<(), Failure> {
+    probe::run(&Manner::of(config)).await?.verdict().map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
 }
 
 /// Serves on a bound port until a signal ends it. `ready` is called before the gateway is there, so that a failure of

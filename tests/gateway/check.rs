@@ -117,6 +117,17 @@ fn like(path: &str, pattern: &str) -> bool {
 }
 
 #[test]
+fn the_probe_is_of_the_configured_query_tokens() {
+    for (setting, status) in [("on", "101"), ("off", "401")] {
+        let told = document(&Site::with_secrets(&[("HAILGATE_QUERY_TOKENS", setting)]).run(&["check", "--json"]));
+        let checks = told["probe"]["checks"].as_array().expect("checks");
+        let of = |check: &&Value| check["credential"] == "right query token" && check["kind"] == "upgrade";
+        let check = checks.iter().find(of).expect("a check");
+        assert_eq!((&check["expected"], &check["got"]), (&json!(status), &json!(status)), "{setting}");
+    }
+}
+
+#[test]
 fn a_refused_configuration_is_one_document_too_and_exits_with_78() {
     let short = random(20);
     let site = Site::new(&[("HAILGATE_JWT_SECRET", &short), ("HAILGATE_WORKERS", "many"), ("ENVIRONMENT", "prod")]);
@@ -128,7 +139,7 @@ fn a_refused_configuration_is_one_document_too_and_exits_with_78() {
         let refusal = row(&told["refusals"], "where", &format!("variable {part}"));
         assert!(["what", "do"].iter().all(|field| refusal[field].as_str().is_some_and(|text| text.len() > 10)), "{refusal}");
     }
-    assert_eq!(told["probe"]["ok"], true, "the probe needs no configuration");
+    assert_eq!((&told["probe"], &told["settings"]), (&Value::Null, &json!([])), "nothing is there to be asked");
     assert!(!text(&output.stdout).contains(&short) && output.stderr.is_empty(), "{}", text(&output.stderr));
 }
 

@@ -24,7 +24,7 @@ pub struct Document {
     trusted_issuers: Vec<IssuerLine>,
     limits: Vec<LimitLine>,
     stack: Vec<LayerLine>,
-    probe: Probe,
+    probe: Option<Probe>,
     warnings: Vec<Advice>,
     refusals: Vec<Refusal>,
 }
@@ -145,28 +145,39 @@ impl Source {
 }
 
 impl Document {
-    pub fn new(config: Result<&Config, &Vec<Complaint>>, report: &Report, took: Duration) -> Document {
+    /// Of a configuration that is refused: it is not asked what it would do.
+    pub fn refused(complaints: &[Complaint]) -> Document {
+        Document {
+            ok: false,
+            exit_code: 78,
+            settings: Vec::new(),
+            trusted_issuers: Vec::new(),
+            limits: Vec::new(),
+            stack: stack(),
+            probe: None,
+            warnings: Vec::new(),
+            refusals: complaints.iter().map(Refusal::of).collect(),
+        }
+    }
+
+    pub fn new(config: &Config, report: &Report, took: Duration) -> Document {
         let verdict = report.verdict();
-        let ok = config.is_ok() && verdict.is_none();
-        let config = config.map_err(|complaints| complaints.iter().map(Refusal::of).collect());
+        let ok = verdict.is_none();
         Document {
             ok,
             exit_code: if ok { 0 } else { 78 },
-            settings: config.as_ref().map(|config| settings(config)).unwrap_or_default(),
-            trusted_issuers: config
-                .as_ref()
-                .map(|config| config.trusted_issuers.iter().map(IssuerLine::of).collect())
-                .unwrap_or_default(),
-            limits: config.as_ref().map(|config| limits(config)).unwrap_or_default(),
-            stack: LAYERS.iter().map(|(layer, does)| LayerLine { layer, does }).collect(),
-            probe: Probe {
-                ok: verdict.is_none(),
+            settings: settings(config),
+            trusted_issuers: config.trusted_issuers.iter().map(IssuerLine::of).collect(),
+            limits: limits(config),
+            stack: stack(),
+            probe: Some(Probe {
+                ok,
                 verdict,
                 milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 checks: report.0.iter().map(CheckLine::of).collect(),
-            },
-            warnings: config.as_ref().map(|config| Advice::all(config)).unwrap_or_default(),
-            refusals: config.err().unwrap_or_default(),
+            }),
+            warnings: Advice::all(config),
+            refusals: Vec::new(),
         }
     }
 
@@ -188,10 +199,9 @@ impl Document {
         lines.extend(self.stack.iter().map(|LayerLine { layer, does }| format!("  {layer:<24} {does}")));
         lines.push(format!("  {:<24} handlers, by the table of routes", "routes"));
         lines.extend(table(report));
-        if let Some(verdict) = &self.probe.verdict {
-            lines.push(format!("  {verdict}"));
-        } else {
-            lines.push(format!("  {} checks passed in {} ms", self.probe.checks.len(), self.probe.milliseconds));
+        if let Some(Probe { verdict, checks, milliseconds, .. }) = &self.probe {
+            let passed = || format!("{} checks passed in {milliseconds} ms", checks.len());
+            lines.push(format!("  {}", verdict.clone().unwrap_or_else(passed)));
         }
         if !self.warnings.is_empty() {
             lines.push("\nrecommended".to_owned());
@@ -202,6 +212,10 @@ impl Document {
         }
         lines
     }
+}
+
+fn stack() -> Vec<LayerLine> {
+    LAYERS.iter().map(|(layer, does)| LayerLine { layer, does }).collect()
 }
 
 fn settings(config: &Config) -> Vec<SettingLine> {
@@ -337,7 +351,8 @@ fn table(report: &Report) -> Vec<String> {
         let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<10}")).collect();
         format!("  {name:<38} {}", cells.join(" ").trim_end())
     };
-    let mut lines = vec!["\nprobe, through the very service that the port would get".to_owned()];
+    let mut lines = vec!["\nprobe: the configured limits, environment and query tokens, with keys, accounts, origins and a store of its own,\n\
+         through the very service that the port would get".to_owned()];
     lines.push(row("credential, and kind of route", KINDS.iter().map(|kind| kind.name.to_owned()).collect()));
     lines.extend(
         CREDENTIALS.iter().map(|credential| row(credential.name, KINDS.iter().map(|kind| cell(credential, kind)).collect())),
