@@ -6,6 +6,7 @@ mod demo;
 mod files;
 mod keys;
 mod logging;
+mod reload;
 mod serve;
 mod token;
 

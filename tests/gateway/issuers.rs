@@ -152,6 +152,16 @@ async fn a_hangup_reads_the_keys_again_while_connections_stay_open() {
         server.log.wait_for_count(STAY, count + 1);
         bearer(&server, new.token(&json!({}))).get("/api/auth/me").await.json(200);
     }
+    // Read again as it was, and then with more than keys changed.
+    let limits = format!("workers = 1000\n{}[limits]\npage = 7\ntoken_bytes = 1024\n", config(&secrets[1]));
+    for (count, text) in [(1, &config(&secrets[1])), (2, &limits)] {
+        write(&server.site, text, &keys(&[&new]));
+        server.hang_up();
+        server.log.wait_for_count("none has changed", count);
+    }
+    server.log.wait_for_count("they wait for a restart: workers, limits.page, limits.token_bytes", 1);
+    let long = new.token(&json!({"more": "x".repeat(1_024)}));
+    bearer(&server, long).get("/api/auth/me").await.json(200);
     own.is_alive().await;
     outside.is_alive().await;
     for secret in &secrets {
