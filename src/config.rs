@@ -1,5 +1,7 @@
 //! Configuration: what was written becomes what is true, or a complaint that says where and what to do.
 //! The only reader of the environment.
+//!
+#![doc = include_str!("config/SETTINGS.md")]
 
 mod check;
 mod issuers;
@@ -17,7 +19,7 @@ use std::{
 use ipnet::IpNet;
 
 pub use self::{
-    issuers::{KeySource, OwnKey, TrustedIssuer},
+    issuers::{ISSUER_FIELDS, KeySource, OwnKey, TrustedIssuer},
     oidc::Oidc,
     read::Sources,
 };
@@ -195,8 +197,7 @@ pub struct Setting {
 }
 
 /// Every setting. Limits are beside them: `[limits]` in the file, `HAILGATE_LIMIT_<NAME>` as variables. So are outside
-/// issuers, in the file alone: `[[trusted_issuer]]` with `issuer`, `audience`, `algorithms`, `keys`, `prefix`, and
-/// `permissions` and `allow_missing_typ` where wanted.
+/// issuers, in the file alone: `[[trusted_issuer]]` with [`ISSUER_FIELDS`].
 pub const SETTINGS: &[Setting] = &[
     setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development"),
     setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),

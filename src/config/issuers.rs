@@ -62,8 +62,8 @@ pub struct TrustedIssuer {
     pub algorithms_place: Place,
 }
 
-/// Keys of an entry, whether each must be there, and what it means.
-const FIELDS: &[(&str, bool, &str)] = &[
+/// Fields of `[[trusted_issuer]]`, whether each must be there, and what it means.
+pub const ISSUER_FIELDS: &[(&str, bool, &str)] = &[
     ("issuer", true, "`iss` of its tokens, exactly"),
     ("audience", true, "`aud` of its tokens: a text, or a list of which one must be named"),
     ("algorithms", true, "a list like [\"RS256\"]"),
@@ -110,8 +110,8 @@ fn read_entry(
     let mut fields = BTreeMap::new();
     for (key, value) in table {
         let (name, place) = (key.get_ref().as_ref(), place(key.span().start));
-        let Some((known, _, meaning)) = FIELDS.iter().find(|(known, ..)| *known == name) else {
-            let near = nearest(name, FIELDS.iter().map(|(known, ..)| (*known).to_owned()));
+        let Some((known, _, meaning)) = ISSUER_FIELDS.iter().find(|(known, ..)| *known == name) else {
+            let near = nearest(name, ISSUER_FIELDS.iter().map(|(known, ..)| (*known).to_owned()));
             let remedy = format!("Did you mean `{near}`? Else remove it.");
             complaints.push(Complaint::new(format!("`{TABLE}` has no `{name}`."), &place, remedy));
             continue;
@@ -138,7 +138,7 @@ fn read_entry(
 impl WrittenIssuer {
     fn judge(&self, complaints: &mut Vec<Complaint>) -> Option<TrustedIssuer> {
         let before = complaints.len();
-        for (name, required, meaning) in FIELDS {
+        for (name, required, meaning) in ISSUER_FIELDS {
             if *required && self.list(name).is_empty() {
                 let what = format!("A `{TABLE}` has no `{name}`.");
                 complaints.push(Complaint::new(what, self.place(name), format!("Write {name} = {meaning}.")));

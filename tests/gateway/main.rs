@@ -49,6 +49,7 @@ mod resume;
 mod revoke;
 mod rotation;
 mod secrets;
+mod settings;
 mod system;
 mod threads;
 mod tickets;
