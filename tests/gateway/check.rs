@@ -295,6 +295,25 @@ fn each_thing_that_is_wrong_with_a_server_fails_with_its_line_and_78() {
 }
 
 #[test]
+fn of_a_server_that_is_no_hailgate_there_is_one_finding_and_nothing_more_is_asked() {
+    let replies: [fn() -> Reply; 4] = [
+        || (200, "", "<h1>welcome</h1>".to_owned()),
+        || (404, "", String::new()),
+        || (302, "location: https://elsewhere.test/\r\n", String::new()),
+        || (200, "content-type: application/json\r\n", json!({"name": "another"}).to_string()),
+    ];
+    for reply in replies {
+        let (url, seen) = fake(move |_| reply());
+        let output = outside(&url, &[]);
+        let failed = failed(&output);
+        assert_eq!((output.status.code(), failed.len()), (Some(78), 1), "{failed:?}");
+        assert!(failed[0].starts_with("a Hailgate at that address: GET /api/system/info"), "{failed:?}");
+        assert!(text(&output.stdout).contains("1 of 1 questions failed"), "{}", text(&output.stdout));
+        assert_eq!(seen.lock().expect("no panic").len(), 1);
+    }
+}
+
+#[test]
 fn a_wrong_server_is_one_document_too() {
     let (url, _) = fake(|asked| if asked.path == "/ws" { (101, "", String::new()) } else { right(asked) });
     let output = outside(&url, &["--json"]);

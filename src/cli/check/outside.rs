@@ -117,6 +117,11 @@ async fn ask_all(url: &Url, expected: Option<Environment>) -> Result<Result<Vec<
             Err(trouble) if number == 0 => return Ok(Err(trouble)),
             answer => findings.extend(question.judge(&answer)),
         }
+        // Another program's answers would fail every question, and none of the remedies would help.
+        if number == 0 && findings.first().is_some_and(|name| !name.ok) {
+            findings.truncate(1);
+            break;
+        }
     }
     Ok(Ok(findings))
 }
