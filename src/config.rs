@@ -1,8 +1,11 @@
 //! Configuration: what was written becomes what is true, or a complaint that says where and what to do.
 //! The only reader of the environment.
+//!
+#![doc = include_str!("config/SETTINGS.md")]
 
 mod check;
 mod issuers;
+mod limits;
 mod oidc;
 mod read;
 
@@ -16,7 +19,7 @@ use std::{
 use ipnet::IpNet;
 
 pub use self::{
-    issuers::{KeySource, OwnKey, TrustedIssuer},
+    issuers::{ISSUER_FIELDS, KeySource, OwnKey, TrustedIssuer},
     oidc::Oidc,
     read::Sources,
 };
@@ -93,6 +96,8 @@ pub struct Config {
     pub database: PathBuf,
     /// The own issuer's key.
     pub own_key: OwnKey,
+    /// Where the own private key was read, if it stands in a file of its own.
+    pub private_key_file: Option<PathBuf>,
     /// Outside issuers.
     pub trusted_issuers: Vec<TrustedIssuer>,
     /// `iss` of own tokens.
@@ -192,8 +197,7 @@ pub struct Setting {
 }
 
 /// Every setting. Limits are beside them: `[limits]` in the file, `HAILGATE_LIMIT_<NAME>` as variables. So are outside
-/// issuers, in the file alone: `[[trusted_issuer]]` with `issuer`, `audience`, `algorithms`, `keys`, `prefix`, and
-/// `permissions` and `allow_missing_typ` where wanted.
+/// issuers, in the file alone: `[[trusted_issuer]]` with [`ISSUER_FIELDS`].
 pub const SETTINGS: &[Setting] = &[
     setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development"),
     setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),

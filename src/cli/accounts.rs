@@ -172,9 +172,7 @@ fn list(reads: &impl LoginReads) -> Result<(), Failure> {
             let permissions: Vec<&str> = account.permissions.iter().map(|permission| permission.name()).collect();
             let state = if account.disabled { "disabled" } else { "active" };
             let name = shown_name(&account.name).unwrap_or_default();
-            if !print(&format!("{}\t{name}\t{}\t{state}", account.user_id, permissions.join(","))) {
-                return Ok(());
-            }
+            print(&format!("{}\t{name}\t{}\t{state}", account.user_id, permissions.join(",")))?;
         }
         match page.last() {
             Some(last) if page.len() as u64 == PAGE => after = Some(last.user_id.clone()),

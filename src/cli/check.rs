@@ -10,10 +10,10 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, Where, keys, print};
+use super::{Failure, Where, files, keys, print};
 use crate::{
     config::{Config, Environment},
-    http::probe,
+    http::probe::{self, Manner},
 };
 
 use document::Document;
@@ -22,11 +22,12 @@ use document::Document;
 const HELP: &str = "\
 JSON without --url: {ok, exit_code,
   settings: [{name, variable, value, origin: {kind: default|file|variable|flag, name?, path?, line?}, effect}],
+  trusted_issuers: [{issuer, audience, algorithms, keys, keys_read, prefix, permissions, allow_missing_typ, origin}],
   limits: [{name, variable, value, unit, origin, meaning}], stack: [{layer, does}],
   probe: {ok, verdict, milliseconds,
     checks: [{part: credential|rule|route, credential?, kind?, question, method, path, expected, got, ok}]},
   warnings: [{setting, what, do}], refusals: [{what, where, do}]}
-  Secrets are masked. Of a refused configuration there are no settings, only refusals.
+  Secrets are masked. Of a refused configuration there are no settings and limits, only refusals, and its probe is null.
 JSON with --url: {ok, exit_code, url, reachable, trouble?,
   findings: [{question, asked, expected, got, ok, do?}]}
 
@@ -65,24 +66,39 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
 
 /// Configuration and probe. Nothing is written, migrated or opened, except a store in memory.
 fn inside(args: &CheckArgs) -> Result<(), Failure> {
-    // Keys are judged with the rest: a file of them that cannot be read is a refusal too.
-    let keyed = |config: Config| keys::tokens(&config).map(|_| config);
-    let config = match args.place.load(args.bind.clone()).and_then(keyed) {
+    let config = match args.place.load(args.bind.clone()).and_then(judged) {
         Err(Failure::Config(complaints)) if args.json => Err(complaints),
         config => Ok(config?),
     };
+    let config = match config {
+        Ok(config) => config,
+        Err(complaints) => {
+            json(&Document::refused(&complaints))?;
+            return Err(Failure::Told);
+        }
+    };
     let began = Instant::now();
-    let report = actix::System::new().block_on(probe::run())?;
+    let report = actix::System::new().block_on(probe::run(&Manner::of(&config)))?;
     let verdict = report.verdict();
-    let document = Document::new(config.as_ref(), &report, began.elapsed());
+    let document = Document::new(&config, &report, began.elapsed());
     if args.json {
-        json(&document);
+        json(&document)?;
         return if document.ok { Ok(()) } else { Err(Failure::Told) };
     }
-    document.lines(&report).iter().for_each(|line| _ = print(line));
+    print(&document.lines(&report).join("\n"))?;
     verdict.map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
 }
 
-fn json(document: &impl Serialize) {
-    print(&serde_json::to_string_pretty(document).unwrap_or_default());
+/// Keys and files are judged with the rest: one that cannot be used is a refusal too.
+fn judged(config: Config) -> Result<Config, Failure> {
+    let mut complaints = match keys::tokens(&config) {
+        Err(Failure::Config(complaints)) => complaints,
+        tokens => tokens.map(|_| Vec::new())?,
+    };
+    complaints.extend(files::judge(&config).err());
+    if complaints.is_empty() { Ok(config) } else { Err(Failure::Config(complaints)) }
+}
+
+fn json(document: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(document).unwrap_or_default())
 }

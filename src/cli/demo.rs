@@ -13,7 +13,7 @@ use std::{
 use clap::Args;
 use uuid::Uuid;
 
-use super::{Failure, Where, keys, logging, open, serve};
+use super::{Failure, Where, keys, logging, open, print, serve};
 use crate::{
     auth::{
         Tokens,
@@ -73,7 +73,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     }
     logging::start(config.log_format);
     actix::System::new().block_on(async move {
-        serve::prove().await?;
+        serve::prove(&config).await?;
         let prepared = prepare(&config, &tokens)?;
         let port = listen(args.bind.is_some(), config.bind)?;
         serve::serve(&config, tokens, port, load, |port| tell(&directory, port, &prepared)).await
@@ -187,19 +187,20 @@ fn listen(asked: bool, address: SocketAddr) -> Result<TcpListener, Failure> {
     last.map_err(|error| Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind.")))
 }
 
-fn tell(directory: &Path, port: u16, prepared: &Prepared) {
-    println!("\nHailgate demo, data in {}\n", directory.display());
-    println!("Open each link in a window of its own; it works once, within an hour:");
-    for ((name, _, host), code) in PEOPLE.iter().zip(&prepared.codes) {
-        println!("  {name:<6} http://{host}:{port}/#signin={code}");
-    }
-    println!("\nSay something from a program:");
-    println!(
-        "  curl -s http://127.0.0.1:{port}/api/messages -H 'Content-Type: application/json' \\\n    \
-         -H 'Authorization: Bearer {}' \\\n    -d '{{\"thread_id\":\"{}\",\"content\":\"Hello from curl\"}}'",
-        prepared.token, prepared.thread
-    );
-    println!("\nStop with Ctrl-C; start again and everything is still there.\n");
-    // Whoever reads this through a pipe wants it now.
-    let _ = std::io::stdout().flush();
+/// What the newcomer reads, at once: whoever reads it through a pipe wants it now.
+fn tell(directory: &Path, port: u16, prepared: &Prepared) -> Result<(), Failure> {
+    let links = PEOPLE.iter().zip(&prepared.codes);
+    let links = links.map(|((name, _, host), code)| format!("  {name:<6} http://{host}:{port}/#signin={code}"));
+    print(&format!(
+        "\nHailgate demo, data in {}\n\n\
+         Open each link in a window of its own; it works once, within an hour:\n{}\n\n\
+         Say something from a program:\n  \
+         curl -s http://127.0.0.1:{port}/api/messages -H 'Content-Type: application/json' \\\n    \
+         -H 'Authorization: Bearer {}' \\\n    -d '{{\"thread_id\":\"{}\",\"content\":\"Hello from curl\"}}'\n\n\
+         Stop with Ctrl-C; start again and everything is still there.\n",
+        directory.display(),
+        links.collect::<Vec<_>>().join("\n"),
+        prepared.token,
+        prepared.thread
+    ))
 }

@@ -1,5 +1,7 @@
 //! The keys of tokens: from the configuration, at the start and again whenever it is told to read them.
 
+use std::path::Path;
+
 use super::Failure;
 use crate::{
     auth::{
@@ -23,6 +25,24 @@ pub(super) fn tokens(config: &Config) -> Result<Tokens, Failure> {
 pub(super) fn replace(tokens: &Tokens, config: &Config) -> Result<(), Failure> {
     tokens.replace(issuers(config, Some(&tokens.issuers()))?);
     Ok(())
+}
+
+/// What the files of keys hold that the configuration names; none where one cannot be read.
+pub(super) fn files(config: &Config) -> Vec<Option<Vec<u8>>> {
+    let of = |trusted: &TrustedIssuer| match &trusted.keys {
+        KeySource::File(path) => Some(text(path).ok().map(String::into_bytes)),
+        KeySource::Url(_) => None,
+    };
+    config.trusted_issuers.iter().filter_map(of).collect()
+}
+
+/// What seals cookies, newest first.
+pub(super) fn of_session(config: &Config) -> Vec<&[u8]> {
+    config.session_keys.iter().map(|key| key.bytes()).collect()
+}
+
+pub(super) fn no_session_key<E>(_: E) -> Failure {
+    Failure::Failed("there is no session key".to_owned())
 }
 
 /// Every issuer, or every complaint. Key sets that `before` has fetched are taken over.
@@ -82,17 +102,16 @@ fn add(issuers: &mut Issuers, trusted: &TrustedIssuer, before: Option<&Issuers>,
     };
     match &trusted.keys {
         KeySource::Url(url) => issuers.add_remote(outside, url, before),
-        KeySource::File(path) => {
-            let size = std::fs::metadata(path).map(|file| file.len());
-            let text = match size {
-                Ok(size) if size > FILE_BYTES_MAX => Err(Reason::from("its file of keys has over 1 MiB")),
-                _ => std::fs::read_to_string(path)
-                    .map_err(|error| format!("{} cannot be read: {error}", path.display()).into()),
-            };
-            text.and_then(|text| issuers.add_fixed(outside, &text))
-        }
+        KeySource::File(path) => text(path).and_then(|text| issuers.add_fixed(outside, &text)),
     }
     .map_err(about)
+}
+
+fn text(path: &Path) -> Result<String, Reason> {
+    match std::fs::metadata(path).map(|file| file.len()) {
+        Ok(size) if size > FILE_BYTES_MAX => Err(Reason::from("its file of keys has over 1 MiB")),
+        _ => std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()).into()),
+    }
 }
 
 fn algorithms(trusted: &TrustedIssuer) -> Result<Vec<Algorithm>, Complaint> {

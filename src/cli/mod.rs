@@ -3,12 +3,18 @@
 mod accounts;
 mod check;
 mod demo;
+mod files;
 mod keys;
 mod logging;
+mod reload;
 mod serve;
 mod token;
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -72,6 +78,8 @@ enum Failure {
     Unavailable(String),
     /// Something is wrong, and stdout has said what.
     Told,
+    /// Whoever read stdout has gone.
+    Unread,
     /// Anything else.
     Failed(String),
 }
@@ -102,6 +110,7 @@ impl Failure {
                 ExitCode::from(69)
             }
             Failure::Told => ExitCode::from(78),
+            Failure::Unread => ExitCode::FAILURE,
             Failure::Failed(what) => {
                 eprintln!("hailgate: {what}");
                 ExitCode::FAILURE
@@ -125,16 +134,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Writes a line to stdout; whether anybody still reads it: `| head` is no failure.
-fn print(line: &str) -> bool {
-    writeln!(std::io::stdout(), "{line}").is_ok()
+/// Writes lines to stdout, or says why that failed: what was asked for has not arrived. A reader who left, like
+/// `| head`, is told nothing more.
+fn print(lines: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{lines}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Unread,
+        _ => Failure::Failed(format!("standard output cannot be written: {error}")),
+    })
 }
 
 /// Opens the configured database.
 fn open(config: &Config) -> Result<Sqlite, Failure> {
     let path = &config.database;
     Sqlite::open(path, &config.limits).map_err(|error: OpenError| {
-        let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
-        Failure::Unavailable(format!("the database {} cannot be opened: {error}. {remedy}", path.display()))
+        let (what, remedy) = files::obstacle(path).unwrap_or_else(|| {
+            let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
+            (error.to_string(), remedy.to_owned())
+        });
+        Failure::Unavailable(format!("the database {} cannot be opened: {what}. {remedy}", path.display()))
     })
 }

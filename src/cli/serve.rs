@@ -4,14 +4,14 @@ use std::{net::TcpListener, sync::Arc};
 
 use clap::Args;
 
-use super::{Failure, Where, keys, logging, open};
+use super::{Failure, Where, keys, logging, open, reload::Reload};
 use crate::{
     auth::{Addresses, Cookies, KeyRing, Origins, Provider, Tokens, oidc::Terms, provider::Registration},
     config::{Config, Environment, Oidc},
     domain::Limits,
     http::{
         gateway::{Admission, Gateway, SystemClock},
-        probe,
+        probe::{self, Manner},
         routes::Route,
         server,
     },
@@ -37,33 +37,36 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         log::warn!("HAILGATE_PUBLIC_URL is not set: programs can sign in by token, browsers cannot");
     }
     actix::System::new().block_on(async move {
-        prove().await?;
+        prove(&config).await?;
         let address = config.bind;
         let port = TcpListener::bind(address).map_err(|error| {
             Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind."))
         })?;
-        serve(&config, tokens, port, load, |_| {}).await
+        serve(&config, tokens, port, load, |_| Ok(())).await
     })
 }
 
 /// Runs the probe; nothing is opened unless every answer is right.
-pub(super) async fn prove() -> Result<(), Failure> {
-    probe::run().await?.verdict().map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
+pub(super) async fn prove(config: &Config) -> Result<(), Failure> {
+    probe::run(&Manner::of(config)).await?.verdict().map_or(Ok(()), |verdict| Err(Failure::Probe(verdict)))
 }
 
-/// Serves on a bound port until a signal ends it. `ready` is called when the gateway is there; `load` reads the
-/// configuration again when a hangup asks for it.
+/// Serves on a bound port until a signal ends it. `ready` is called before the gateway is there, so that a failure of
+/// it leaves nothing to end: who comes then waits in the port's queue. `load` reads the configuration again when a
+/// hangup asks for it.
 pub(super) async fn serve(
     config: &Config,
     tokens: Tokens,
     port: TcpListener,
     load: impl Fn() -> Result<Config, Failure>,
-    ready: impl FnOnce(u16),
+    ready: impl FnOnce(u16) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let store = open(config)?;
     let limits = within_files(&config.limits);
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
+    ready(address.port())?;
     let (tokens, ring) = (Arc::new(tokens), Arc::new(key_ring(config)?));
+    let again = Reload::new(config, &tokens, &ring);
     let provider = provider(config)?.map(Arc::new);
     let admission =
         Admission { oidc: provider, ..admission(config, Arc::clone(&tokens), Arc::clone(&ring), address.port()) };
@@ -71,8 +74,7 @@ pub(super) async fn serve(
     let fresh = Arc::clone(&tokens);
     let fresh = actix_rt::spawn(async move { fresh.keep_fresh(Arc::new(SystemClock)).await });
     log::info!("listening on http://{address}");
-    ready(address.port());
-    let served = server::run(gateway, port, config.workers, || reload(&load, &tokens, &ring)).await;
+    let served = server::run(gateway, port, config.workers, || again.run(&load)).await;
     fresh.abort();
     served.map_err(|error| Failure::Unavailable(error.to_string()))
 }
@@ -93,35 +95,9 @@ fn within_files(limits: &Limits) -> Limits {
     Limits { connections_node: limits.connections_node.min(fit), ..limits.clone() }
 }
 
-/// Reads the configuration again and puts its keys in force. What else it says waits for the next start.
-fn reload(load: impl Fn() -> Result<Config, Failure>, tokens: &Tokens, ring: &KeyRing) {
-    let replaced = load().and_then(|config| {
-        // Tokens first, which may still be refused; a configuration that loads has session keys that are right.
-        keys::replace(tokens, &config)?;
-        ring.replace(&session_secrets(&config)).map_err(no_session_key)
-    });
-    match replaced {
-        Ok(()) => log::info!("the keys of tokens and cookies were read again and are in force"),
-        Err(Failure::Config(complaints)) => {
-            for complaint in complaints {
-                log::error!("the keys stay as they are: {complaint}");
-            }
-        }
-        Err(_) => log::error!("the keys stay as they are: the configuration cannot be read"),
-    }
-}
-
 /// What seals cookies.
 fn key_ring(config: &Config) -> Result<KeyRing, Failure> {
-    KeyRing::new(&session_secrets(config)).map_err(no_session_key)
-}
-
-fn session_secrets(config: &Config) -> Vec<&[u8]> {
-    config.session_keys.iter().map(|key| key.bytes()).collect()
-}
-
-fn no_session_key<E>(_: E) -> Failure {
-    Failure::Failed("there is no session key".to_owned())
+    KeyRing::new(&keys::of_session(config)).map_err(keys::no_session_key)
 }
 
 /// The provider of sign-ins, not asked anything yet.

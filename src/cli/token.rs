@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, Where, keys};
+use super::{Failure, Where, keys, print};
 use crate::{
     auth::token::Grant,
     config::Complaint,
@@ -70,6 +70,5 @@ pub fn run(args: &TokenArgs) -> Result<(), Failure> {
         }
         _ => error.into(),
     })?;
-    println!("{token}");
-    Ok(())
+    print(&token)
 }

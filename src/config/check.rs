@@ -10,7 +10,8 @@ use base64::{Engine, engine::general_purpose};
 use ipnet::IpNet;
 
 use super::{
-    Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret, issuers,
+    Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret,
+    issuers::is_pem,
     read::{Values, Written},
 };
 use crate::domain::Limits;
@@ -45,12 +46,11 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let create_users = checker.flag("create_users");
     let query_tokens = checker.flag("query_tokens");
     let trusted_proxies = checker.trusted_proxies();
-    let log_format = checker.log_format();
-    let workers = checker.workers();
-    let limits = checker.limits();
+    let (log_format, workers, limits) = (checker.log_format(), checker.workers(), checker.limits());
     checker.development_stays_here(environment, bind);
     checker.secrets_differ(own_key.as_ref(), session_keys.as_deref());
     let (jwt_issuer, jwt_audience) = (checker.text("jwt_issuer"), checker.text("jwt_audience"));
+    let private_key_file = checker.private_key_file();
     let Checker { complaints, .. } = checker;
     let parts = (environment, bind, database, own_key, session_keys, log_format, workers, limits);
     let (
@@ -69,13 +69,13 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     if !complaints.is_empty() {
         return Err(complaints);
     }
-    let mut origins = origins(values, &database, workers, &limits);
-    origins.extend(issuers::origins(values, &trusted_issuers));
+    let origins = origins(values, &database, workers, &limits);
     Ok(Config {
         environment,
         bind,
         database,
         own_key,
+        private_key_file,
         trusted_issuers,
         jwt_issuer,
         jwt_audience,
@@ -168,6 +168,11 @@ impl Checker<'_> {
             return Some(super::database_in(&directory));
         }
         let text = self.text("database_url");
+        if text.starts_with("sqlite:///") && text.contains(['?', '#']) {
+            let what = "The database's address has `?` or `#` in it: options there are not known.";
+            self.complain("database_url", what, "Write sqlite:///absolute/path.db, and nothing after it.");
+            return None;
+        }
         let path = text
             .strip_prefix("sqlite://")
             .map(PathBuf::from)
@@ -345,21 +350,6 @@ impl Checker<'_> {
         }
         Some(workers)
     }
-
-    fn limits(&mut self) -> Option<Limits> {
-        let mut limits = Limits::default();
-        let before = self.complaints.len();
-        for (name, written) in &self.values.limits {
-            match written.text.parse::<u64>() {
-                Ok(value) if value > 0 && i64::try_from(value).is_ok() => _ = limits.set(name, value),
-                _ => {
-                    let what = format!("The limit `{name}` cannot be {:?}.", written.text);
-                    self.complaints.push(Complaint::new(what, &written.place, "Write a whole number above zero."));
-                }
-            }
-        }
-        (self.complaints.len() == before).then_some(limits)
-    }
 }
 
 /// Every setting and limit, with its value and where that was written.
@@ -369,6 +359,8 @@ fn origins(values: &Values, database: &std::path::Path, workers: usize, limits: 
         .map(|setting| {
             let written = values.settings.get(setting.key);
             let value = match (setting.key, written) {
+                // The path of a key is no secret; nothing else would have been read.
+                ("jwt_private_key", Some(written)) if !is_pem(&written.text) => written.text.clone(),
                 (_, Some(written)) if setting.secret => format!("(set, {} characters)", written.text.chars().count()),
                 ("database_url", _) => format!("sqlite://{}", database.display()),
                 ("workers", _) => workers.to_string(),

@@ -8,9 +8,9 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Complaint, Origin, Place, Secret,
+    Complaint, Place, Secret,
     check::{Checker, SECRET_BYTES_MIN},
-    read::{Values, nearest},
+    read::nearest,
 };
 use crate::domain::Permission;
 
@@ -54,14 +54,16 @@ pub struct TrustedIssuer {
     pub permissions: Vec<Permission>,
     /// Whether its tokens may come without `typ`.
     pub allow_missing_typ: bool,
+    /// Where it is written.
+    pub place: Place,
     /// Where its keys are named: what is wrong with them is told with this.
     pub keys_place: Place,
     /// Where its algorithms are named.
     pub algorithms_place: Place,
 }
 
-/// Keys of an entry, whether each must be there, and what it means.
-const FIELDS: &[(&str, bool, &str)] = &[
+/// Fields of `[[trusted_issuer]]`, whether each must be there, and what it means.
+pub const ISSUER_FIELDS: &[(&str, bool, &str)] = &[
     ("issuer", true, "`iss` of its tokens, exactly"),
     ("audience", true, "`aud` of its tokens: a text, or a list of which one must be named"),
     ("algorithms", true, "a list like [\"RS256\"]"),
@@ -108,8 +110,8 @@ fn read_entry(
     let mut fields = BTreeMap::new();
     for (key, value) in table {
         let (name, place) = (key.get_ref().as_ref(), place(key.span().start));
-        let Some((known, _, meaning)) = FIELDS.iter().find(|(known, ..)| *known == name) else {
-            let near = nearest(name, FIELDS.iter().map(|(known, ..)| (*known).to_owned()));
+        let Some((known, _, meaning)) = ISSUER_FIELDS.iter().find(|(known, ..)| *known == name) else {
+            let near = nearest(name, ISSUER_FIELDS.iter().map(|(known, ..)| (*known).to_owned()));
             let remedy = format!("Did you mean `{near}`? Else remove it.");
             complaints.push(Complaint::new(format!("`{TABLE}` has no `{name}`."), &place, remedy));
             continue;
@@ -136,7 +138,7 @@ fn read_entry(
 impl WrittenIssuer {
     fn judge(&self, complaints: &mut Vec<Complaint>) -> Option<TrustedIssuer> {
         let before = complaints.len();
-        for (name, required, meaning) in FIELDS {
+        for (name, required, meaning) in ISSUER_FIELDS {
             if *required && self.list(name).is_empty() {
                 let what = format!("A `{TABLE}` has no `{name}`.");
                 complaints.push(Complaint::new(what, self.place(name), format!("Write {name} = {meaning}.")));
@@ -171,6 +173,7 @@ impl WrittenIssuer {
             prefix: text("prefix"),
             permissions,
             allow_missing_typ: text("allow_missing_typ") == "true",
+            place: self.place.clone(),
             keys_place: self.place("keys").clone(),
             algorithms_place: self.place("algorithms").clone(),
         })
@@ -188,6 +191,11 @@ impl WrittenIssuer {
 /// A path as it is written in a file: one that is not absolute begins in the file's directory.
 fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
+}
+
+/// Whether a text is a key itself, and not the path of one.
+pub(super) fn is_pem(text: &str) -> bool {
+    text.contains("-----BEGIN ")
 }
 
 impl Checker<'_> {
@@ -238,12 +246,10 @@ impl Checker<'_> {
 
     fn jwt_private_key(&mut self) -> Option<OwnKey> {
         let text = self.text("jwt_private_key");
-        if text.contains("-----BEGIN ") {
-            return Some(OwnKey::PrivateKey(Secret(text.into_bytes())));
-        }
-        let path = match self.place("jwt_private_key") {
-            Place::File(file, _) => beside(&file, &text),
-            _ => PathBuf::from(&text),
+        let Some(path) = self.private_key_file() else {
+            // Some tools can write a value in one line only.
+            let lines = if text.contains('\n') { text } else { text.replace("\\n", "\n") };
+            return Some(OwnKey::PrivateKey(Secret(lines.into_bytes())));
         };
         match std::fs::read(&path) {
             Ok(pem) => Some(OwnKey::PrivateKey(Secret(pem))),
@@ -254,6 +260,15 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// The file that holds the private key, where it is written as a path.
+    pub(super) fn private_key_file(&self) -> Option<PathBuf> {
+        let written = self.written("jwt_private_key").filter(|written| !is_pem(&written.text))?;
+        Some(match &written.place {
+            Place::File(file, _) => beside(file, &written.text),
+            _ => PathBuf::from(&written.text),
+        })
     }
 
     /// A secret that also seals cookies would be known to whoever verifies tokens with it.
@@ -268,15 +283,6 @@ impl Checker<'_> {
             self.complain("session_key", "HAILGATE_SESSION_KEY and HAILGATE_JWT_SECRET are the same.", "Make two of them.");
         }
     }
-}
-
-/// The issuers as `check` shows them.
-pub(super) fn origins<'a>(values: &'a Values, trusted: &'a [TrustedIssuer]) -> impl Iterator<Item = Origin> + 'a {
-    trusted.iter().zip(&values.trusted_issuers).map(|(issuer, written)| Origin {
-        setting: format!("{TABLE} {}:", issuer.prefix),
-        value: format!("{} ({})", issuer.issuer, issuer.algorithms.join(", ")),
-        place: written.place.clone(),
-    })
 }
 
 const _: () = assert!(SECRET_BYTES_MIN == 32, "the words above say 32 bytes");

@@ -74,6 +74,22 @@ fn an_unknown_variable_is_refused_with_the_nearest_name_and_those_of_kubernetes_
 }
 
 #[test]
+fn the_address_of_the_database_is_a_path_and_nothing_more() {
+    let load = |url: &str| with_secrets(&[("HAILGATE_DATABASE_URL", url)]).map(|config| config.database);
+    assert_eq!(load("sqlite:///var/lib/x.db"), Ok(PathBuf::from("/var/lib/x.db")));
+    for (wrong, word) in [
+        ("sqlite:///x.db?mode=rwc", "`?`"),
+        ("sqlite:///x.db#1", "`#`"),
+        ("sqlite:///..", "cannot be at that address"),
+        ("sqlite://x.db", "cannot be at that address"),
+        ("postgres://user:word@host/x?y=z", "cannot be at that address"),
+    ] {
+        let said = complaint(load(wrong).map(|_| with_secrets(&[]).expect("a configuration")));
+        assert!(said.contains(word) && said.contains("sqlite:///absolute/path.db") && !said.contains(wrong), "{said}");
+    }
+}
+
+#[test]
 fn the_port_of_a_platform_is_obeyed_where_the_address_is_open_to_all() {
     let bind =
         |bind: &str, port: &str| with_secrets(&[("HAILGATE_BIND", bind), ("PORT", port)]).map(|config| config.bind.port());
@@ -215,6 +231,8 @@ fn the_own_key_is_one_or_more_secrets_or_a_private_key_and_never_both() {
     let pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     let private = own(&[("HAILGATE_JWT_PRIVATE_KEY", pem)]).expect("a key");
     assert_eq!(private, OwnKey::PrivateKey(Secret(pem.as_bytes().to_vec())));
+    let one_line = pem.replace('\n', "\\n");
+    assert_eq!(own(&[("HAILGATE_JWT_PRIVATE_KEY", &one_line)]), Ok(private), "lines may be written as \\n");
     for (wrong, word) in [
         (&[("HAILGATE_JWT_SECRET", JWT), ("HAILGATE_JWT_PRIVATE_KEY", pem)][..], "both set"),
         (&[("HAILGATE_JWT_SECRET", &format!("{JWT},short"))], "5 bytes"),
@@ -248,6 +266,7 @@ fn an_outside_issuer_is_read_with_its_lines() {
         prefix: "corp".to_owned(),
         permissions: vec![crate::domain::Permission::Publish],
         allow_missing_typ: true,
+        place: at(2),
         keys_place: at(6),
         algorithms_place: at(5),
     };

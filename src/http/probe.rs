@@ -3,7 +3,7 @@
 //! each credential opens what it should and nothing else, that no route of the table is missing or open.
 //!
 //! It has a store of its own in memory, random keys and a clock that stands still; it never touches the configured
-//! store and costs no password hash.
+//! store and costs no password hash. Limits, environment and whether query tokens are taken are the configured ones.
 
 mod answer;
 mod forge;
@@ -25,7 +25,11 @@ pub use self::{
     questions::{Expected, KINDS, Part, Question},
 };
 use super::gateway::AppFactory;
-use crate::error::{Code, Error};
+use crate::{
+    config::{Config, Environment},
+    domain::Limits,
+    error::{Code, Error},
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -114,12 +118,37 @@ fn cause(wrong: &[&Check], asked: usize) -> String {
     cause.to_owned()
 }
 
+/// What the probe's node has in common with the configured one.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// The limits; some are raised, because the probe asks faster than people do.
+    pub limits: Limits,
+    /// Whether `/ws?token=` is taken.
+    pub query_tokens: bool,
+    /// Where the program runs.
+    pub environment: Environment,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Manner { limits: Limits::default(), query_tokens: true, environment: Environment::Production }
+    }
+}
+
+impl Manner {
+    /// As it is configured.
+    pub fn of(config: &Config) -> Manner {
+        let Config { limits, query_tokens, environment, .. } = config;
+        Manner { limits: limits.clone(), query_tokens: *query_tokens, environment: *environment }
+    }
+}
+
 /// Runs the probe.
 ///
 /// # Errors
 /// If the throwaway node could not be made.
-pub async fn run() -> Result<Report, Error> {
-    let forge = Forge::new().await?;
+pub async fn run(manner: &Manner) -> Result<Report, Error> {
+    let forge = Forge::new(manner).await?;
     let report = ask_all(&forge, forge.gateway.service::<DuplexStream>(|_, _| {})).await;
     forge.end().await;
     report

@@ -117,6 +117,17 @@ fn like(path: &str, pattern: &str) -> bool {
 }
 
 #[test]
+fn the_probe_is_of_the_configured_query_tokens() {
+    for (setting, status) in [("on", "101"), ("off", "401")] {
+        let told = document(&Site::with_secrets(&[("HAILGATE_QUERY_TOKENS", setting)]).run(&["check", "--json"]));
+        let checks = told["probe"]["checks"].as_array().expect("checks");
+        let of = |check: &&Value| check["credential"] == "right query token" && check["kind"] == "upgrade";
+        let check = checks.iter().find(of).expect("a check");
+        assert_eq!((&check["expected"], &check["got"]), (&json!(status), &json!(status)), "{setting}");
+    }
+}
+
+#[test]
 fn a_refused_configuration_is_one_document_too_and_exits_with_78() {
     let short = random(20);
     let site = Site::new(&[("HAILGATE_JWT_SECRET", &short), ("HAILGATE_WORKERS", "many"), ("ENVIRONMENT", "prod")]);
@@ -128,7 +139,7 @@ fn a_refused_configuration_is_one_document_too_and_exits_with_78() {
         let refusal = row(&told["refusals"], "where", &format!("variable {part}"));
         assert!(["what", "do"].iter().all(|field| refusal[field].as_str().is_some_and(|text| text.len() > 10)), "{refusal}");
     }
-    assert_eq!(told["probe"]["ok"], true, "the probe needs no configuration");
+    assert_eq!((&told["probe"], &told["settings"]), (&Value::Null, &json!([])), "nothing is there to be asked");
     assert!(!text(&output.stdout).contains(&short) && output.stderr.is_empty(), "{}", text(&output.stderr));
 }
 
@@ -280,6 +291,25 @@ fn each_thing_that_is_wrong_with_a_server_fails_with_its_line_and_78() {
         assert!(failed.iter().zip(*lines).all(|(line, wanted)| line.contains(wanted)), "{lines:?}: {failed:?}");
         let told = text(&output.stdout);
         assert_eq!(told.lines().filter(|line| line.trim_start().starts_with("do: ")).count(), lines.len(), "{told}");
+    }
+}
+
+#[test]
+fn of_a_server_that_is_no_hailgate_there_is_one_finding_and_nothing_more_is_asked() {
+    let replies: [fn() -> Reply; 4] = [
+        || (200, "", "<h1>welcome</h1>".to_owned()),
+        || (404, "", String::new()),
+        || (302, "location: https://elsewhere.test/\r\n", String::new()),
+        || (200, "content-type: application/json\r\n", json!({"name": "another"}).to_string()),
+    ];
+    for reply in replies {
+        let (url, seen) = fake(move |_| reply());
+        let output = outside(&url, &[]);
+        let failed = failed(&output);
+        assert_eq!((output.status.code(), failed.len()), (Some(78), 1), "{failed:?}");
+        assert!(failed[0].starts_with("a Hailgate at that address: GET /api/system/info"), "{failed:?}");
+        assert!(text(&output.stdout).contains("1 of 1 questions failed"), "{}", text(&output.stdout));
+        assert_eq!(seen.lock().expect("no panic").len(), 1);
     }
 }
 

@@ -152,6 +152,16 @@ async fn a_hangup_reads_the_keys_again_while_connections_stay_open() {
         server.log.wait_for_count(STAY, count + 1);
         bearer(&server, new.token(&json!({}))).get("/api/auth/me").await.json(200);
     }
+    // Read again as it was, and then with more than keys changed.
+    let limits = format!("workers = 1000\n{}[limits]\npage = 7\ntoken_bytes = 1024\n", config(&secrets[1]));
+    for (count, text) in [(1, &config(&secrets[1])), (2, &limits)] {
+        write(&server.site, text, &keys(&[&new]));
+        server.hang_up();
+        server.log.wait_for_count("none has changed", count);
+    }
+    server.log.wait_for_count("they wait for a restart: workers, limits.page, limits.token_bytes", 1);
+    let long = new.token(&json!({"more": "x".repeat(1_024)}));
+    bearer(&server, long).get("/api/auth/me").await.json(200);
     own.is_alive().await;
     outside.is_alive().await;
     for secret in &secrets {
@@ -191,6 +201,29 @@ async fn a_source_of_keys_that_is_down_is_503_and_the_server_starts_without_it()
         assert!(answer.problem(503, "issuer_unavailable")["retry_after_ms"].as_u64().is_some());
     }
     server.person().get("/api/auth/me").await.json(200);
+}
+
+#[test]
+fn check_shows_whom_is_trusted_with_what_and_which_keys_it_has_not_fetched() {
+    let place = site(&[], "", ENTRY, &keys(&[&Issuer::new("k1")]));
+    let file = place.directory.path().join("idp.json").display().to_string();
+    let config = place.variable("HAILGATE_CONFIG").to_owned();
+    let shown = |place: &Site| -> Value { serde_json::from_str(&place.told(&["check", "--json"], "")).expect("JSON") };
+    let right = json!({"issuer": "https://idp.test", "audience": ["chat"], "algorithms": ["EdDSA"], "keys": file,
+        "keys_read": true, "prefix": "corp", "permissions": ["publish"], "allow_missing_typ": false,
+        "origin": {"kind": "file", "path": config, "line": 1}});
+    assert_eq!(shown(&place)["trusted_issuers"], json!([right]));
+    let told = place.told(&["check"], "");
+    let lines = ["https://idp.test", "chat", "EdDSA", &file, "corp:", "publish", &format!("{config}:1")];
+    assert!(lines.iter().all(|part| told.contains(part)) && told.contains("read, and good"), "{told}");
+
+    // A port that nobody listens on: the address is not asked.
+    write(&place, &ENTRY.replace("idp.json", "http://127.0.0.1:1/keys"), "");
+    let issuer = shown(&place)["trusted_issuers"][0].clone();
+    assert_eq!((&issuer["keys"], &issuer["keys_read"]), (&json!("http://127.0.0.1:1/keys"), &json!(false)));
+    let told = place.told(&["check"], "");
+    assert!(told.contains("http://127.0.0.1:1/keys (an address: not fetched by this check)"), "{told}");
+    assert_eq!(shown(&Site::new(&[]))["trusted_issuers"], json!([]));
 }
 
 #[test]

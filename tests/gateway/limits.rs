@@ -121,18 +121,18 @@ async fn two_hundred_frames_at_once_are_no_flood() {
 
 #[tokio::test]
 async fn limits_that_are_set_are_in_force_and_told() {
-    let server = Server::new(&[("HAILGATE_LIMIT_CONTENT_CHARS", "10"), ("HAILGATE_LIMIT_FRAME_BYTES", "1000")]);
+    let server = Server::new(&[("HAILGATE_LIMIT_CONTENT_CHARS", "10"), ("HAILGATE_LIMIT_FRAME_BYTES", "5160")]);
     let alice = server.person();
     let thread = alice.thread(&[]).await;
     let mut socket = alice.socket().await;
     assert_eq!(
         (&socket.hello["limits"]["content_chars"], &socket.hello["limits"]["frame_bytes"]),
-        (&json!(10), &json!(1_000))
+        (&json!(10), &json!(5_160))
     );
     socket.say(&thread, &"x".repeat(10)).await;
     let over = socket.ask("message.send", json!({"thread_id": thread, "content": "x".repeat(11)})).await;
     assert_eq!(over["data"]["code"], "invalid");
-    alice.post("/api/messages", json!({"thread_id": thread, "content": "x".repeat(1_000)})).await.problem(413, "too_big");
-    socket.send_text(&" ".repeat(1_001)).await;
+    alice.post("/api/messages", json!({"thread_id": thread, "content": "x".repeat(5_160)})).await.problem(413, "too_big");
+    socket.send_text(&" ".repeat(5_161)).await;
     socket.closed_with(1009).await;
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::effects;
 use crate::{
-    config::{Complaint, Config, Origin, Place, SETTINGS},
+    cli::files,
+    config::{Complaint, Config, KeySource, Origin, Place, SETTINGS, TrustedIssuer},
     domain::Limits,
     http::{
         probe::{CREDENTIALS, Check, KINDS, Part, Report},
@@ -20,10 +21,11 @@ pub struct Document {
     pub ok: bool,
     pub exit_code: u8,
     settings: Vec<SettingLine>,
+    trusted_issuers: Vec<IssuerLine>,
     limits: Vec<LimitLine>,
     stack: Vec<LayerLine>,
-    probe: Probe,
-    warnings: Vec<Warning>,
+    probe: Option<Probe>,
+    warnings: Vec<Advice>,
     refusals: Vec<Refusal>,
 }
 
@@ -34,6 +36,20 @@ struct SettingLine {
     value: String,
     origin: Source,
     effect: String,
+}
+
+/// An outside issuer as it is trusted.
+#[derive(Debug, Serialize)]
+struct IssuerLine {
+    issuer: String,
+    audience: Vec<String>,
+    algorithms: Vec<String>,
+    keys: String,
+    keys_read: bool,
+    prefix: String,
+    permissions: Vec<&'static str>,
+    allow_missing_typ: bool,
+    origin: Source,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,8 +91,16 @@ struct CheckLine {
     ok: bool,
 }
 
+/// What would be better otherwise, in words of this deployment.
+#[derive(Debug, Serialize)]
+struct Advice {
+    setting: String,
+    what: String,
+    r#do: String,
+}
+
 /// What would be better otherwise; nothing fails for it.
-#[derive(Debug, Serialize, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Warning {
     pub setting: &'static str,
     pub what: &'static str,
@@ -121,24 +145,39 @@ impl Source {
 }
 
 impl Document {
-    pub fn new(config: Result<&Config, &Vec<Complaint>>, report: &Report, took: Duration) -> Document {
+    /// Of a configuration that is refused: it is not asked what it would do.
+    pub fn refused(complaints: &[Complaint]) -> Document {
+        Document {
+            ok: false,
+            exit_code: 78,
+            settings: Vec::new(),
+            trusted_issuers: Vec::new(),
+            limits: Vec::new(),
+            stack: stack(),
+            probe: None,
+            warnings: Vec::new(),
+            refusals: complaints.iter().map(Refusal::of).collect(),
+        }
+    }
+
+    pub fn new(config: &Config, report: &Report, took: Duration) -> Document {
         let verdict = report.verdict();
-        let ok = config.is_ok() && verdict.is_none();
-        let config = config.map_err(|complaints| complaints.iter().map(Refusal::of).collect());
+        let ok = verdict.is_none();
         Document {
             ok,
             exit_code: if ok { 0 } else { 78 },
-            settings: config.as_ref().map(|config| settings(config)).unwrap_or_default(),
-            limits: config.as_ref().map(|config| limits(config)).unwrap_or_default(),
-            stack: LAYERS.iter().map(|(layer, does)| LayerLine { layer, does }).collect(),
-            probe: Probe {
-                ok: verdict.is_none(),
+            settings: settings(config),
+            trusted_issuers: config.trusted_issuers.iter().map(IssuerLine::of).collect(),
+            limits: limits(config),
+            stack: stack(),
+            probe: Some(Probe {
+                ok,
                 verdict,
                 milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 checks: report.0.iter().map(CheckLine::of).collect(),
-            },
-            warnings: config.as_ref().map(|config| effects::warnings(config)).unwrap_or_default(),
-            refusals: config.err().unwrap_or_default(),
+            }),
+            warnings: Advice::all(config),
+            refusals: Vec::new(),
         }
     }
 
@@ -149,6 +188,7 @@ impl Document {
             lines.push(format!("  {name:<24} {value:<40} {}", origin.words()));
             lines.push(format!("  {:<24} {effect}", ""));
         }
+        lines.extend(self.trusted_issuers.iter().flat_map(IssuerLine::lines));
         lines.push("\nlimits".to_owned());
         for LimitLine { name, value, unit, origin, meaning, .. } in &self.limits {
             let name = format!("limits.{name}");
@@ -159,20 +199,23 @@ impl Document {
         lines.extend(self.stack.iter().map(|LayerLine { layer, does }| format!("  {layer:<24} {does}")));
         lines.push(format!("  {:<24} handlers, by the table of routes", "routes"));
         lines.extend(table(report));
-        if let Some(verdict) = &self.probe.verdict {
-            lines.push(format!("  {verdict}"));
-        } else {
-            lines.push(format!("  {} checks passed in {} ms", self.probe.checks.len(), self.probe.milliseconds));
+        if let Some(Probe { verdict, checks, milliseconds, .. }) = &self.probe {
+            let passed = || format!("{} checks passed in {milliseconds} ms", checks.len());
+            lines.push(format!("  {}", verdict.clone().unwrap_or_else(passed)));
         }
         if !self.warnings.is_empty() {
             lines.push("\nrecommended".to_owned());
         }
-        for Warning { setting, what, r#do } in &self.warnings {
+        for Advice { setting, what, r#do } in &self.warnings {
             lines.push(format!("  {setting:<24} {what}"));
             lines.push(format!("  {:<24} do: {do}", ""));
         }
         lines
     }
+}
+
+fn stack() -> Vec<LayerLine> {
+    LAYERS.iter().map(|(layer, does)| LayerLine { layer, does }).collect()
 }
 
 fn settings(config: &Config) -> Vec<SettingLine> {
@@ -207,6 +250,62 @@ impl Refusal {
     fn of(complaint: &Complaint) -> Refusal {
         let Complaint { what, place, remedy } = complaint.clone();
         Refusal { what, r#where: place, r#do: remedy }
+    }
+}
+
+impl Advice {
+    fn all(config: &Config) -> Vec<Advice> {
+        let advice = |Warning { setting, what, r#do }: Warning| Advice {
+            setting: setting.to_owned(),
+            what: what.to_owned(),
+            r#do: r#do.to_owned(),
+        };
+        let readable = files::readable(config).into_iter().map(|(setting, path, mode)| Advice {
+            setting: setting.to_owned(),
+            what: format!("Others on this machine can read {}, which holds a secret (mode {mode:o}).", path.display()),
+            r#do: format!("Run: chmod 600 {}", path.display()),
+        });
+        effects::warnings(config).into_iter().map(advice).chain(readable).collect()
+    }
+}
+
+impl IssuerLine {
+    fn of(trusted: &TrustedIssuer) -> IssuerLine {
+        let (keys, keys_read) = match &trusted.keys {
+            KeySource::File(path) => (path.display().to_string(), true),
+            KeySource::Url(url) => (url.clone(), false),
+        };
+        IssuerLine {
+            issuer: trusted.issuer.clone(),
+            audience: trusted.audience.clone(),
+            algorithms: trusted.algorithms.clone(),
+            keys,
+            keys_read,
+            prefix: trusted.prefix.clone(),
+            permissions: trusted.permissions.iter().map(|permission| permission.name()).collect(),
+            allow_missing_typ: trusted.allow_missing_typ,
+            origin: Source::of(&trusted.place),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let read = if self.keys_read { "read, and good" } else { "an address: not fetched by this check" };
+        let permissions = if self.permissions.is_empty() {
+            "none beyond a member's rights".to_owned()
+        } else {
+            self.permissions.join(", ")
+        };
+        let typ = if self.allow_missing_typ { "may be missing" } else { "must be at+jwt or JWT" };
+        let row = |name: &str, value: &str| format!("  {name:<24} {value}");
+        vec![
+            format!("\ntrusted issuer {}, from {}", self.issuer, self.origin.words()),
+            row("audience", &self.audience.join(", or ")),
+            row("algorithms", &self.algorithms.join(", ")),
+            row("keys", &format!("{} ({read})", self.keys)),
+            row("users", &format!("{}:...", self.prefix)),
+            row("permissions", &permissions),
+            row("typ", typ),
+        ]
     }
 }
 
@@ -252,7 +351,8 @@ fn table(report: &Report) -> Vec<String> {
         let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<10}")).collect();
         format!("  {name:<38} {}", cells.join(" ").trim_end())
     };
-    let mut lines = vec!["\nprobe, through the very service that the port would get".to_owned()];
+    let mut lines = vec!["\nprobe: the configured limits, environment and query tokens, with keys, accounts, origins and a store of its own,\n\
+         through the very service that the port would get".to_owned()];
     lines.push(row("credential, and kind of route", KINDS.iter().map(|kind| kind.name.to_owned()).collect()));
     lines.extend(
         CREDENTIALS.iter().map(|credential| row(credential.name, KINDS.iter().map(|kind| cell(credential, kind)).collect())),

@@ -73,9 +73,9 @@ pub fn run(url: &Url, expected: Option<Environment>, as_json: bool) -> Result<()
     };
     let document = Outside { ok, exit_code, url: url.as_str(), reachable, trouble: trouble.as_deref(), findings };
     if as_json {
-        json(&document);
+        json(&document)?;
     } else {
-        tell(&document);
+        tell(&document)?;
     }
     match trouble {
         Some(trouble) => Err(Failure::Unavailable(format!("{url} cannot be reached: {trouble}"))),
@@ -84,19 +84,20 @@ pub fn run(url: &Url, expected: Option<Environment>, as_json: bool) -> Result<()
     }
 }
 
-fn tell(document: &Outside<'_>) {
+fn tell(document: &Outside<'_>) -> Result<(), Failure> {
     for Finding { question, asked, expected, got, ok, r#do } in &document.findings {
         if *ok {
-            print(&format!("ok    {question}: {asked}: {got}"));
+            print(&format!("ok    {question}: {asked}: {got}"))?;
         } else {
-            print(&format!("FAIL  {question}: {asked}: expected {expected}, got {got}"));
-            r#do.iter().for_each(|remedy| _ = print(&format!("      do: {remedy}")));
+            print(&format!("FAIL  {question}: {asked}: expected {expected}, got {got}"))?;
+            r#do.iter().try_for_each(|remedy| print(&format!("      do: {remedy}")))?;
         }
     }
     let failed = document.findings.iter().filter(|finding| !finding.ok).count();
     if document.reachable {
-        print(&format!("{} of {} questions failed", failed, document.findings.len()));
+        print(&format!("{} of {} questions failed", failed, document.findings.len()))?;
     }
+    Ok(())
 }
 
 /// Every finding; or why the server cannot be reached.
@@ -115,6 +116,11 @@ async fn ask_all(url: &Url, expected: Option<Environment>) -> Result<Result<Vec<
             // The first question is whether the server is there at all.
             Err(trouble) if number == 0 => return Ok(Err(trouble)),
             answer => findings.extend(question.judge(&answer)),
+        }
+        // Another program's answers would fail every question, and none of the remedies would help.
+        if number == 0 && findings.first().is_some_and(|name| !name.ok) {
+            findings.truncate(1);
+            break;
         }
     }
     Ok(Ok(findings))

@@ -36,6 +36,8 @@ pub enum Proof {
     Status(u16),
     /// A problem document of this row of the table of codes.
     Refused(Code),
+    /// The name of this program.
+    Name,
     /// A known environment, or this one.
     Environment(Option<Environment>),
     /// A header whose value contains a text.
@@ -68,7 +70,10 @@ pub struct Finding {
     pub r#do: Option<&'static str>,
 }
 
-/// Everything that is asked, the first of it whether the server is there.
+/// What the server says that it is.
+const NAME: &str = "hailgate";
+
+/// Everything that is asked, the first of it whether the server is there, and one of these.
 pub fn asks(base: &Url, expected: Option<Environment>) -> Vec<Ask> {
     let https = base.scheme() == "https";
     let ask = |name, handler: &str, headers: Vec<(&'static str, String)>, proofs: Vec<Proof>| {
@@ -86,8 +91,8 @@ pub fn asks(base: &Url, expected: Option<Environment>) -> Vec<Ask> {
         page.push(Proof::Header("strict-transport-security", "max-age="));
     }
     let mut asks = vec![
+        ask("environment", "system::info", vec![], vec![Proof::Name, Proof::Environment(expected), Proof::NoVersion]),
         ask("readiness", "system::ready", vec![], vec![Proof::Status(200)]),
-        ask("environment", "system::info", vec![], vec![Proof::Environment(expected), Proof::NoVersion]),
         ask("the page", "assets::page", vec![], page),
         ask("an upgrade from a foreign origin", socket, vec![origin.clone()], vec![Proof::Refused(Code::ForeignOrigin)]),
         ask("an upgrade with a garbage bearer", socket, vec![bearer], vec![Proof::Refused(Code::BadCredentials)]),
@@ -167,6 +172,7 @@ impl Proof {
         match self {
             Proof::Header(header, _) => format!("{header} of {name}"),
             Proof::NoVersion => format!("no version told by {name}"),
+            Proof::Name => "a Hailgate at that address".to_owned(),
             _ => name.to_owned(),
         }
     }
@@ -175,6 +181,7 @@ impl Proof {
         match self {
             Proof::Status(status) => status.to_string(),
             Proof::Refused(code) => format!("{} {}", code.status(), code.name()),
+            Proof::Name => format!("the name {NAME}"),
             Proof::Environment(Some(environment)) => environment.name().to_owned(),
             Proof::Environment(None) => "the name of an environment".to_owned(),
             Proof::Header(_, part) => format!("a value with {part}"),
@@ -189,6 +196,8 @@ impl Proof {
         let status = if code.is_empty() { seen.status.to_string() } else { format!("{} {code}", seen.status) };
         match self {
             Proof::Status(_) | Proof::Refused(_) => status,
+            Proof::Name if text(seen, "name").is_empty() => format!("{status} without a name"),
+            Proof::Name => short(text(seen, "name")),
             Proof::Environment(_) if text(seen, "environment").is_empty() => status,
             Proof::Environment(_) => text(seen, "environment").to_owned(),
             Proof::Header(name, _) => header(seen, name).map_or_else(|| "no such header".to_owned(), short),
@@ -207,6 +216,7 @@ impl Proof {
         match self {
             Proof::Status(status) => seen.status == status,
             Proof::Refused(code) => seen.status == code.status() && text(seen, "code") == code.name(),
+            Proof::Name => seen.status == 200 && text(seen, "name") == NAME,
             Proof::Environment(expected) => {
                 let told = Environment::named(text(seen, "environment"));
                 seen.status == 200 && told.is_some() && (expected.is_none() || told == expected)
@@ -224,6 +234,9 @@ impl Proof {
     /// What to do where it does not hold.
     fn remedy(self, status: u16) -> &'static str {
         match (self, status) {
+            (Proof::Name, _) => {
+                "See whether the URL is that of the server, and whether the proxy passes every path on unchanged. Nothing else was asked."
+            }
             (_, 0) => "Look at the server's log and the proxy's: the request got no answer.",
             (Proof::Refused(_) | Proof::Status(_) | Proof::Environment(_), 404 | 405) => {
                 "The route is not there: see which version runs, and whether the proxy changes or filters paths."

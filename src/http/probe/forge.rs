@@ -6,14 +6,20 @@ use actix_session::storage::SessionStore as _;
 use actix_web::cookie::time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::super::gateway::{Admission, Gateway, SystemClock};
+use super::{
+    super::gateway::{Admission, Gateway, SystemClock},
+    Manner,
+};
 use crate::{
     auth::{
         Addresses, Cookies, KeyRing, LoginSessions, Origins, Tokens, Ways,
+        issuers::Issuers,
+        keys::OwnKeys,
         reseal::session_cookie,
         session::{LOGIN_TIME_KEY, SESSION_ID_KEY, USER_KEY, new_secret, secret_hash},
         token::Grant,
     },
+    config::Environment,
     domain::{
         self, Account, Clock, Limits, LoginAct, SessionId, Time, UserId,
         logins::{SESSION_MAX, TICKET, Ticket},
@@ -25,6 +31,8 @@ use crate::{
 /// The origin that the throwaway node allows.
 pub(super) const ORIGIN: &str = "http://probe.invalid";
 const USER: &str = "probe";
+/// What the limits on haste are at least, while the probe asks.
+const HURRY: u64 = 100_000;
 
 /// How a credential travels. A new way gets a name here, its rows in [`CREDENTIALS`] and its arm in `Forge::carry`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,11 +148,24 @@ impl Clock for Still {
     }
 }
 
+/// The limits, but for those that the probe reaches because it asks faster than people do, all from one place.
+fn hurried(limits: &Limits) -> Limits {
+    let least = |limit: u64| limit.max(HURRY);
+    Limits {
+        rest_per_second: least(limits.rest_per_second),
+        rest_burst: least(limits.rest_burst),
+        upgrades_per_second: least(limits.upgrades_per_second),
+        upgrades_burst: least(limits.upgrades_burst),
+        connections_user: least(limits.connections_user),
+        connections_node: least(limits.connections_node),
+        ..limits.clone()
+    }
+}
+
 impl Forge {
-    pub(super) async fn new() -> Result<Forge, Error> {
+    pub(super) async fn new(manner: &Manner) -> Result<Forge, Error> {
         let clock: Arc<dyn Clock> = Arc::new(Still(SystemClock.now()));
-        // It asks faster than people do.
-        let limits = Limits { rest_per_second: 100_000, rest_burst: 100_000, ..Limits::default() };
+        let (limits, development) = (hurried(&manner.limits), manner.environment == Environment::Development);
         let mut store = Sqlite::in_memory(&limits).map_err(|error| failed(&error.to_string()))?;
         let user = UserId::parse(USER).map_err(|reason| failed(&reason))?;
         let account = Account {
@@ -160,18 +181,20 @@ impl Forge {
         let act = LoginAct::CreateAccount { account, at: clock.now(), keep: false };
         store.log.commit(&[Write::Login(Box::new(act))])?;
         let secret = || new_secret().map_err(|_| failed("the random source failed"));
-        let tokens =
-            |secret: &str| Tokens::new(secret.as_bytes(), "probe", "probe").map(Arc::new).map_err(|reason| failed(&reason));
+        let tokens = |secret: &str| {
+            let keys = OwnKeys::of_secrets(&[secret.as_bytes()], USER, USER).map_err(|reason| failed(&reason))?;
+            Ok::<_, Error>(Arc::new(Tokens::of(Issuers::new(&limits).own(keys, USER, USER))))
+        };
         let admission = Admission {
             keys: Arc::new(KeyRing::new(&[secret()?]).map_err(|_| failed("there is no key"))?),
-            cookies: Cookies { secure: true },
+            cookies: Cookies { secure: !development },
             tokens: tokens(&secret()?)?,
             addresses: Addresses::default(),
             origins: Origins::new([ORIGIN.to_owned()]),
             create_users: false,
-            query_tokens: true,
-            environment: "production",
-            links: false,
+            query_tokens: manner.query_tokens,
+            environment: manner.environment.name(),
+            links: development,
             oidc: None,
             quiet: true,
         };

@@ -108,7 +108,7 @@ async fn verdict_on<R: Routing>(forge: &Forge, app: App<R>) -> Option<String> {
 
 /// The verdict on each stack. Judged when the node has ended in good order: one that is dropped ends the process.
 async fn verdicts<O: AsRef<[Layer]>>(orders: impl IntoIterator<Item = O>) -> Vec<(O, Option<String>)> {
-    let forge = Forge::new().await.expect("a node");
+    let forge = Forge::new(&Manner::default()).await.expect("a node");
     let mut verdicts = Vec::new();
     for order in orders {
         let verdict = verdict(&forge, order.as_ref()).await;
@@ -192,7 +192,7 @@ fn instead(route: &routes::Route, status: u16) -> impl FnOnce(&mut web::ServiceC
 
 #[actix_web::test]
 async fn a_route_that_is_missing_or_lets_anybody_in_is_noticed() {
-    let forge = Forge::new().await.expect("a node");
+    let forge = Forge::new(&Manner::default()).await.expect("a node");
     let mut verdicts = Vec::new();
     for route in TABLE {
         // A handler that forgot to ask for its user answers 200; a route that was forgotten is 404.
@@ -226,8 +226,34 @@ fn the_layers_as_they_are_drawn_are_those_of_the_right_order() {
 
 #[actix_web::test]
 async fn the_probe_shows_every_credential_to_every_kind_of_route() {
-    let report = run().await.expect("a report");
+    let report = run(&Manner::default()).await.expect("a report");
     assert_eq!(report.verdict(), None);
     let shown = report.0.iter().filter(|check| matches!(check.question.part, Part::Credential(..))).count();
     assert_eq!(shown, CREDENTIALS.len() * KINDS.len());
+}
+
+#[actix_web::test]
+async fn the_answers_follow_the_configured_limits_environment_and_query_tokens() {
+    let got = |report: &Report, credential: &str| {
+        let of = |check: &&Check| matches!(check.question.part, Part::Credential(shown, kind) if shown.name == credential && kind.name == "upgrade");
+        report.0.iter().find(of).expect("an answer").got.to_string()
+    };
+    for environment in Environment::ALL {
+        let manner = Manner { environment, query_tokens: false, ..Manner::default() };
+        let report = run(&manner).await.expect("a report");
+        assert_eq!(report.verdict(), None, "{environment:?}");
+        assert_eq!((got(&report, "right query token"), got(&report, "right bearer")), ("401".to_owned(), "101".to_owned()));
+    }
+    let mut limits = Limits::default();
+    for ((name, ..), least) in Limits::TABLE.iter().zip(Limits::LEAST) {
+        limits.set(name, *least);
+    }
+    let report = run(&Manner { limits: limits.clone(), ..Manner::default() }).await.expect("a report");
+    assert_eq!(report.verdict(), None, "the least of every limit lets a right credential in");
+    assert_eq!(got(&report, "right query token"), "101");
+    limits.set("poll_ms", i64::MAX.unsigned_abs());
+    assert_eq!(run(&Manner { limits: limits.clone(), ..Manner::default() }).await.expect("a report").verdict(), None);
+    limits.set("token_bytes", 1);
+    let verdict = run(&Manner { limits, ..Manner::default() }).await.expect("a report").verdict();
+    assert!(verdict.is_some_and(|verdict| verdict.contains("right bearer")), "no token fits");
 }
