@@ -6,6 +6,7 @@
 mod check;
 mod issuers;
 mod limits;
+mod names;
 mod oidc;
 mod read;
 
@@ -264,6 +265,16 @@ impl Config {
 /// The process's environment.
 pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
+}
+
+/// Of a process's environment, what a demo's directory does not say itself, the limits; and the names of what it does:
+/// whoever has exported the variables of another server still gets the directory's own keys and accounts.
+pub fn beside_a_demo(variables: Vec<(OsString, OsString)>) -> (Vec<(OsString, OsString)>, Vec<String>) {
+    let own = |name: &str| (name.starts_with("HAILGATE_") && !name.starts_with(read::LIMIT_PREFIX)) || name == "ENVIRONMENT";
+    let named = |name: &OsString| name.to_str().filter(|name| own(name)).map(str::to_owned);
+    let mut passed_over: Vec<String> = variables.iter().filter_map(|(name, _)| named(name)).collect();
+    passed_over.sort_unstable();
+    (variables.into_iter().filter(|(name, _)| named(name).is_none()).collect(), passed_over)
 }
 
 /// Where `demo` keeps its data unless told: the user's state directory.

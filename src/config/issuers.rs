@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Complaint, Place, Secret,
     check::{Checker, SECRET_BYTES_MIN},
-    read::nearest,
+    names,
 };
 use crate::domain::Permission;
 
@@ -111,8 +111,7 @@ fn read_entry(
     for (key, value) in table {
         let (name, place) = (key.get_ref().as_ref(), place(key.span().start));
         let Some((known, _, meaning)) = ISSUER_FIELDS.iter().find(|(known, ..)| *known == name) else {
-            let near = nearest(name, ISSUER_FIELDS.iter().map(|(known, ..)| (*known).to_owned()));
-            let remedy = format!("Did you mean `{near}`? Else remove it.");
+            let remedy = names::in_file(name, names::Part::Issuer);
             complaints.push(Complaint::new(format!("`{TABLE}` has no `{name}`."), &place, remedy));
             continue;
         };
@@ -149,9 +148,13 @@ impl WrittenIssuer {
             if let Some(permission) = Permission::named(name) {
                 permissions.push(permission);
             } else {
-                let near = nearest(name, Permission::ALL.iter().map(|permission| permission.name().to_owned()));
+                let known: Vec<&str> = Permission::ALL.iter().map(|permission| permission.name()).collect();
                 let what = format!("There is no permission {name:?}.");
-                complaints.push(Complaint::new(what, self.place("permissions"), format!("Did you mean {near:?}?")));
+                complaints.push(Complaint::new(
+                    what,
+                    self.place("permissions"),
+                    format!("Write some of: {}.", known.join(", ")),
+                ));
             }
         }
         if complaints.len() > before {

@@ -85,7 +85,7 @@ fn the_address_of_the_database_is_a_path_and_nothing_more() {
         ("postgres://user:word@host/x?y=z", "cannot be at that address"),
     ] {
         let said = complaint(load(wrong).map(|_| with_secrets(&[]).expect("a configuration")));
-        assert!(said.contains(word) && said.contains("sqlite:///absolute/path.db") && !said.contains(wrong), "{said}");
+        assert!(said.contains(word) && said.contains("sqlite:///absolute/path.db") && !said.contains("user:word"), "{said}");
     }
 }
 
@@ -279,7 +279,7 @@ fn an_outside_issuer_is_read_with_its_lines() {
         (good.replace("\"corp\"", "5"), 7, "`prefix`"),
         (good.replace("[\"RS256\"]", "[]"), 5, "has no `algorithms`"),
         (good.replace("[\"RS256\"]", "[5]"), 5, "`algorithms`"),
-        (format!("{good}permissions = [\"amdin\"]"), 8, "Did you mean \"admin\"?"),
+        (format!("{good}permissions = [\"amdin\"]"), 8, "Write some of: admin, publish."),
         (format!("{good}allow_missing_typ = \"yes\""), 8, "`allow_missing_typ`"),
     ] {
         let said = complaint(load(&entry));
