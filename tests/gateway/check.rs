@@ -117,6 +117,15 @@ fn like(path: &str, pattern: &str) -> bool {
 }
 
 #[test]
+fn what_check_tells_fits_a_hundred_columns() {
+    let told = Site::with_secrets(&[("HAILGATE_BIND", "0.0.0.0:80")]).told(&["check"], "");
+    for line in told.lines().filter(|line| !line.contains("sqlite://")) {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    assert!(!told.contains("default"), "where nothing is written, no place is told");
+}
+
+#[test]
 fn the_probe_is_of_the_configured_query_tokens() {
     for (setting, status) in [("on", "101"), ("off", "401")] {
         let told = document(&Site::with_secrets(&[("HAILGATE_QUERY_TOKENS", setting)]).run(&["check", "--json"]));
