@@ -232,7 +232,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("oidc_name", "HAILGATE_OIDC_NAME", "", "the provider's name on the page; the host of its address"),
     setting("oidc_prefix", "HAILGATE_OIDC_PREFIX", "oidc", "what stands before `:` in the names of its users"),
     setting("allowed_origins", "HAILGATE_ALLOWED_ORIGINS", "", "other origins, comma-separated"),
-    setting("create_users", "HAILGATE_CREATE_USERS", "false", "whether a valid own token creates its user"),
+    setting("create_users", "HAILGATE_CREATE_USERS", "off", "whether a valid own token creates its user"),
     setting("query_tokens", "HAILGATE_QUERY_TOKENS", "on", "whether /ws?token= is taken"),
     setting(
         "trusted_proxies",

@@ -44,6 +44,9 @@ enum Command {
     /// Check the configuration and run the start-up probe, without serving; or ask a running server from outside.
     Check(check::CheckArgs),
     /// Print a token that signs a program in as a user.
+    ///
+    /// The token has the permissions named here and no others, whatever the account has. The account is not looked up: a
+    /// token for one that does not exist is refused when it is used.
     Token(token::TokenArgs),
     /// Manage accounts.
     User(accounts::UserArgs),

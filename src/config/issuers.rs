@@ -56,6 +56,8 @@ pub struct TrustedIssuer {
     pub allow_missing_typ: bool,
     /// Where it is written.
     pub place: Place,
+    /// Where its name is written.
+    pub issuer_place: Place,
     /// Where its keys are named: what is wrong with them is told with this.
     pub keys_place: Place,
     /// Where its algorithms are named.
@@ -177,6 +179,7 @@ impl WrittenIssuer {
             permissions,
             allow_missing_typ: text("allow_missing_typ") == "true",
             place: self.place.clone(),
+            issuer_place: self.place("issuer").clone(),
             keys_place: self.place("keys").clone(),
             algorithms_place: self.place("algorithms").clone(),
         })
@@ -234,9 +237,14 @@ impl Checker<'_> {
     fn jwt_secrets(&mut self, remedy: &str) -> Option<OwnKey> {
         let text = self.text("jwt_secret");
         let mut secrets: Vec<Secret> = Vec::new();
-        for secret in text.split(',') {
+        let count = text.split(',').count();
+        for (place, secret) in text.split(',').enumerate() {
             let secret = secret.trim();
-            self.weigh("jwt_secret", "HAILGATE_JWT_SECRET", secret.as_bytes(), remedy)?;
+            let name = match count {
+                1 => "HAILGATE_JWT_SECRET".to_owned(),
+                _ => format!("HAILGATE_JWT_SECRET, secret {} of {count} (commas separate secrets),", place + 1),
+            };
+            self.weigh("jwt_secret", &name, secret.as_bytes(), remedy)?;
             let secret = Secret(secret.as_bytes().to_vec());
             if secrets.contains(&secret) {
                 self.complain("jwt_secret", "HAILGATE_JWT_SECRET holds a secret twice.", "Remove one of them.");

@@ -50,7 +50,7 @@ fn every_setting_is_told_with_its_value_its_origin_and_its_effect() {
         ("jwt_issuer", "hailgate", default.clone()),
         ("public_url", ORIGIN, variable("HAILGATE_PUBLIC_URL")),
         ("allowed_origins", "(not set)", default.clone()),
-        ("create_users", "false", default.clone()),
+        ("create_users", "off", default.clone()),
         ("query_tokens", "on", default.clone()),
         ("log_format", "json", file(1)),
         ("workers", "3", file(2)),

@@ -128,6 +128,8 @@ fn token_prints_a_token_and_nothing_else() {
         assert!(!site.run(&["token", "--user", "alice", &format!("--ttl={ttl}")]).status.success(), "{ttl}");
     }
     assert!(!site.run(&["token", "--user", "alice", "--permission", "everything"]).status.success());
+    let help = site.told(&["token", "--help"], "");
+    assert!(help.contains("whatever the account has") && help.contains("not looked up"), "{help}");
 }
 
 #[tokio::test]
