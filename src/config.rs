@@ -6,6 +6,7 @@
 mod check;
 mod issuers;
 mod limits;
+mod names;
 mod oidc;
 mod read;
 
@@ -231,7 +232,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("oidc_name", "HAILGATE_OIDC_NAME", "", "the provider's name on the page; the host of its address"),
     setting("oidc_prefix", "HAILGATE_OIDC_PREFIX", "oidc", "what stands before `:` in the names of its users"),
     setting("allowed_origins", "HAILGATE_ALLOWED_ORIGINS", "", "other origins, comma-separated"),
-    setting("create_users", "HAILGATE_CREATE_USERS", "false", "whether a valid own token creates its user"),
+    setting("create_users", "HAILGATE_CREATE_USERS", "off", "whether a valid own token creates its user"),
     setting("query_tokens", "HAILGATE_QUERY_TOKENS", "on", "whether /ws?token= is taken"),
     setting(
         "trusted_proxies",
@@ -264,6 +265,16 @@ impl Config {
 /// The process's environment.
 pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
+}
+
+/// Of a process's environment, what a demo's directory does not say itself, the limits; and the names of what it does:
+/// whoever has exported the variables of another server still gets the directory's own keys and accounts.
+pub fn beside_a_demo(variables: Vec<(OsString, OsString)>) -> (Vec<(OsString, OsString)>, Vec<String>) {
+    let own = |name: &str| (name.starts_with("HAILGATE_") && !name.starts_with(read::LIMIT_PREFIX)) || name == "ENVIRONMENT";
+    let named = |name: &OsString| name.to_str().filter(|name| own(name)).map(str::to_owned);
+    let mut passed_over: Vec<String> = variables.iter().filter_map(|(name, _)| named(name)).collect();
+    passed_over.sort_unstable();
+    (variables.into_iter().filter(|(name, _)| named(name).is_none()).collect(), passed_over)
 }
 
 /// Where `demo` keeps its data unless told: the user's state directory.

@@ -65,11 +65,16 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let config = load()?;
     let tokens = keys::tokens(&config)?;
     if config.environment != Environment::Development {
-        return Err(Failure::Failed("a demo runs in development only; unset ENVIRONMENT".to_owned()));
+        return Err(Failure::Failed(format!(
+            "a demo runs in development only, and {} says otherwise; use another --data",
+            config::file_in(&directory).display()
+        )));
     }
     if config.database != config::database_in(&directory) {
-        let what = "a demo keeps its own database; unset HAILGATE_DATABASE_URL";
-        return Err(Failure::Failed(what.to_owned()));
+        return Err(Failure::Failed(format!(
+            "a demo keeps its own database, and {} names another; use another --data",
+            config::file_in(&directory).display()
+        )));
     }
     logging::start(config.log_format);
     actix::System::new().block_on(async move {

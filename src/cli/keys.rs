@@ -88,7 +88,8 @@ fn add(issuers: &mut Issuers, trusted: &TrustedIssuer, before: Option<&Issuers>,
         Complaint::new(what, &trusted.keys_place, "Mend this entry, or remove it.")
     };
     if trusted.issuer == own {
-        return Err(about("it has the own issuer's name; set jwt_issuer to another".into()));
+        let complaint = about("it has the own issuer's name; set jwt_issuer to another".into());
+        return Err(Complaint { place: trusted.issuer_place.to_string(), ..complaint });
     }
     let outside = Outside {
         rules: Rules {

@@ -44,6 +44,9 @@ enum Command {
     /// Check the configuration and run the start-up probe, without serving; or ask a running server from outside.
     Check(check::CheckArgs),
     /// Print a token that signs a program in as a user.
+    ///
+    /// The token has the permissions named here and no others, whatever the account has. The account is not looked up: a
+    /// token for one that does not exist is refused when it is used.
     Token(token::TokenArgs),
     /// Manage accounts.
     User(accounts::UserArgs),
@@ -55,15 +58,23 @@ pub struct Where {
     /// A TOML file; variables win over it.
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "data")]
     config: Option<PathBuf>,
-    /// A data directory that `demo` has made.
+    /// A data directory that `demo` has made; variables other than limits are not looked at.
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
 impl Where {
     fn load(&self, bind: Option<String>) -> Result<Config, Failure> {
+        let mut variables = config::environment();
+        if self.data.is_some() {
+            let (beside, passed_over) = config::beside_a_demo(variables);
+            if !passed_over.is_empty() {
+                eprintln!("hailgate: a demo's directory has its own settings; not looked at: {}", passed_over.join(", "));
+            }
+            variables = beside;
+        }
         let config = self.config.clone().or_else(|| self.data.as_deref().map(config::file_in));
-        Config::load(&Sources { variables: config::environment(), config, bind }).map_err(Failure::Config)
+        Config::load(&Sources { variables, config, bind }).map_err(Failure::Config)
     }
 }
 

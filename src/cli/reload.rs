@@ -34,6 +34,7 @@ impl Held {
         // An entry that has only moved is the same.
         let nowhere = |trusted: &TrustedIssuer| TrustedIssuer {
             place: Place::Default,
+            issuer_place: Place::Default,
             keys_place: Place::Default,
             algorithms_place: Place::Default,
             ..trusted.clone()

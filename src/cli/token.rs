@@ -23,7 +23,7 @@ pub struct TokenArgs {
     /// How long it lives, at most 24h.
     #[arg(long, value_parser = lifetime, default_value = "1h", value_name = "TIME")]
     ttl: Duration,
-    /// What it may do beyond a member's rights; may stand several times.
+    /// What it may do beyond a member's rights, whatever the account may; may stand several times.
     #[arg(long, value_parser = permission)]
     permission: Vec<Permission>,
     /// Customer tier, instead of the account's.

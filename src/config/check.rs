@@ -49,7 +49,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let (log_format, workers, limits) = (checker.log_format(), checker.workers(), checker.limits());
     checker.development_stays_here(environment, bind);
     checker.secrets_differ(own_key.as_ref(), session_keys.as_deref());
-    let (jwt_issuer, jwt_audience) = (checker.text("jwt_issuer"), checker.text("jwt_audience"));
+    let (jwt_issuer, jwt_audience) = (checker.claim("jwt_issuer"), checker.claim("jwt_audience"));
     let private_key_file = checker.private_key_file();
     let Checker { complaints, .. } = checker;
     let parts = (environment, bind, database, own_key, session_keys, log_format, workers, limits);
@@ -219,9 +219,11 @@ impl Checker<'_> {
     }
 
     fn one_session_key(&mut self, name: &str, text: &str, remedy: &str) -> Option<Secret> {
+        // Tools that print keys break lines.
+        let text: String = text.split_whitespace().collect();
         let decoded = match text.len() {
-            128 => hex::decode(text).ok(),
-            _ => general_purpose::STANDARD.decode(text).or_else(|_| general_purpose::URL_SAFE_NO_PAD.decode(text)).ok(),
+            128 => hex::decode(&text).ok(),
+            _ => general_purpose::STANDARD.decode(&text).or_else(|_| general_purpose::URL_SAFE_NO_PAD.decode(&text)).ok(),
         };
         let Some(key) = decoded.filter(|key| key.len() == SESSION_KEY_BYTES) else {
             self.complain("session_key", format!("{name} is not 64 bytes as hex or base64."), remedy);
@@ -288,6 +290,11 @@ impl Checker<'_> {
     /// An origin as browsers write it: scheme, host, and the port where it is not the scheme's own.
     fn origin(&mut self, key: &'static str, text: &str, environment: Option<Environment>) -> Option<String> {
         let remedy = "Write it as browsers do: https://chat.example.org, without path, in lower case.";
+        if text.contains('@') {
+            // Not repeated: what stands before it may be a password.
+            self.complain(key, format!("`{key}` holds an `@`, which no origin has."), remedy);
+            return None;
+        }
         let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
@@ -297,7 +304,7 @@ impl Checker<'_> {
             }
         };
         let uri: Option<actix_web::http::Uri> = text.parse().ok();
-        let plain = !rest.contains(['/', '?', '#', '@', '*', ' ']) && !rest.bytes().any(|b| b.is_ascii_uppercase());
+        let plain = !rest.contains(['/', '?', '#', '*', ' ']) && !rest.bytes().any(|b| b.is_ascii_uppercase());
         let default_port = if secure { ":443" } else { ":80" };
         let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default().to_owned();
         if !plain || host.is_empty() || rest.ends_with(default_port) || rest.ends_with(':') {
@@ -322,10 +329,23 @@ impl Checker<'_> {
             "true" | "on" => Some(true),
             "false" | "off" => Some(false),
             other => {
-                self.complain(key, format!("`{key}` cannot be {other:?}."), "Write true or false.");
+                self.complain(
+                    key,
+                    format!("`{key}` cannot be {other:?}."),
+                    "Write on or off; true and false mean the same.",
+                );
                 None
             }
         }
+    }
+
+    /// What own tokens must say: something.
+    fn claim(&mut self, key: &str) -> String {
+        let text = self.text(key);
+        if text.trim().is_empty() {
+            self.complain(key, format!("`{key}` is empty."), "Write a text, or leave the setting out for hailgate.");
+        }
+        text
     }
 
     fn log_format(&mut self) -> Option<LogFormat> {

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Complaint, Place, Secret,
     check::{Checker, SECRET_BYTES_MIN},
-    read::nearest,
+    names,
 };
 use crate::domain::Permission;
 
@@ -56,6 +56,8 @@ pub struct TrustedIssuer {
     pub allow_missing_typ: bool,
     /// Where it is written.
     pub place: Place,
+    /// Where its name is written.
+    pub issuer_place: Place,
     /// Where its keys are named: what is wrong with them is told with this.
     pub keys_place: Place,
     /// Where its algorithms are named.
@@ -111,8 +113,7 @@ fn read_entry(
     for (key, value) in table {
         let (name, place) = (key.get_ref().as_ref(), place(key.span().start));
         let Some((known, _, meaning)) = ISSUER_FIELDS.iter().find(|(known, ..)| *known == name) else {
-            let near = nearest(name, ISSUER_FIELDS.iter().map(|(known, ..)| (*known).to_owned()));
-            let remedy = format!("Did you mean `{near}`? Else remove it.");
+            let remedy = names::in_file(name, names::Part::Issuer);
             complaints.push(Complaint::new(format!("`{TABLE}` has no `{name}`."), &place, remedy));
             continue;
         };
@@ -149,9 +150,13 @@ impl WrittenIssuer {
             if let Some(permission) = Permission::named(name) {
                 permissions.push(permission);
             } else {
-                let near = nearest(name, Permission::ALL.iter().map(|permission| permission.name().to_owned()));
+                let known: Vec<&str> = Permission::ALL.iter().map(|permission| permission.name()).collect();
                 let what = format!("There is no permission {name:?}.");
-                complaints.push(Complaint::new(what, self.place("permissions"), format!("Did you mean {near:?}?")));
+                complaints.push(Complaint::new(
+                    what,
+                    self.place("permissions"),
+                    format!("Write some of: {}.", known.join(", ")),
+                ));
             }
         }
         if complaints.len() > before {
@@ -174,6 +179,7 @@ impl WrittenIssuer {
             permissions,
             allow_missing_typ: text("allow_missing_typ") == "true",
             place: self.place.clone(),
+            issuer_place: self.place("issuer").clone(),
             keys_place: self.place("keys").clone(),
             algorithms_place: self.place("algorithms").clone(),
         })
@@ -231,9 +237,14 @@ impl Checker<'_> {
     fn jwt_secrets(&mut self, remedy: &str) -> Option<OwnKey> {
         let text = self.text("jwt_secret");
         let mut secrets: Vec<Secret> = Vec::new();
-        for secret in text.split(',') {
+        let count = text.split(',').count();
+        for (place, secret) in text.split(',').enumerate() {
             let secret = secret.trim();
-            self.weigh("jwt_secret", "HAILGATE_JWT_SECRET", secret.as_bytes(), remedy)?;
+            let name = match count {
+                1 => "HAILGATE_JWT_SECRET".to_owned(),
+                _ => format!("HAILGATE_JWT_SECRET, secret {} of {count} (commas separate secrets),", place + 1),
+            };
+            self.weigh("jwt_secret", &name, secret.as_bytes(), remedy)?;
             let secret = Secret(secret.as_bytes().to_vec());
             if secrets.contains(&secret) {
                 self.complain("jwt_secret", "HAILGATE_JWT_SECRET holds a secret twice.", "Remove one of them.");

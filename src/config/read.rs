@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Complaint, Place, SETTINGS,
     issuers::{self, WrittenIssuer},
+    names::{self, Part},
 };
 use crate::domain::Limits;
 
@@ -43,7 +44,8 @@ pub(super) struct Values {
     pub port: Option<Written>,
 }
 
-const LIMIT_PREFIX: &str = "HAILGATE_LIMIT_";
+/// What the variable of every limit begins with.
+pub(super) const LIMIT_PREFIX: &str = "HAILGATE_LIMIT_";
 
 pub(super) fn read(sources: &Sources) -> Result<Values, Vec<Complaint>> {
     let (mut values, mut complaints) = (Values::default(), Vec::new());
@@ -80,10 +82,7 @@ fn read_variable(name: &str, value: &OsString, values: &mut Values, complaints: 
             || name.starts_with("HAILGATE_PORT_")
             || name.starts_with("HAILGATE_SERVICE_");
         if name.starts_with("HAILGATE_") && !ignored {
-            let known = SETTINGS.iter().map(|setting| setting.variable.to_owned());
-            let limits = Limits::TABLE.iter().map(|(limit, ..)| format!("{LIMIT_PREFIX}{}", limit.to_uppercase()));
-            let remedy = format!("Did you mean {}? Else remove it.", nearest(name, known.chain(limits)));
-            complaints.push(Complaint::new(format!("There is no setting {name}."), &place, remedy));
+            complaints.push(Complaint::new(format!("There is no setting {name}."), &place, names::variable(name)));
         }
         return;
     }
@@ -126,7 +125,15 @@ fn read_file(path: &Path, values: &mut Values, complaints: &mut Vec<Complaint>) 
         {
             for (key, value) in limits {
                 let known = Limits::TABLE.iter().map(|(limit, ..)| *limit);
-                note(key.get_ref(), value.get_ref(), place(key.span().start), known, &[], &mut values.limits, complaints);
+                note(
+                    key.get_ref(),
+                    value.get_ref(),
+                    place(key.span().start),
+                    known,
+                    Part::Limits,
+                    &mut values.limits,
+                    complaints,
+                );
             }
             continue;
         }
@@ -136,32 +143,23 @@ fn read_file(path: &Path, values: &mut Values, complaints: &mut Vec<Complaint>) 
             continue;
         }
         let known = SETTINGS.iter().map(|setting| setting.key);
-        note(
-            name,
-            value.get_ref(),
-            place(key.span().start),
-            known,
-            &[issuers::TABLE, "limits"],
-            &mut values.settings,
-            complaints,
-        );
+        note(name, value.get_ref(), place(key.span().start), known, Part::Top, &mut values.settings, complaints);
     }
 }
 
-/// Keeps one value of the file, or complains; `tables` are names that it may have been meant for.
+/// Keeps one value of the file, or complains.
 fn note(
     name: &str,
     value: &DeValue<'_>,
     place: Place,
-    known: impl Iterator<Item = &'static str> + Clone,
-    tables: &[&'static str],
+    mut known: impl Iterator<Item = &'static str>,
+    part: Part,
     into: &mut BTreeMap<&'static str, Written>,
     complaints: &mut Vec<Complaint>,
 ) {
-    let Some(key) = known.clone().find(|key| *key == name) else {
-        let near = nearest(name, known.chain(tables.iter().copied()).map(str::to_owned));
-        let remedy = format!("Did you mean `{near}`? Else remove it.");
-        complaints.push(Complaint::new(format!("There is no setting `{name}`."), &place, remedy));
+    let Some(key) = known.find(|key| *key == name) else {
+        let what = format!("There is no setting `{name}` there.");
+        complaints.push(Complaint::new(what, &place, names::in_file(name, part)));
         return;
     };
     if let Some(text) = text(value) {
@@ -183,10 +181,4 @@ fn text(value: &DeValue<'_>) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// The known name that is most like one.
-pub(super) fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
-    let likeness = |known: &String| strsim::jaro_winkler(name, known);
-    known.max_by(|one, other| likeness(one).total_cmp(&likeness(other))).unwrap_or_default()
 }

@@ -85,7 +85,7 @@ fn the_address_of_the_database_is_a_path_and_nothing_more() {
         ("postgres://user:word@host/x?y=z", "cannot be at that address"),
     ] {
         let said = complaint(load(wrong).map(|_| with_secrets(&[]).expect("a configuration")));
-        assert!(said.contains(word) && said.contains("sqlite:///absolute/path.db") && !said.contains(wrong), "{said}");
+        assert!(said.contains(word) && said.contains("sqlite:///absolute/path.db") && !said.contains("user:word"), "{said}");
     }
 }
 
@@ -144,6 +144,33 @@ fn several_session_keys_are_taken_newest_first_and_every_one_is_judged() {
 }
 
 #[test]
+fn switches_are_on_or_off_and_own_tokens_say_something() {
+    for (text, on) in [("on", true), ("true", true), ("off", false), ("false", false)] {
+        let config = with_secrets(&[("HAILGATE_CREATE_USERS", text), ("HAILGATE_QUERY_TOKENS", text)]).expect("a switch");
+        assert_eq!((config.create_users, config.query_tokens), (on, on));
+    }
+    for wrong in ["", "yes", "1", "ON"] {
+        assert!(complaint(with_secrets(&[("HAILGATE_CREATE_USERS", wrong)])).contains("Write on or off"), "{wrong:?}");
+    }
+    for name in ["HAILGATE_JWT_ISSUER", "HAILGATE_JWT_AUDIENCE"] {
+        for empty in ["", " "] {
+            let said = complaint(with_secrets(&[(name, empty)]));
+            assert!(said.contains("is empty") && said.contains(name), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_session_key_may_be_broken_into_lines() {
+    let key = session_key();
+    let bytes = with_secrets(&[]).expect("a key").session_keys;
+    for broken in [format!("{}\n{}\n", &key[..64], &key[64..]), format!(" {} {}", &key[..1], &key[1..])] {
+        let config = load(&[("HAILGATE_JWT_SECRET", JWT), ("HAILGATE_SESSION_KEY", &broken)]).expect("the same key");
+        assert_eq!(config.session_keys, bytes);
+    }
+}
+
+#[test]
 fn trusted_proxies_are_networks_and_never_everybody() {
     let load = |text: &str| with_secrets(&[("HAILGATE_TRUSTED_PROXIES", text)]);
     let good = load("10.0.0.0/8, 192.0.2.1,fd00::/8,,").expect("three networks").trusted_proxies;
@@ -186,6 +213,10 @@ fn an_origin_is_written_as_browsers_write_it() {
         assert!(url(bad, "production").is_err(), "{bad}");
     }
     assert!(url("http://chat.example.org", "testing").is_ok());
+    for hidden in ["https://user:hunter2@chat.example.org", "user:hunter2@chat.example.org"] {
+        let said = complaint(url(hidden, "production"));
+        assert!(said.contains("`public_url` holds an `@`") && !said.contains("hunter2"), "{said}");
+    }
 }
 
 #[test]
@@ -235,7 +266,7 @@ fn the_own_key_is_one_or_more_secrets_or_a_private_key_and_never_both() {
     assert_eq!(own(&[("HAILGATE_JWT_PRIVATE_KEY", &one_line)]), Ok(private), "lines may be written as \\n");
     for (wrong, word) in [
         (&[("HAILGATE_JWT_SECRET", JWT), ("HAILGATE_JWT_PRIVATE_KEY", pem)][..], "both set"),
-        (&[("HAILGATE_JWT_SECRET", &format!("{JWT},short"))], "5 bytes"),
+        (&[("HAILGATE_JWT_SECRET", &format!("{JWT},short"))], "secret 2 of 2 (commas separate secrets), has 5 bytes"),
         (&[("HAILGATE_JWT_SECRET", &format!("{JWT},"))], "0 bytes"),
         (&[("HAILGATE_JWT_SECRET", &format!("{JWT},{JWT}"))], "twice"),
         (&[("HAILGATE_JWT_SECRET", &format!("{JWT},{key}"))], "the same"),
@@ -267,6 +298,7 @@ fn an_outside_issuer_is_read_with_its_lines() {
         permissions: vec![crate::domain::Permission::Publish],
         allow_missing_typ: true,
         place: at(2),
+        issuer_place: at(3),
         keys_place: at(6),
         algorithms_place: at(5),
     };
@@ -279,7 +311,7 @@ fn an_outside_issuer_is_read_with_its_lines() {
         (good.replace("\"corp\"", "5"), 7, "`prefix`"),
         (good.replace("[\"RS256\"]", "[]"), 5, "has no `algorithms`"),
         (good.replace("[\"RS256\"]", "[5]"), 5, "`algorithms`"),
-        (format!("{good}permissions = [\"amdin\"]"), 8, "Did you mean \"admin\"?"),
+        (format!("{good}permissions = [\"amdin\"]"), 8, "Write some of: admin, publish."),
         (format!("{good}allow_missing_typ = \"yes\""), 8, "`allow_missing_typ`"),
     ] {
         let said = complaint(load(&entry));

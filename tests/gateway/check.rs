@@ -50,7 +50,7 @@ fn every_setting_is_told_with_its_value_its_origin_and_its_effect() {
         ("jwt_issuer", "hailgate", default.clone()),
         ("public_url", ORIGIN, variable("HAILGATE_PUBLIC_URL")),
         ("allowed_origins", "(not set)", default.clone()),
-        ("create_users", "false", default.clone()),
+        ("create_users", "off", default.clone()),
         ("query_tokens", "on", default.clone()),
         ("log_format", "json", file(1)),
         ("workers", "3", file(2)),
@@ -114,6 +114,15 @@ fn like(path: &str, pattern: &str) -> bool {
     let (path, pattern) = (parts(path), parts(pattern));
     let same = |(part, wanted): (&String, &String)| part == wanted || wanted == "ID" || wanted == "bob";
     path.len() == pattern.len() && path.iter().zip(&pattern).all(same)
+}
+
+#[test]
+fn what_check_tells_fits_a_hundred_columns() {
+    let told = Site::with_secrets(&[("HAILGATE_BIND", "0.0.0.0:80")]).told(&["check"], "");
+    for line in told.lines().filter(|line| !line.contains("sqlite://")) {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    assert!(!told.contains("default"), "where nothing is written, no place is told");
 }
 
 #[test]

@@ -239,7 +239,7 @@ fn keys_that_are_weak_private_or_of_no_use_refuse_the_start_with_file_and_line()
         (ENTRY.replace("EdDSA", "none"), &good, 4, "HS256, HS384"),
         (ENTRY.replace("idp.json", "nothing.json"), &good, 5, "nothing.json"),
         (ENTRY.replace("idp.json", "http://idp.test/jwks"), &good, 5, "https"),
-        (ENTRY.replace("https://idp.test", "hailgate"), &good, 5, "own issuer"),
+        (ENTRY.replace("https://idp.test", "hailgate"), &good, 2, "own issuer"),
         (ENTRY.replace("corp", "a:b"), &good, 5, "prefix"),
         (ENTRY.replace("prefix", "prefx"), &good, 6, "Did you mean `prefix`?"),
     ] {

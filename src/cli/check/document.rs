@@ -1,5 +1,7 @@
 //! What `check` finds, as one document: printed as JSON, or as lines for people.
 
+mod lines;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,7 +12,7 @@ use crate::{
     config::{Complaint, Config, KeySource, Origin, Place, SETTINGS, TrustedIssuer},
     domain::Limits,
     http::{
-        probe::{CREDENTIALS, Check, KINDS, Part, Report},
+        probe::{Check, Part, Report},
         stack::LAYERS,
     },
 };
@@ -133,15 +135,6 @@ impl Source {
             Place::Flag(name) => Source::Flag { name },
         }
     }
-
-    fn words(&self) -> String {
-        match self {
-            Source::Default => "default".to_owned(),
-            Source::Variable { name } => format!("variable {name}"),
-            Source::File { path, line } => format!("{path}:{line}"),
-            Source::Flag { name } => format!("flag {name}"),
-        }
-    }
 }
 
 impl Document {
@@ -179,38 +172,6 @@ impl Document {
             warnings: Advice::all(config),
             refusals: Vec::new(),
         }
-    }
-
-    /// The same for people.
-    pub fn lines(&self, report: &Report) -> Vec<String> {
-        let mut lines = vec!["settings".to_owned()];
-        for SettingLine { name, value, origin, effect, .. } in &self.settings {
-            lines.push(format!("  {name:<24} {value:<40} {}", origin.words()));
-            lines.push(format!("  {:<24} {effect}", ""));
-        }
-        lines.extend(self.trusted_issuers.iter().flat_map(IssuerLine::lines));
-        lines.push("\nlimits".to_owned());
-        for LimitLine { name, value, unit, origin, meaning, .. } in &self.limits {
-            let name = format!("limits.{name}");
-            lines.push(format!("  {name:<24} {value:>11} {unit:<13} {:<10} {meaning}", origin.words()));
-        }
-        let drawn: Vec<&str> = self.stack.iter().map(|line| line.layer).chain(["routes"]).collect();
-        lines.push(format!("\nstack, as a request meets it: {}", drawn.join(" -> ")));
-        lines.extend(self.stack.iter().map(|LayerLine { layer, does }| format!("  {layer:<24} {does}")));
-        lines.push(format!("  {:<24} handlers, by the table of routes", "routes"));
-        lines.extend(table(report));
-        if let Some(Probe { verdict, checks, milliseconds, .. }) = &self.probe {
-            let passed = || format!("{} checks passed in {milliseconds} ms", checks.len());
-            lines.push(format!("  {}", verdict.clone().unwrap_or_else(passed)));
-        }
-        if !self.warnings.is_empty() {
-            lines.push("\nrecommended".to_owned());
-        }
-        for Advice { setting, what, r#do } in &self.warnings {
-            lines.push(format!("  {setting:<24} {what}"));
-            lines.push(format!("  {:<24} do: {do}", ""));
-        }
-        lines
     }
 }
 
@@ -287,26 +248,6 @@ impl IssuerLine {
             origin: Source::of(&trusted.place),
         }
     }
-
-    fn lines(&self) -> Vec<String> {
-        let read = if self.keys_read { "read, and good" } else { "an address: not fetched by this check" };
-        let permissions = if self.permissions.is_empty() {
-            "none beyond a member's rights".to_owned()
-        } else {
-            self.permissions.join(", ")
-        };
-        let typ = if self.allow_missing_typ { "may be missing" } else { "must be at+jwt or JWT" };
-        let row = |name: &str, value: &str| format!("  {name:<24} {value}");
-        vec![
-            format!("\ntrusted issuer {}, from {}", self.issuer, self.origin.words()),
-            row("audience", &self.audience.join(", or ")),
-            row("algorithms", &self.algorithms.join(", ")),
-            row("keys", &format!("{} ({read})", self.keys)),
-            row("users", &format!("{}:...", self.prefix)),
-            row("permissions", &permissions),
-            row("typ", typ),
-        ]
-    }
 }
 
 impl CheckLine {
@@ -329,44 +270,4 @@ impl CheckLine {
             ok: check.passed(),
         }
     }
-}
-
-/// A row a credential, a column a kind of route; then the rules and the routes.
-fn table(report: &Report) -> Vec<String> {
-    let verdict = |check: &Check| {
-        if check.passed() { format!("ok {}", check.got) } else { format!("FAIL {}", check.got) }
-    };
-    let cell = |credential, kind| {
-        let of = |check: &&Check| check.question.part == Part::Credential(credential, kind);
-        report.0.iter().find(of).map_or_else(
-            || "not asked".to_owned(),
-            |check| {
-                let status = verdict(check);
-                // Cookies matter where the answer is wrong.
-                if check.passed() { status.split(" and ").next().unwrap_or_default().to_owned() } else { status }
-            },
-        )
-    };
-    let row = |name: &str, cells: Vec<String>| {
-        let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<10}")).collect();
-        format!("  {name:<38} {}", cells.join(" ").trim_end())
-    };
-    let mut lines = vec!["\nprobe: the configured limits, environment and query tokens, with keys, accounts, origins and a store of its own,\n\
-         through the very service that the port would get".to_owned()];
-    lines.push(row("credential, and kind of route", KINDS.iter().map(|kind| kind.name.to_owned()).collect()));
-    lines.extend(
-        CREDENTIALS.iter().map(|credential| row(credential.name, KINDS.iter().map(|kind| cell(credential, kind)).collect())),
-    );
-    lines.push(
-        "  (changing and stream are asked in a wrong way: 415 and 400 say that the credentials were taken)".to_owned(),
-    );
-    for (heading, part) in [("rule", Part::Rule), ("route, without credentials", Part::Route)] {
-        lines.push(format!("  {heading}"));
-        let of = report.0.iter().filter(|check| check.question.part == part);
-        lines.extend(of.map(|check| {
-            let name = check.question.name.trim_start_matches("route ");
-            format!("    {name:<64} {}", verdict(check))
-        }));
-    }
-    lines
 }

@@ -130,7 +130,7 @@ pub fn warnings(config: &Config) -> Vec<Warning> {
             Warning {
                 setting: "create_users",
                 what: "Whoever signs tokens with the own secret makes accounts.",
-                r#do: "Set HAILGATE_CREATE_USERS=false, or keep the secret with those alone who may make accounts.",
+                r#do: "Set HAILGATE_CREATE_USERS=off, or keep the secret with those alone who may make accounts.",
             },
         ),
         (
