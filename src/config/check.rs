@@ -69,8 +69,8 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     if !complaints.is_empty() {
         return Err(complaints);
     }
-    let origins = origins(values, &database, workers, &limits);
     Ok(Config {
+        origins: origins(values, &database, workers, &limits),
         environment,
         bind,
         database,
@@ -89,7 +89,6 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         log_format,
         workers,
         limits,
-        origins,
     })
 }
 

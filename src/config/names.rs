@@ -3,9 +3,9 @@
 use super::{SETTINGS, issuers, read::LIMIT_PREFIX};
 use crate::domain::Limits;
 
-/// Most edits (a letter more, less, other, or two exchanged) at which one name is taken for another, for each three
-/// letters of it. Farther away, a suggestion would be a guess.
-const EDITS_EACH_THREE: usize = 1;
+/// Letters of a name for each edit (one more, less, other, or two exchanged) at which it is still taken for another.
+/// Farther away, a suggestion would be a guess.
+const LETTERS_AN_EDIT: usize = 3;
 
 /// Where in the file a name stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,14 +66,11 @@ pub(super) fn variable(name: &str) -> String {
         return format!("Did you mean {LIMIT_PREFIX}{own}? Else remove it.");
     }
     // What all names begin with says nothing about likeness.
-    let near = match name.strip_prefix(LIMIT_PREFIX) {
-        Some(limit) => {
-            nearest(limit, limits().map(|limit| limit.to_uppercase())).map(|near| format!("{LIMIT_PREFIX}{near}"))
-        }
-        None => {
-            let known = SETTINGS.iter().filter_map(|setting| setting.variable.strip_prefix("HAILGATE_"));
-            nearest(own, known.map(str::to_owned)).map(|near| format!("HAILGATE_{near}"))
-        }
+    let near = if let Some(limit) = name.strip_prefix(LIMIT_PREFIX) {
+        nearest(limit, limits().map(|limit| limit.to_uppercase())).map(|near| format!("{LIMIT_PREFIX}{near}"))
+    } else {
+        let known = SETTINGS.iter().filter_map(|setting| setting.variable.strip_prefix("HAILGATE_"));
+        nearest(own, known.map(str::to_owned)).map(|near| format!("HAILGATE_{near}"))
     };
     near.map_or_else(nothing_like_it, |near| format!("Did you mean {near}? Else remove it."))
 }
@@ -85,7 +82,7 @@ fn nothing_like_it() -> String {
 /// The known name that is most like one, if one is near enough, or continues it.
 pub(super) fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let edits = |known: &String| strsim::osa_distance(name, known);
-    let most = (name.chars().count() / 3).max(1) * EDITS_EACH_THREE;
+    let most = (name.chars().count() / LETTERS_AN_EDIT).max(1);
     let continues = |known: &String| name.len() >= 4 && known.starts_with(name);
     known.filter(|known| continues(known) || edits(known) <= most).min_by_key(edits)
 }
