@@ -6,6 +6,7 @@ use actix_web::{HttpMessage, dev::ServiceRequest};
 
 use super::{
     AuthContext, Method, Origins, Rates, Tokens, Verdict,
+    attempts::Nameless,
     carried::{Carried, Ways},
     session::secret_hash,
     token::{Claims, LEEWAY},
@@ -58,7 +59,7 @@ impl Judge {
             Err(refused) if ways.upgrades => Err(refused.clone()),
             // It is of the same site perhaps, so its requests carry the cookie, and each wait is one of the user's places.
             _ if stranger => Err(Error::new(Code::ForeignOrigin, "A page of another origin may not wait for your events.")),
-            _ => self.who(carried, !ways.consumes_nothing, request_id).await,
+            _ => self.who_counted(request, ways, carried, request_id).await,
         };
         let who = match who {
             // The session named a user to the witness, and then the identity layer ended it.
@@ -68,6 +69,25 @@ impl Judge {
             who => who,
         };
         Ok(Verdict { who, entry })
+    }
+
+    /// Who acts; tickets that nobody gave out count at their address, where no upgrade is counted there.
+    async fn who_counted(
+        &self,
+        request: &ServiceRequest,
+        ways: Ways,
+        carried: Carried,
+        request_id: RequestId,
+    ) -> Result<AuthContext, Error> {
+        let by_ticket = carried.explicit.iter().any(|carried| matches!(carried, (Method::Ticket, Ok(_))));
+        let counted = by_ticket && (!ways.upgrades || ways.consumes_nothing);
+        let rates = Rates::of(request.request())?;
+        let attempt = counted.then(|| rates.sign_in(request.request())).transpose()?;
+        let who = self.who(carried, !ways.consumes_nothing, request_id).await;
+        if !matches!(&who, Err(error) if error.code == Code::BadCredentials) {
+            attempt.into_iter().for_each(Nameless::forgive);
+        }
+        who
     }
 
     async fn who(&self, carried: Carried, consumes: bool, request_id: RequestId) -> Result<AuthContext, Error> {

@@ -28,6 +28,7 @@ pub struct Rates {
     requests: Rate<UserId>,
     searches: Rate<UserId>,
     tickets: Rate<UserId>,
+    tokens: Rate<UserId>,
     threads: Rate<UserId>,
     members: Rate<UserId>,
 }
@@ -45,6 +46,7 @@ impl Rates {
             requests: user("requests by user", limits.rest_per_second, SECOND, limits.rest_burst),
             searches: user("searches by user", limits.searches_per_second, SECOND, limits.searches_per_second),
             tickets: user("tickets by user", limits.tickets_per_second, SECOND, limits.tickets_per_second),
+            tokens: user("tokens by user", limits.tickets_per_second, SECOND, limits.tickets_per_second),
             threads: user("new threads by user", limits.threads_per_minute, MINUTE, limits.threads_burst),
             members: user("added members by user", limits.members_per_minute, MINUTE, limits.members_per_minute),
         }
@@ -97,7 +99,7 @@ impl Rates {
         self.attempts.begin(self.addresses.of(request), name, browser)
     }
 
-    /// Begins to settle a sign-in at a provider.
+    /// Begins an attempt that names nobody: with a code, a refresh token or a ticket.
     ///
     /// # Errors
     /// As [`Rates::login`].
@@ -127,6 +129,14 @@ impl Rates {
     /// As [`Rates::request`].
     pub fn ticket(&self, user: &UserId) -> Result<(), Error> {
         self.tickets.take(user).map_err(|refused| refusal("tickets", refused))
+    }
+
+    /// One pair of tokens.
+    ///
+    /// # Errors
+    /// As [`Rates::request`].
+    pub fn token(&self, user: &UserId) -> Result<(), Error> {
+        self.tokens.take(user).map_err(|refused| refusal("tokens", refused))
     }
 
     /// One new thread with so many members to add, or nothing.

@@ -60,7 +60,7 @@ limits! {
     rest_per_second             50      1 "per second"   told "REST requests of one user"
     rest_burst                 200      1 "requests"     told "REST requests of one user at once"
     searches_per_second          5      1 "per second"   told "searches for people of one user"
-    tickets_per_second           5      1 "per second"   told "tickets of one user"
+    tickets_per_second           5      1 "per second"   told "tickets of one user, and as many pairs of tokens"
     threads_per_minute          10      1 "per minute"   told "threads that one user creates"
     threads_burst              100      1 "threads"      told "threads that one user creates at once"
     members_per_minute       1_000      1 "per minute"   told "members that one user adds, and at once"

@@ -319,6 +319,8 @@ pub trait Logins: Send + Sync {
     fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>>;
     /// A user's logins, latest use first.
     fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>>;
+    /// Whether there is a refresh token, used or not.
+    fn refresh_token(&self, hash: SecretHash) -> Answer<'_, Result<bool, Outage>>;
     /// A ticket, left as it is.
     fn ticket(&self, hash: SecretHash, now: Time) -> Answer<'_, Result<Option<Ticket>, Outage>>;
     /// Changes something.

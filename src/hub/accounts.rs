@@ -51,6 +51,10 @@ impl Logins for Accounts {
         self.reads.logins(user, now)
     }
 
+    fn refresh_token(&self, hash: SecretHash) -> Answer<'_, Result<bool, Outage>> {
+        self.reads.refresh_token(hash)
+    }
+
     fn ticket(&self, hash: SecretHash, now: Time) -> Answer<'_, Result<Option<Ticket>, Outage>> {
         self.reads.ticket(hash, now)
     }

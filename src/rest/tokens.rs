@@ -12,8 +12,8 @@ use crate::{
         token::Grant,
     },
     domain::{
-        Credential, FamilyId, LoginAct, LoginDone, Permission, Time,
-        logins::{Refreshed, Standing, TICKET, Ticket},
+        Credential, FamilyId, LoginAct, LoginDone, Outage, Permission, Time,
+        logins::{Refreshed, SecretHash, Standing, TICKET, Ticket},
     },
     error::{Code, Error},
     hub::Node,
@@ -26,14 +26,20 @@ use crate::{
 /// `POST /api/auth/token`: tokens for a program of the signed-in user.
 ///
 /// # Errors
-/// `forbidden` for who does not come with the cookie, `no_signing_key`, or an outage.
-pub async fn issue(who: AuthContext, judge: web::Data<Judge>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+/// `forbidden` for who does not come with the cookie, `rate_limited`, `no_signing_key`, or an outage.
+pub async fn issue(
+    request: HttpRequest,
+    who: AuthContext,
+    judge: web::Data<Judge>,
+    node: web::Data<Node>,
+) -> Result<HttpResponse, Error> {
     let (Method::Session, Some(session)) = (who.method(), who.session_id()) else {
         return Err(Error::new(
             Code::Forbidden,
             "Only a browser that is signed in can get tokens; refresh the one you have.",
         ));
     };
+    Rates::of(&request)?.token(who.user_id())?;
     let standing = judge.holding(who.credential()).await?;
     let (family, refresh, at) = (FamilyId::new(), secret()?, node.clock.now());
     let credential = Credential { family: Some(family), ..who.credential().clone() };
@@ -52,18 +58,30 @@ pub async fn issue(who: AuthContext, judge: web::Data<Judge>, node: web::Data<No
 /// `POST /api/auth/refresh`: the next pair of tokens for the one refresh token, once.
 ///
 /// # Errors
-/// `bad_credentials`, for a token that is unknown or over its time; for one that was used before, too, and its family ends.
+/// `bad_credentials`, for a token that is unknown or over its time; for one that was used before, too, and its family ends;
+/// `rate_limited` for an address from which too many of them come.
 pub async fn refresh(
+    request: HttpRequest,
     _: OriginAllowed,
     body: Body<RefreshBody>,
     judge: web::Data<Judge>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
-    let (next, at) = (secret()?, node.clock.now());
-    let act = LoginAct::Refresh { token: secret_hash(&body.0.refresh_token), next: secret_hash(&next), at };
+    let (token, next) = (secret_hash(&body.0.refresh_token), secret()?);
     let refused = |why: &'static str| Error::new(Code::BadCredentials, why);
-    let (credential, standing, expires_at) = match judge.logins.act(act).await? {
-        LoginDone::Refreshed(Refreshed::Next { credential, standing, expires_at }) => (credential, standing, expires_at),
+    let attempt = Rates::of(&request)?.sign_in(&request)?;
+    let done = match exchange(&judge, token, &next, node.clock.now()).await {
+        Ok(done) => done,
+        Err(outage) => {
+            attempt.forgive();
+            return Err(outage.into());
+        }
+    };
+    let (credential, standing, expires_at) = match done {
+        LoginDone::Refreshed(Refreshed::Next { credential, standing, expires_at }) => {
+            attempt.forgive();
+            (credential, standing, expires_at)
+        }
         LoginDone::Refreshed(Refreshed::Unknown) => {
             return Err(refused("The refresh token is unknown, or its time is over. Sign in again."));
         }
@@ -78,6 +96,14 @@ pub async fn refresh(
     judge.used(&credential).await;
     let access = sign(&judge, &node, &credential, &standing, &standing.account.permissions, expires_at)?;
     Ok(answer(access, next, expires_at))
+}
+
+/// What becomes of a refresh token. One that there never was takes no place among the writes.
+async fn exchange(judge: &Judge, token: SecretHash, next: &str, at: Time) -> Result<LoginDone, Outage> {
+    if !judge.logins.refresh_token(token).await? {
+        return Ok(LoginDone::Refreshed(Refreshed::Unknown));
+    }
+    judge.logins.act(LoginAct::Refresh { token, next: secret_hash(next), at }).await
 }
 
 /// An access token and its end. A token of the very moment of a revocation would be revoked by it: it is dated after.

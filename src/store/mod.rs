@@ -233,6 +233,8 @@ pub trait LoginReads: Send + Sync {
     fn standing(&self, credential: Credential, now: Time) -> Answer<'_, Result<Option<Standing>, Outage>>;
     /// A user's logins, latest use first.
     fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>>;
+    /// Whether there is a refresh token, used or not.
+    fn refresh_token(&self, hash: SecretHash) -> Answer<'_, Result<bool, Outage>>;
     /// A ticket, left as it is.
     fn ticket(&self, hash: SecretHash, now: Time) -> Answer<'_, Result<Option<Ticket>, Outage>>;
     /// The next endings after a number, at most so many.

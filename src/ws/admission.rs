@@ -10,7 +10,7 @@ use actix_web::{
 
 use super::connection::Connection;
 use crate::{
-    auth::{AuthContext, Judge, Method, Verdict, carried::SUBPROTOCOL},
+    auth::{AuthContext, Judge, Method, Rates, Verdict, carried::SUBPROTOCOL},
     domain::ConnectionId,
     error::Error,
     feed,
@@ -66,7 +66,7 @@ async fn admit(request: &HttpRequest, payload: &dev::Payload, node: &Node) -> Re
 }
 
 /// `POST /api/ws/preflight`: always 200, with the verdict that an upgrade with these credentials would get now. A browser
-/// does not see why its upgrade was refused: it asks here. Uses nothing up.
+/// does not see why its upgrade was refused: it asks here. Uses nothing up but one of the user's requests.
 pub async fn preflight(request: HttpRequest, node: web::Data<Node>) -> HttpResponse {
     let verdict = would_admit(&request, &node).await;
     let refused = verdict.as_ref().err();
@@ -82,6 +82,7 @@ async fn would_admit(request: &HttpRequest, node: &Node) -> Result<(), Error> {
     let verdict = Verdict::of(request)?;
     verdict.entry()?;
     let context = verdict.who()?;
+    Rates::of(request)?.request(context.user_id())?;
     node.would_admit(context.user_id()).await
 }
 

@@ -51,6 +51,7 @@ mod revoke;
 mod rotation;
 mod secrets;
 mod settings;
+mod strangers;
 mod system;
 mod threads;
 mod tickets;

@@ -60,7 +60,7 @@ async fn a_logout_in_the_middle_of_upgrades_leaves_no_socket_of_that_login_open(
 
 #[tokio::test]
 async fn a_reuse_in_the_middle_of_upgrades_leaves_no_socket_of_that_family_open() {
-    let server = Server::shared();
+    let server = &Server::new(&[("HAILGATE_LIMIT_TICKETS_PER_SECOND", "1000")]);
     let alice = server.browser().await;
     for _ in 0..50 {
         let pair = alice.pair().await;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A server behind a proxy on loopback, with these limits.
-fn server(limits: &[(&str, &str)]) -> Server {
+pub fn server(limits: &[(&str, &str)]) -> Server {
     Server::new(&[&[("HAILGATE_TRUSTED_PROXIES", "127.0.0.0/8")], limits].concat())
 }
 
@@ -30,7 +30,7 @@ async fn login(server: &Server, address: &str, name: &str, password: &str) -> An
 
 /// A refusal for too much, with a time to wait between these milliseconds.
 #[track_caller]
-fn limited(answer: &Answer, wait: std::ops::RangeInclusive<u64>) -> Value {
+pub fn limited(answer: &Answer, wait: std::ops::RangeInclusive<u64>) -> Value {
     let problem = answer.problem(429, "rate_limited");
     assert!(problem["retry_after_ms"].as_u64().is_some_and(|told| wait.contains(&told)), "{problem}");
     assert!(!answer.header("retry-after").is_empty());

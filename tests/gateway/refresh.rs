@@ -67,7 +67,7 @@ async fn an_old_refresh_token_of_the_family_ends_it_as_the_last_one_does() {
 
 #[tokio::test]
 async fn of_two_uses_at_once_one_wins_at_most_and_no_family_lives_on_with_two_holders() {
-    let server = Server::shared();
+    let server = &Server::new(&[("HAILGATE_LIMIT_TICKETS_PER_SECOND", "1000")]);
     let alice = server.browser().await;
     for round in 0..100 {
         let pair = alice.pair().await;
@@ -132,7 +132,7 @@ async fn a_page_of_a_foreign_origin_refreshes_nothing_and_uses_nothing_up() {
 
 #[tokio::test]
 async fn the_eleventh_family_of_a_login_ends_the_oldest_with_its_sockets() {
-    let server = Server::shared();
+    let server = &Server::new(&[("HAILGATE_LIMIT_TICKETS_PER_SECOND", "1000")]);
     let alice = server.browser().await;
     let oldest = alice.pair().await;
     let program = alice.bearer(&oldest.access);

@@ -156,6 +156,7 @@ fn hurried(limits: &Limits) -> Limits {
         rest_burst: least(limits.rest_burst),
         upgrades_per_second: least(limits.upgrades_per_second),
         upgrades_burst: least(limits.upgrades_burst),
+        login_failures_address_per_minute: least(limits.login_failures_address_per_minute),
         connections_user: least(limits.connections_user),
         connections_node: least(limits.connections_node),
         ..limits.clone()

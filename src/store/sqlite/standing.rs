@@ -58,6 +58,11 @@ impl LoginReads for Pool {
         })
     }
 
+    fn refresh_token(&self, hash: SecretHash) -> Read<'_, bool> {
+        let found = "SELECT 1 FROM refresh_tokens WHERE token_hash = ?1";
+        self.point(move |connection| connection.prepare_cached(found)?.exists([hash]))
+    }
+
     fn ticket(&self, hash: SecretHash, now: Time) -> Read<'_, Option<Ticket>> {
         let found = "FROM tickets WHERE ticket_hash = ?1 AND expires_at > ?2";
         self.point(move |connection| logins::ticket(connection, "SELECT", found, &hash, now))
