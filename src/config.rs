@@ -267,14 +267,26 @@ pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
 }
 
-/// Of a process's environment, what a demo's directory does not say itself, the limits; and the names of what it does:
-/// whoever has exported the variables of another server still gets the directory's own keys and accounts.
+/// Variables of what a demo's directory has of its own.
+const OF_A_DEMO: [&str; 9] = [
+    "ENVIRONMENT",
+    "HAILGATE_BIND",
+    "HAILGATE_CONFIG",
+    "HAILGATE_DATABASE_URL",
+    "HAILGATE_JWT_AUDIENCE",
+    "HAILGATE_JWT_ISSUER",
+    "HAILGATE_JWT_PRIVATE_KEY",
+    "HAILGATE_JWT_SECRET",
+    "HAILGATE_SESSION_KEY",
+];
+
+/// A process's environment without what a demo's directory has of its own, and the names of what is left out: whoever has
+/// exported the variables of another server still gets the directory's own keys and accounts.
 pub fn beside_a_demo(variables: Vec<(OsString, OsString)>) -> (Vec<(OsString, OsString)>, Vec<String>) {
-    let own = |name: &str| (name.starts_with("HAILGATE_") && !name.starts_with(read::LIMIT_PREFIX)) || name == "ENVIRONMENT";
-    let named = |name: &OsString| name.to_str().filter(|name| own(name)).map(str::to_owned);
-    let mut passed_over: Vec<String> = variables.iter().filter_map(|(name, _)| named(name)).collect();
+    let own = |name: &OsString| name.to_str().filter(|name| OF_A_DEMO.contains(name)).map(str::to_owned);
+    let mut passed_over: Vec<String> = variables.iter().filter_map(|(name, _)| own(name)).collect();
     passed_over.sort_unstable();
-    (variables.into_iter().filter(|(name, _)| named(name).is_none()).collect(), passed_over)
+    (variables.into_iter().filter(|(name, _)| own(name).is_none()).collect(), passed_over)
 }
 
 /// Where `demo` keeps its data unless told: the user's state directory.

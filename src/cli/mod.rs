@@ -58,7 +58,7 @@ pub struct Where {
     /// A TOML file; variables win over it.
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "data")]
     config: Option<PathBuf>,
-    /// A data directory that `demo` has made; variables other than limits are not looked at.
+    /// A data directory that `demo` has made, with keys and a database of its own.
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -149,7 +149,8 @@ pub fn main() -> ExitCode {
 /// `| head`, is told nothing more.
 fn print(lines: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{lines}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
+    // In one piece: a reader who has seen the end of it may leave before an empty line that follows.
+    out.write_all(format!("{lines}\n").as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Unread,
         _ => Failure::Failed(format!("standard output cannot be written: {error}")),
     })
