@@ -1,5 +1,7 @@
 //! People of the tests: accounts made by the command line, with a token or a login, who ask things of a server.
 
+use std::sync::LazyLock;
+
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -32,8 +34,12 @@ pub struct Person {
 /// A client without cookies of its own: what is sent is what the test says. It follows no redirect, and keeps no
 /// connection open that a server which ends would wait for.
 pub fn client() -> Client {
-    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(0);
-    client.build().expect("a client")
+    /// Made once: each would read the system's certificates, which nobody here needs.
+    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(0);
+        client.build().expect("a client")
+    });
+    CLIENT.clone()
 }
 
 impl Site {
