@@ -31,11 +31,9 @@ pub struct Attempts<C: Clock + Clone = MonotonicClock> {
 /// An attempt under way: it counts as failed until it is [forgiven](Attempt::forgive).
 #[must_use]
 pub struct Attempt<'a, C: Clock + Clone = MonotonicClock> {
-    attempts: &'a Attempts<C>,
+    address: Nameless<'a, C>,
     name: Name,
-    client: Client,
     browser: Option<Uuid>,
-    at_address: bool,
 }
 
 impl<C: Clock + Clone> Attempts<C> {
@@ -65,8 +63,8 @@ impl<C: Clock + Clone> Attempts<C> {
             Err(Refused::Full) if browser.is_some() => false,
             taken => taken.map_err(refusal)?,
         };
-        let attempt = Attempt { attempts: self, name, client, browser, at_address };
-        attempt.take().inspect_err(|_| attempt.give_back_address()).map_err(refusal)?;
+        let attempt = Attempt { address: Nameless { attempts: self, client, at_address }, name, browser };
+        attempt.take().inspect_err(|_| attempt.address.give_back()).map_err(refusal)?;
         Ok(attempt)
     }
 
@@ -99,6 +97,10 @@ pub struct Nameless<'a, C: Clock + Clone = MonotonicClock> {
 impl<C: Clock + Clone> Nameless<'_, C> {
     /// As if it had not been made.
     pub fn forgive(self) {
+        self.give_back();
+    }
+
+    fn give_back(&self) {
         if self.at_address {
             self.attempts.address.give_back(&self.client.network);
         }
@@ -108,36 +110,32 @@ impl<C: Clock + Clone> Nameless<'_, C> {
 impl<C: Clock + Clone> Attempt<'_, C> {
     /// For whom a place in the line of hashes is taken.
     pub fn asker(&self) -> Asker {
-        let network = (!self.client.exempt).then_some(self.client.network);
+        let Client { network, exempt } = self.address.client;
+        let network = (!exempt).then_some(network);
         Asker { login: (self.name, self.browser.is_some()), network }
     }
 
     /// It succeeded, or nobody looked at the password: as if it had not been made.
     pub fn forgive(self) {
-        if let Some(browser) = self.browser {
-            self.attempts.browser.give_back(&(self.name, browser));
+        let Attempts { both, user, browser, .. } = self.address.attempts;
+        if let Some(known) = self.browser {
+            browser.give_back(&(self.name, known));
         } else {
-            self.attempts.both.give_back(&(self.name, self.client.network));
-            self.attempts.user.give_back(&self.name);
+            both.give_back(&(self.name, self.address.client.network));
+            user.give_back(&self.name);
         }
-        self.give_back_address();
+        self.address.forgive();
     }
 
     /// Takes a cell of everything but the address, or of nothing.
     fn take(&self) -> Result<(), Refused> {
-        let Attempts { both, user, browser, .. } = self.attempts;
+        let Attempts { both, user, browser, .. } = self.address.attempts;
         if let Some(known) = self.browser {
             browser.take(&(self.name, known))
         } else {
-            let here = (self.name, self.client.network);
+            let here = (self.name, self.address.client.network);
             both.take(&here)?;
             user.take(&self.name).inspect_err(|_| both.give_back(&here))
-        }
-    }
-
-    fn give_back_address(&self) {
-        if self.at_address {
-            self.attempts.address.give_back(&self.client.network);
         }
     }
 }

@@ -197,7 +197,8 @@ impl Judge {
         }
     }
 
-    async fn note_use(&self, credential: &Credential, standing: Option<&Standing>, now: Time) {
+    /// The same, by a standing that was just read.
+    pub async fn note_use(&self, credential: &Credential, standing: Option<&Standing>, now: Time) {
         let (Some(session), Some(seen_at)) = (credential.session, standing.and_then(|standing| standing.seen_at)) else {
             return;
         };
@@ -237,14 +238,11 @@ impl Judge {
             local.map_err(|reason| Error::new(Code::UnknownAccount, format!("No account can be created: {reason}.")))?;
         }
         let account = Account {
-            user_id: claims.user.clone(),
-            name: claims.name.as_deref().and_then(shown_name).unwrap_or_else(|| claims.user.to_string()),
             email: claims.email.clone().filter(|email| shown_name(email).as_ref() == Some(email)),
-            tier: "free".to_owned(),
-            permissions: Vec::new(),
-            disabled: false,
-            password_hash: None,
-            login_epoch: 0,
+            ..Account::new(
+                claims.user.clone(),
+                claims.name.as_deref().and_then(shown_name).unwrap_or_else(|| claims.user.to_string()),
+            )
         };
         let act = LoginAct::CreateAccount { account: account.clone(), at: self.clock.now(), keep: true };
         self.logins.act(act).await.map_err(error_of)?;

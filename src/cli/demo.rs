@@ -119,16 +119,7 @@ fn prepare(config: &Config, tokens: &Tokens) -> Result<Prepared, Failure> {
     let user = |name: &str| UserId::parse(name).map_err(|reason| Failure::Failed(reason.into_owned()));
     let (mut writes, mut codes) = (Vec::new(), Vec::new());
     for (name, display, _) in PEOPLE {
-        let account = Account {
-            user_id: user(name)?,
-            name: display.to_owned(),
-            email: None,
-            tier: "free".to_owned(),
-            permissions: Vec::new(),
-            disabled: false,
-            password_hash: None,
-            login_epoch: 0,
-        };
+        let account = Account::new(user(name)?, display);
         writes.push(Write::Login(Box::new(LoginAct::CreateAccount { account, at: now, keep: true })));
         let code = new_secret().map_err(|_| Failure::Failed("the random source failed".to_owned()))?;
         let act = LoginAct::PutLink { code: secret_hash(&code), user: user(name)?, expires_at: now.plus(LINK) };

@@ -58,6 +58,22 @@ pub struct Account {
     pub login_epoch: u64,
 }
 
+impl Account {
+    /// A new one, which no password opens.
+    pub fn new(user_id: UserId, name: impl Into<String>) -> Account {
+        Account {
+            user_id,
+            name: name.into(),
+            email: None,
+            tier: "free".to_owned(),
+            permissions: Vec::new(),
+            disabled: false,
+            password_hash: None,
+            login_epoch: 0,
+        }
+    }
+}
+
 /// A login as it is stored. The key that opens it is stored only as its SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRecord {

@@ -169,16 +169,7 @@ impl Forge {
         let (limits, development) = (hurried(&manner.limits), manner.environment == Environment::Development);
         let mut store = Sqlite::in_memory(&limits).map_err(|error| failed(&error.to_string()))?;
         let user = UserId::parse(USER).map_err(|reason| failed(&reason))?;
-        let account = Account {
-            user_id: user.clone(),
-            name: USER.to_owned(),
-            email: None,
-            tier: "free".to_owned(),
-            permissions: Vec::new(),
-            disabled: false,
-            password_hash: None,
-            login_epoch: 0,
-        };
+        let account = Account::new(user.clone(), USER);
         let act = LoginAct::CreateAccount { account, at: clock.now(), keep: false };
         store.log.commit(&[Write::Login(Box::new(act))])?;
         let secret = || new_secret().map_err(|_| failed("the random source failed"));

@@ -129,14 +129,8 @@ fn link_new(tx: &Connection, subject: &Subject, at: Time) -> Result<Option<UserI
             continue;
         }
         let account = Account {
-            user_id: user.clone(),
-            name: subject.name.clone().unwrap_or_else(|| user.to_string()),
             email: subject.email.clone(),
-            tier: "free".to_owned(),
-            permissions: Vec::new(),
-            disabled: false,
-            password_hash: None,
-            login_epoch: 0,
+            ..Account::new(user.clone(), subject.name.clone().unwrap_or_else(|| user.to_string()))
         };
         create(tx, &account, at, true)?;
         tx.prepare_cached("INSERT INTO subjects (issuer, subject, user_id) VALUES (?1, ?2, ?3)")?.execute((

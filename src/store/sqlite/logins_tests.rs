@@ -16,16 +16,7 @@ fn alice() -> UserId {
 
 fn store() -> Sqlite {
     let mut store = Sqlite::in_memory(&Limits::default()).expect("a store");
-    let account = Account {
-        user_id: alice(),
-        name: "Alice".to_owned(),
-        email: None,
-        tier: "free".to_owned(),
-        permissions: Vec::new(),
-        disabled: false,
-        password_hash: None,
-        login_epoch: 0,
-    };
+    let account = Account::new(alice(), "Alice");
     assert_eq!(act(&mut store, LoginAct::CreateAccount { account, at: Time(0), keep: false }), LoginDone::Done);
     store
 }
