@@ -1,10 +1,18 @@
-//! The page and the client library, out of the binary.
+//! The page and the client library, out of the binary, packed where the browser takes that.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    sync::LazyLock,
+};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, ETag, EntityTag, Header, IfNoneMatch},
+    http::header::{self, AcceptEncoding, ContentEncoding, ETag, Encoding, EntityTag, Header, IfNoneMatch},
     web,
 };
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use rust_embed::Embed;
 
 use crate::error::{Code, Error};
@@ -37,7 +45,10 @@ fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, Error> {
     // A name with a path in it names nothing: every file lies in one folder.
     let found = if name.contains(['/', '\\', '\0']) { None } else { Files::get(name) };
     let file = found.ok_or_else(|| Error::new(Code::NotFound, "There is no such file."))?;
-    let tag = EntityTag::new_strong(hex::encode(&file.metadata.sha256_hash()[..16]));
+    let packed = if takes_gzip(request) { PACKED.get(name) } else { None };
+    // Two forms of one file are two entities, and a strong tag names one (RFC 9110 section 8.8.3.3).
+    let form = if packed.is_some() { "-gzip" } else { "" };
+    let tag = EntityTag::new_strong(hex::encode(&file.metadata.sha256_hash()[..16]) + form);
     let same = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|other| other.weak_eq(&tag)),
@@ -46,10 +57,33 @@ fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, Error> {
     let mut response = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     // Checked at every load, so that page and server are never of two versions.
     response.insert_header((header::CACHE_CONTROL, "no-cache")).insert_header(ETag(tag));
+    response.insert_header((header::VARY, "Accept-Encoding"));
     if same {
         return Ok(response.finish());
     }
-    Ok(response.insert_header((header::CONTENT_TYPE, media_type(name))).body(file.data.into_owned()))
+    response.insert_header((header::CONTENT_TYPE, media_type(name)));
+    Ok(match packed {
+        Some(packed) => response.insert_header(ContentEncoding::Gzip).body(packed.clone()),
+        None => response.body(file.data.into_owned()),
+    })
+}
+
+/// Each file packed, once a process. They are the same for everybody and hold no secret, which compression could tell.
+static PACKED: LazyLock<HashMap<String, Bytes>> = LazyLock::new(|| {
+    let pack = |name: &str| {
+        let file = Files::get(name).ok_or(io::ErrorKind::NotFound)?;
+        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+        packer.write_all(&file.data)?;
+        packer.finish().map(Bytes::from)
+    };
+    // One that could not be packed is sent as it is.
+    Files::iter().filter_map(|name| pack(&name).ok().map(|packed| (name.into_owned(), packed))).collect()
+});
+
+fn takes_gzip(request: &HttpRequest) -> bool {
+    let supported = [Encoding::gzip(), Encoding::identity()];
+    let accepted = AcceptEncoding::parse(request).ok();
+    accepted.is_some_and(|accepted| accepted.negotiate(supported.iter()) == Some(Encoding::gzip()))
 }
 
 fn media_type(name: &str) -> &'static str {

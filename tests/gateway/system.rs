@@ -1,9 +1,12 @@
 //! What the server says about itself, the page it serves, and what every answer carries.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{answer::ask, people::text, server::Server};
+use crate::{answer::ask, people::text, server::Server, soon};
 
 #[tokio::test]
 async fn system_info_says_more_to_those_who_are_signed_in_and_no_secret_to_anybody() {
@@ -145,4 +148,36 @@ async fn files_have_their_type_and_a_tag_that_saves_sending_them_again() {
         assert_eq!((changed.status, changed.body == answer.body), (200, true), "{path}");
     }
     nobody.get("/static/nothing.js").await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_browser_that_takes_it_gets_files_packed_and_they_unpack_to_the_same() {
+    let nobody = Server::shared().nobody();
+    let plain = nobody.get("/static/page.css").await;
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "Accept-Encoding"));
+    for (accepts, packs) in [
+        ("gzip", true),
+        ("gzip, deflate, br, zstd", true),
+        ("br;q=1.0, gzip;q=0.5, identity;q=0.1", true),
+        ("gzip;q=0", false),
+        ("br", false),
+        ("identity, gzip;q=0.5", false),
+        ("", false),
+    ] {
+        let asked = nobody.request(Method::GET, "/static/page.css").header("Accept-Encoding", accepts);
+        let answer = soon("an answer", asked.send()).await.expect("an answer");
+        let header = |name: &str| answer.headers().get(name).map_or("", |value| value.to_str().expect("text")).to_owned();
+        assert_eq!((answer.status().as_u16(), header("vary").as_str()), (200, "Accept-Encoding"), "{accepts}");
+        assert_eq!(header("content-encoding"), if packs { "gzip" } else { "" }, "{accepts}");
+        assert_eq!(header("etag") != plain.header("etag"), packs, "{accepts}: two forms, two tags");
+        let body = soon("a body", answer.bytes()).await.expect("a body");
+        let mut unpacked = String::new();
+        if packs {
+            assert!(body.len() < plain.body.len() / 2, "{accepts}");
+            GzDecoder::new(body.as_ref()).read_to_string(&mut unpacked).expect("gzip");
+        } else {
+            body.as_ref().read_to_string(&mut unpacked).expect("UTF-8");
+        }
+        assert_eq!(unpacked, plain.body, "{accepts}");
+    }
 }
