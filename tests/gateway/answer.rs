@@ -31,6 +31,12 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
+    /// Whether a cache must tell answers apart by this header of the request.
+    pub fn varies_by(&self, name: &str) -> bool {
+        let told = self.headers.get_all("vary").iter().flat_map(|value| value.to_str().expect("text").split(','));
+        told.into_iter().any(|told| told.trim().eq_ignore_ascii_case(name))
+    }
+
     /// What sets the cookie of this name, with or without its prefix; empty if nothing does.
     pub fn set_cookie(&self, name: &str) -> &str {
         let mut set = self.headers.get_all("set-cookie").iter().map(|value| value.to_str().expect("text"));
