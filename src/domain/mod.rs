@@ -11,7 +11,7 @@ pub mod permission;
 pub mod time;
 
 pub use cursor::{Cursor, Reset, Resume};
-pub use draft::{Draft, Metadata, RetryKey};
+pub use draft::{Content, Draft, Metadata, RetryKey};
 pub use event::{Event, Fact, Message, Person, Thread};
 pub use ids::{ConnectionId, FamilyId, MessageId, Position, RequestId, Sequence, SessionId, ThreadId, UserId};
 pub use limits::Limits;

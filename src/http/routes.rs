@@ -110,6 +110,7 @@ routes! {
     "/api/messages"                         { Protected get    messages::list;
                                               Protected post   messages::send; }
     "/api/messages/{message_id}"            { Protected get    messages::get;
+                                              Protected patch  messages::edit;
                                               Protected delete messages::delete; }
     "/api/events"                           { Stream    get    events::poll; }
     "/api/users"                            { Protected get    users::find; }

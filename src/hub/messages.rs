@@ -8,7 +8,7 @@ use super::{Hub, outlet::Outlet};
 use crate::{
     auth::AuthContext,
     backplane::Batch,
-    domain::{Draft, MessageId, RetryKey, Sequence, ThreadId, Time, UserId},
+    domain::{Content, Draft, MessageId, RetryKey, Sequence, ThreadId, Time, UserId},
     error::Error,
     store::{Act, Change, Done, Head},
 };
@@ -107,6 +107,11 @@ impl Post {
     /// A message for a thread.
     pub fn by(who: &AuthContext, at: Time, thread: ThreadId, draft: Draft, key: Option<RetryKey>) -> (Post, Answer) {
         Self::act(who, at, key, Act::Send { thread, draft })
+    }
+
+    /// Other content for a message.
+    pub fn edit(who: &AuthContext, at: Time, message: MessageId, content: Content) -> (Post, Answer) {
+        Self::act(who, at, None, Act::EditMessage { message, content })
     }
 
     /// The deletion of a message.

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Account, Answer, Credential, Draft, Event, LoginAct, LoginDone, Message, MessageId, Outage, Person, Position,
-        RetryKey, Sequence, SessionRecord, Thread, ThreadId, Time, UserId,
+        Account, Answer, Content, Credential, Draft, Event, LoginAct, LoginDone, Message, MessageId, Outage, Person,
+        Position, RetryKey, Sequence, SessionRecord, Thread, ThreadId, Time, UserId,
         cursor::Cursor,
         logins::{Ending, Fallen, Login, SecretHash, Standing, Ticket},
     },
@@ -64,6 +64,8 @@ pub struct Change {
 pub enum Act {
     /// Appends a message.
     Send { thread: ThreadId, draft: Draft },
+    /// Replaces what a message says: its author may.
+    EditMessage { message: MessageId, content: Content },
     /// Deletes a message: its author or the thread's owner may.
     DeleteMessage { message: MessageId },
     /// Creates a thread owned by `by`, with these other members.
@@ -86,6 +88,7 @@ impl Change {
         size_of::<Self>()
             + match &self.act {
                 Act::Send { draft, .. } => draft.bytes(),
+                Act::EditMessage { content, .. } => content.as_str().len(),
                 Act::CreateThread { members, .. } => members.iter().map(|m| m.as_str().len() + 16).sum(),
                 _ => 0,
             }

@@ -11,7 +11,7 @@ use super::{
     shape::MessageShape,
 };
 use crate::{
-    domain::{Draft, Limits, Message, MessageId, RetryKey, ThreadId},
+    domain::{Content, Draft, Limits, Message, MessageId, RetryKey, ThreadId},
     error::{Code, Error},
 };
 
@@ -29,6 +29,8 @@ pub enum Command {
     Beat,
     /// Post a message.
     Send { thread: ThreadId, draft: Draft, key: Option<RetryKey> },
+    /// Replace what a message says.
+    Edit { message: MessageId, content: Content },
     /// Delete a message.
     Delete { message: MessageId },
     /// Go on by this token.
@@ -53,6 +55,12 @@ struct Frame<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct EditData {
+    message_id: String,
+    content: String,
 }
 
 #[derive(Deserialize)]
@@ -102,14 +110,18 @@ fn command(frame: &Frame<'_>, limits: &Limits) -> Result<Command, Error> {
             let (thread, draft, key) = data::<SendBody>(frame)?.accept(limits)?;
             Ok(Command::Send { thread, draft, key })
         }
-        "message.delete" => {
-            let message = data::<DeleteData>(frame)?.message_id;
-            let message = MessageId::parse(&message).map_err(|reason| Error::field("message_id", reason))?;
-            Ok(Command::Delete { message })
+        "message.edit" => {
+            let EditData { message_id: id, content } = data(frame)?;
+            Ok(Command::Edit { message: message_id(&id)?, content: rest::content(content, limits)? })
         }
+        "message.delete" => Ok(Command::Delete { message: message_id(&data::<DeleteData>(frame)?.message_id)? }),
         "token.refresh" => Ok(Command::Refresh { token: data::<RefreshData>(frame)?.token }),
         other => Err(Error::new(Code::UnknownType, format!("There is no frame type `{}`.", shortened(other)))),
     }
+}
+
+fn message_id(text: &str) -> Result<MessageId, Error> {
+    MessageId::parse(text).map_err(|reason| Error::field("message_id", reason))
 }
 
 /// At most 40 characters of what a client wrote, without control characters, to say back to it.

@@ -40,6 +40,8 @@ pub struct MessageShape<'a> {
     sequence: u64,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     deleted_at: Option<String>,
 }
 
@@ -55,6 +57,7 @@ impl<'a> From<&'a Message> for MessageShape<'a> {
             client_message_id: message.client_message_id.as_deref(),
             sequence: message.sequence.0,
             created_at: time(message.created_at),
+            edited_at: message.edited_at.map(time),
             deleted_at: message.deleted_at.map(time),
         }
     }

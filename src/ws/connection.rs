@@ -154,6 +154,7 @@ impl Connection {
             Command::Ping => self.line.send(frame::pong(id.as_ref(), now)),
             Command::Beat => {}
             Command::Send { thread, draft, key } => self.post(id, Post::by(who, now, thread, draft, key), ctx),
+            Command::Edit { message, content } => self.post(id, Post::edit(who, now, message, content), ctx),
             Command::Delete { message } => self.post(id, Post::deletion(who, now, message), ctx),
             Command::Refresh { token } => self.refresh(id, token, ctx),
         }

@@ -23,6 +23,7 @@ mod check;
 mod closing;
 mod command_line;
 mod demo;
+mod edits;
 mod files;
 mod headers;
 mod holes;

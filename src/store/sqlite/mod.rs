@@ -6,6 +6,7 @@ mod accounts;
 mod append;
 mod feed;
 mod logins;
+mod messages;
 mod pool;
 mod read;
 mod rows;
