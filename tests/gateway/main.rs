@@ -47,6 +47,7 @@ mod races;
 mod rates;
 mod refresh;
 mod refresh_on_socket;
+mod relaxed;
 mod resume;
 mod retention;
 mod revoke;
