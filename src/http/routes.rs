@@ -114,6 +114,7 @@ routes! {
                                               Protected delete messages::delete; }
     "/api/events"                           { Stream    get    events::poll; }
     "/api/users"                            { Protected get    users::find; }
+    "/api/presence"                         { Protected get    users::presence; }
     "/api/system/info"                      { Public    get    system::info; }
     "/health"                               { Public    get    system::live; }
     "/health/live"                          { Public    get    system::live; }

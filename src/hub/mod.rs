@@ -4,10 +4,12 @@ mod accounts;
 mod actor;
 mod bell;
 mod endings;
+mod ephemeral;
 pub mod line;
 pub mod messages;
 pub mod outbox;
 pub mod outlet;
+mod presence;
 pub mod registry;
 pub mod roster;
 mod sweep;
@@ -25,7 +27,7 @@ use std::{
 
 use actix::prelude::*;
 use governor::Quota;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 pub use self::{
@@ -35,6 +37,7 @@ pub use self::{
     line::{Closing, Inbound, Line},
     outbox::Out,
     outlet::Seat,
+    presence::Here,
     registry::Sitter,
     writer::Writer,
 };
@@ -92,6 +95,8 @@ pub struct Node {
     pub hub: Addr<Hub>,
     /// The one writer.
     pub writer: Writer,
+    /// Places in the hub's mailbox for what is not kept.
+    ephemeral: Arc<Semaphore>,
     ending: Arc<AtomicBool>,
     threads: Mutex<Option<(Arbiter, JoinHandle<()>)>>,
 }
@@ -133,6 +138,7 @@ impl Node {
             cursors: CursorSeal::new(&identity.cursor_key),
             hub,
             writer,
+            ephemeral: Arc::new(Semaphore::new(ephemeral::MAILBOX_EPHEMERAL)),
             ending,
             threads: Mutex::new(Some((arbiter, writer_thread))),
         }))

@@ -1,6 +1,8 @@
 //! Who listens to what on one worker thread: seats (connections), their users, and the threads those hear.
 //! A plain data structure: it queues into lines, and nothing runs inside it.
 
+mod ephemeral;
+
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,

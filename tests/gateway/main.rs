@@ -43,6 +43,7 @@ mod output;
 mod passwords;
 mod polling;
 mod preflight;
+mod presence;
 mod races;
 mod rates;
 mod refresh;
@@ -59,6 +60,7 @@ mod system;
 mod threads;
 mod tickets;
 mod tokens;
+mod typing;
 mod upgrades;
 
 use std::{future::Future, time::Duration};
