@@ -111,7 +111,7 @@ routes! {
                                               Protected post   messages::send; }
     "/api/messages/{message_id}"            { Protected get    messages::get;
                                               Protected delete messages::delete; }
-    "/api/events"                           { Stream    get    events::poll; }
+    "/api/events"                           { Stream    get    events::receive; }
     "/api/users"                            { Protected get    users::find; }
     "/api/system/info"                      { Public    get    system::info; }
     "/health"                               { Public    get    system::live; }

@@ -4,6 +4,7 @@ mod accounts;
 mod actor;
 mod bell;
 mod endings;
+mod guest;
 pub mod line;
 pub mod messages;
 pub mod outbox;
@@ -31,10 +32,11 @@ pub use self::{
     accounts::Accounts,
     actor::Hub,
     bell::EXIT_SOFTWARE,
-    line::{Closing, Inbound, Line},
+    guest::Guest,
+    line::{Closing, Inbound, LAST_WORDS, Line},
     outbox::Out,
     outlet::Seat,
-    registry::Sitter,
+    registry::{Sitter, Transport},
     writer::Writer,
 };
 use self::{bell::Bell, messages as say};
