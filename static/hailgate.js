@@ -442,6 +442,7 @@ export class Hailgate extends EventTarget {
 
   /** A page of messages in rising order: the newest, or those `before` or `after` a sequence. */
   messages(thread_id, { before, after, limit, signal } = {}) { return this.rest('GET', '/api/messages', { query: { thread_id, before, after, limit }, signal }); }
+  editMessage(id, content) { return this.rest('PATCH', `/api/messages/${encodeURIComponent(id)}`, { body: { content } }); }
   deleteMessage(id) { return this.rest('DELETE', `/api/messages/${encodeURIComponent(id)}`); }
 }
 

@@ -1,5 +1,10 @@
 //! Every limit with its unit, its default, the least that it may be, and what it bounds. A deployment sets them by name.
 
+use std::time::Duration;
+
+/// A retry key is kept for so long at least: messages, which take theirs with them, are kept no shorter.
+pub const RETRY_KEYS_KEPT: Duration = Duration::from_hours(7 * 24);
+
 macro_rules! limits {
     ($($name:ident $default:literal $least:literal $unit:literal $told:ident $meaning:literal)*) => {
         /// The limits in force.
@@ -74,6 +79,7 @@ limits! {
     heartbeat_grace_ms      10_000  1_000 "milliseconds" told "time after a missed ping until the connection ends"
     page                       100      1 "rows"         told "largest page of a list"
     resume_events           10_000      1 "events"       told "most events that a resume replays"
+    retention_ms                 0      0 "milliseconds" told "time for which events and messages are kept, 7 days or more; 0: for ever"
     poll_ms                 30_000     10 "milliseconds" told "longest wait of a long poll"
     access_token_ms        900_000 10_000 "milliseconds" told "life of an access token that a login gets"
     body_ms                 10_000    100 "milliseconds" told "time for a request body to arrive"

@@ -104,6 +104,11 @@ pub async fn catch_up(node: &Node, user: &UserId, seat: &Seat, line: &Line, mut 
                 continue;
             }
         };
+        if page.pruned {
+            // It has read for so long that what comes next is gone: with its cursor it is told so when it comes back.
+            line.close(Code::SlowReader);
+            return None;
+        }
         events += page.events.len() as u64;
         for payload in payloads(&page) {
             line.has_room().await;

@@ -10,6 +10,7 @@ pub mod outbox;
 pub mod outlet;
 pub mod registry;
 pub mod roster;
+mod sweep;
 mod writer;
 
 use std::{

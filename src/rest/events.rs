@@ -13,7 +13,7 @@ use bytestring::ByteString;
 
 use crate::{
     auth::AuthContext,
-    domain::ConnectionId,
+    domain::{ConnectionId, Reset},
     error::{Code, Error},
     feed::{self, Opening},
     hub::{Closing, Line, Node, Out, Sitter},
@@ -40,14 +40,15 @@ pub async fn poll(request: HttpRequest, who: AuthContext, node: web::Data<Node>)
     let line = Rc::new(Line::new(&node.limits));
     let opening = feed::open(&node, sitter(&who), &line, query.since.as_deref()).await?;
     if let Some(reset) = opening.reset {
-        return Err(Error::new(
-            feed::reset_code(reset),
-            "The cursor does not hold. Load what you need by REST and follow from there.",
-        ));
+        return Err(does_not_hold(reset));
     }
     let (events, at) = receive(&node, &who, &opening, &line, Duration::from_millis(wait)).await?;
     let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
     Ok(answer(&events, &cursor))
+}
+
+fn does_not_hold(reset: Reset) -> Error {
+    Error::new(feed::reset_code(reset), "The cursor does not hold. Load what you need by REST and follow from there.")
 }
 
 fn sitter(who: &AuthContext) -> Sitter {
@@ -70,6 +71,9 @@ async fn receive(
     let mut from = opening.from;
     let at = loop {
         let page = node.reads.page(who.user_id().clone(), from, feed::PAGE).await?;
+        if page.pruned {
+            return Err(does_not_hold(Reset::Expired));
+        }
         let missed: Vec<ByteString> = feed::payloads(&page).collect();
         if !missed.is_empty() {
             return Ok((missed, page.complete_to));

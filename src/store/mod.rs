@@ -103,6 +103,9 @@ pub enum Write {
     Change(Change),
     /// Accounts and logins: outside the log.
     Login(Box<LoginAct>),
+    /// Lets a part of the log before a time go, with what only it needed; `None`: nothing is too old. And goes on
+    /// erasing what deleted threads said.
+    Prune { before: Option<Time> },
     /// Shows that writing works: one row outside the log.
     Canary { at: Time },
 }
@@ -133,6 +136,8 @@ pub enum Done {
     Read { sequence: Sequence, unread: u64 },
     /// What a change to accounts and logins did.
     Login(LoginDone),
+    /// So many events are gone; whether there is more to clear away.
+    Pruned { events: u64, more: bool },
     /// There is nothing to tell.
     Nothing,
 }
@@ -178,7 +183,8 @@ impl Head {
 pub struct Missed {
     /// The log's end when it was counted.
     pub head: Head,
-    /// The mark of the row at the position asked for, if there is one.
+    /// The mark of the row at the position asked for, if it is kept; at position 0, which has no row, 0 if nothing
+    /// has been pruned.
     pub mark_there: Option<u32>,
     /// How many events.
     pub events: u64,
@@ -191,6 +197,8 @@ pub struct Page {
     pub events: Vec<Event>,
     /// Everything of this user at or below this place is in this page or before it.
     pub complete_to: Head,
+    /// What came right after the position asked for is no longer kept: the page may lack something.
+    pub pruned: bool,
 }
 
 /// What a user may hear, and on what ground, read at one moment.

@@ -4,6 +4,8 @@
 mod chat;
 mod content;
 mod driver;
+mod members;
+mod offline;
 mod oidc;
 mod outage;
 #[path = "../provider/mod.rs"]

@@ -41,6 +41,9 @@ pub struct View {
     /// Whether a thread is open, and what is said where none is.
     pub open: bool,
     pub nothing_words: String,
+    /// What is said about the open thread, and what could not be done in it.
+    pub told: String,
+    pub trouble: String,
     pub messages: Vec<Shown>,
     /// Day separators and other lines between the messages.
     pub marks: Vec<String>,
@@ -97,6 +100,7 @@ return {
   threads: [...document.querySelectorAll('#thread-list [data-thread-id]')].map((row) => ({
     id: row.dataset.threadId, title: row.querySelector('.title').textContent, unread: Number(row.querySelector('.unread')?.dataset.unread ?? 0) })),
   heading: $('#thread-title')?.textContent ?? '', open: seen('#messages'), nothing_words: text($('#nothing-words')),
+  told: text($('#told-words')), trouble: text($('#trouble-words')),
   messages: [...document.querySelectorAll('#messages [data-message-id]')].map((item) => ({
     id: item.dataset.messageId, state: item.dataset.state, own: item.classList.contains('own'), fate: text(item.querySelector('.fate')),
     text: (item.querySelector('.text') ?? item.querySelector('.bubble')).textContent })),
@@ -206,6 +210,13 @@ impl Window {
     pub async fn has(&self, selector: &str, count: usize) {
         let script = "return [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility()).length";
         until(&format!("{count} of {selector}"), || async { self.run(script, json!([selector])).await == count }).await;
+    }
+
+    /// Opens the thread of this title from the list.
+    pub async fn opens(&self, title: &str) -> View {
+        let view = self.sees(&format!("the thread {title}"), |view| view.thread(title).is_some()).await;
+        self.click(&format!("[data-thread-id='{}']", view.thread(title).expect("it is there").id)).await;
+        self.sees(&format!("{title} open"), |view| view.heading == title).await
     }
 
     /// From now on it is as small as a phone.

@@ -48,6 +48,7 @@ mod rates;
 mod refresh;
 mod refresh_on_socket;
 mod resume;
+mod retention;
 mod revoke;
 mod rotation;
 mod secrets;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Act, Change, Committed, Done, ThreadView, Write},
-    logins, messages,
+    logins, messages, prune,
     rows::{self, Membership, kind, signed},
     threads,
 };
@@ -47,6 +47,7 @@ impl Batch<'_> {
         match write {
             Write::Change(change) => self.change(change),
             Write::Login(act) => Ok(Ok(Done::Login(logins::apply(self.tx, act)?))),
+            Write::Prune { before } => Ok(Ok(prune::prune(self.tx, *before)?)),
             Write::Canary { at } => {
                 self.tx.prepare_cached("UPDATE meta SET canary_at = ?1")?.execute([at.0])?;
                 Ok(Ok(Done::Nothing))

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Result, named_params};
 
 use super::{
     super::{Head, Missed, Page},
+    prune,
     rows::{self, EVENT, For, count, signed},
 };
 use crate::domain::{Event, Position, ThreadId, UserId};
@@ -45,10 +46,13 @@ pub(super) fn memberships(connection: &Connection, user: &UserId) -> Result<(Hea
 
 pub(super) fn missed(connection: &Connection, user: &UserId, after: Position, limit: u64) -> Result<Missed> {
     let head = rows::head(connection)?;
-    let mark_there = connection
-        .prepare_cached("SELECT mark FROM events WHERE position = ?1")?
-        .query_row([signed(after.0)], |row| row.get(0))
-        .optional()?;
+    let mark_there = match after {
+        Position(0) => (prune::kept_from(connection)? == 1).then_some(0),
+        _ => connection
+            .prepare_cached("SELECT mark FROM events WHERE position = ?1")?
+            .query_row([signed(after.0)], |row| row.get(0))
+            .optional()?,
+    };
     let events =
         connection.prepare_cached(&format!("SELECT count(*) FROM (SELECT 1 FROM ({VISIBLE}) LIMIT :limit)"))?.query_row(
             named_params! { ":user": user.as_str(), ":after": signed(after.0), ":limit": signed(limit + 1) },
@@ -74,7 +78,7 @@ pub(super) fn page(connection: &Connection, user: &UserId, after: Position, limi
         Some(last) if events.len() as u64 >= limit => Head { position: last.position, mark: last.mark, ..head },
         _ => head,
     };
-    Ok(Page { events, complete_to })
+    Ok(Page { events, complete_to, pruned: prune::kept_from(connection)? > after.0 + 1 })
 }
 
 #[cfg(test)]

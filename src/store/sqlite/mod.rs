@@ -8,10 +8,14 @@ mod feed;
 mod logins;
 mod messages;
 mod pool;
+mod prune;
 mod read;
 mod rows;
 mod standing;
 mod threads;
+
+#[cfg(test)]
+mod testing;
 
 use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 

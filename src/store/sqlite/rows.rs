@@ -63,8 +63,11 @@ pub(super) fn head(connection: &Connection) -> Result<Head> {
     Ok(Head { epoch, position, mark })
 }
 
-/// The columns of a message with its thread's id, for a query over `messages m JOIN threads t`.
-pub(super) const MESSAGE: &str = "m.message_id, t.thread_id, m.author, m.content, m.metadata, m.client_message_id, m.sequence, m.created_at, m.edited_at, m.deleted_at";
+/// The columns of a message with its thread's id, for a query over `messages m JOIN threads t`. What a deleted thread
+/// said is shown to nobody, erased or not yet.
+pub(super) const MESSAGE: &str = "m.message_id, t.thread_id, m.author, iif(t.deleted_at IS NULL, m.content, NULL),
+    iif(t.deleted_at IS NULL, m.metadata, NULL), m.client_message_id, m.sequence, m.created_at, m.edited_at,
+    coalesce(m.deleted_at, t.deleted_at)";
 
 /// A message out of [`MESSAGE`], beginning at a column.
 pub(super) fn message(row: &Row<'_>, at: usize) -> Result<Message> {

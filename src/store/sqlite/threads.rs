@@ -6,10 +6,11 @@ use uuid::Uuid;
 use super::{
     super::{Change, Done, ThreadView, UNREAD_MAX},
     append::{Batch, Outcome},
+    prune,
     rows::{self, Membership, count, kind, signed},
 };
 use crate::{
-    domain::{Fact, Person, Sequence, ThreadId, UserId, draft::fingerprint},
+    domain::{Fact, Person, RetryKey, Sequence, ThreadId, UserId, draft::fingerprint},
     error::{Code, Error},
 };
 
@@ -41,10 +42,19 @@ pub(super) fn create(batch: &mut Batch<'_>, change: &Change, title: Option<&str>
     batch
         .tx
         .prepare_cached(
-            "INSERT INTO threads (thread_id, title, owner, member_count, sequence, last_position, created_at)
-             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)",
+            "INSERT INTO threads
+                 (thread_id, title, owner, member_count, sequence, last_position, created_at, created_by, retry_key)
+             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?3, ?7)",
         )?
-        .execute((change.id, title, change.by.as_str(), signed(people.len() as u64), signed(first), change.at.0))?;
+        .execute((
+            change.id,
+            title,
+            change.by.as_str(),
+            signed(people.len() as u64),
+            signed(first),
+            change.at.0,
+            change.key.as_ref().map(RetryKey::as_str),
+        ))?;
     let thread_num = batch.tx.last_insert_rowid();
     // The event that creates the thread is its sequence 1; everybody named in it has seen it.
     for person in &people {
@@ -169,17 +179,11 @@ fn erase(batch: &mut Batch<'_>, change: &Change, membership: &Membership) -> Res
         .tx
         .prepare_cached("UPDATE memberships SET until_position = ?2 WHERE thread_num = ?1 AND until_position IS NULL")?
         .execute((number, position))?;
-    // The rows stay as tombstones: events refer to them, and a retry learns the truth.
-    batch
-        .tx
-        .prepare_cached(
-            "UPDATE messages SET content = NULL, metadata = NULL, deleted_at = coalesce(deleted_at, ?2) WHERE thread_num = ?1",
-        )?
-        .execute((number, change.at.0))?;
     batch
         .tx
         .prepare_cached("UPDATE threads SET deleted_at = ?2, title = NULL, member_count = 0 WHERE thread_num = ?1")?
         .execute((number, change.at.0))?;
+    prune::erase(batch.tx, number)?;
     Ok(())
 }
 
