@@ -75,7 +75,7 @@ impl Raw {
         Raw::over(stream)
     }
 
-    /// Over a connection of any kind.
+    /// Over a connection that is there already.
     pub fn over(stream: TcpStream) -> Raw {
         Raw { stream, buffer: Vec::new() }
     }
