@@ -157,7 +157,9 @@ impl Log for SqliteLog {
             }
             Attempt::Refused(error) => {
                 log::error!("a batch of {} writes was rolled back: {error}", batch.len());
-                if connection.is_autocommit() {
+                // One that waited for a lock in vain is sound. Any other is opened anew: it may have been opened while the
+                // file could not be written, and would be read-only for ever.
+                if connection.is_autocommit() && error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) {
                     self.connection = Some(connection);
                 }
                 Err(outage(&error))
@@ -201,5 +203,21 @@ fn outage(error: &rusqlite::Error) -> Outage {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Outage::Full,
         _ => Outage::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Time;
+
+    #[test]
+    fn a_connection_that_could_not_write_is_not_used_again() {
+        let mut log = Sqlite::in_memory(&Limits::default()).expect("a store").log;
+        let canary = [Write::Canary { at: Time(1) }];
+        let connection = log.connection.as_ref().expect("a connection");
+        connection.pragma_update(None, "query_only", true).expect("a setting");
+        assert_eq!(log.commit(&canary).map(drop), Err(Outage::Unavailable));
+        assert_eq!(log.commit(&canary).map(drop), Ok(()));
     }
 }
