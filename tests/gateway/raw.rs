@@ -75,7 +75,7 @@ impl Raw {
         Raw::over(stream)
     }
 
-    /// Over a connection that is there already.
+    /// Over a connection of any kind.
     pub fn over(stream: TcpStream) -> Raw {
         Raw { stream, buffer: Vec::new() }
     }
