@@ -166,7 +166,8 @@ impl<'s> Device<'s> {
                 self.advance(&page);
             }
             410 => self.reload().await,
-            500.. => {}
+            // A head that came too slowly: so slow was the network.
+            408 | 500.. => {}
             _ => panic!("a poll was refused: {status} {text}"),
         }
     }
