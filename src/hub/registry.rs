@@ -1,6 +1,8 @@
 //! Who listens to what on one worker thread: seats (connections), their users, and the threads those hear.
 //! A plain data structure: it queues into lines, and nothing runs inside it.
 
+mod ephemeral;
+
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
@@ -37,8 +39,19 @@ pub struct Sitter {
     pub credential: Credential,
     /// When its credentials end.
     pub expires_at: Time,
-    /// Whether the transport answers pings and takes cursor frames: a socket does, a poll does not.
-    pub socket: bool,
+    /// How it is connected.
+    pub transport: Transport,
+}
+
+/// How a connection is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A WebSocket.
+    Socket,
+    /// Server-sent events.
+    Stream,
+    /// A long poll: it ends with its first answer, so it needs no beats and no cursor frames.
+    Poll,
 }
 
 impl Sitter {
@@ -232,7 +245,7 @@ impl Registry {
                 let seat = &self.seats[*slot];
                 let live = matches!(seat.mode, Mode::Live { after } if envelope.position > after);
                 if live && !seat.sitter.is_over(self.now) {
-                    seat.line.send(envelope.payload.clone());
+                    seat.line.event(envelope.payload.clone(), envelope.position, envelope.mark);
                 }
             }
         }
@@ -296,6 +309,13 @@ impl Registry {
         reached
     }
 
+    /// Up to where a live seat has been told everything, if its thread has come further than its feed had read.
+    pub fn reached(&mut self, key: SeatKey) -> Option<Head> {
+        let released = self.released;
+        let seat = self.seat(key)?;
+        matches!(seat.mode, Mode::Live { after } if released.position >= after).then_some(released)
+    }
+
     /// Waits until a live seat must catch up again; from where.
     pub fn poll_behind(&mut self, key: SeatKey, cx: &Context<'_>) -> Poll<Position> {
         match self.seat(key) {
@@ -335,7 +355,7 @@ impl Registry {
             if seat.sitter.is_over(now) {
                 seat.line.close(Code::CredentialsExpired);
             }
-            if !seat.sitter.socket {
+            if seat.sitter.transport == Transport::Poll {
                 continue;
             }
             seat.beat(instant, heartbeat, grace);
@@ -345,7 +365,8 @@ impl Registry {
                 if let Some(make) = cursor.take() {
                     text = Some(make(released));
                 }
-                text.iter().for_each(|text: &bytestring::ByteString| seat.line.send(text.clone()));
+                let tell = |text: &bytestring::ByteString| seat.line.event(text.clone(), released.position, released.mark);
+                text.iter().for_each(tell);
             }
         }
     }
