@@ -1,6 +1,10 @@
-//! The modelled store: a log, who was a member from where to where, and the page that its real query would answer with.
+//! The modelled store: a log, who was a member from where to where, the page that its real query would answer with, and
+//! what anybody must have been told in the end.
 
-use std::sync::LazyLock;
+use std::{
+    fmt::Debug,
+    sync::{Arc, LazyLock},
+};
 
 use uuid::Uuid;
 
@@ -11,7 +15,31 @@ use crate::{
 };
 
 pub const USERS: usize = 3;
-pub const THREADS: usize = 3;
+pub const THREADS: usize = 4;
+
+/// What the world asks of a store, modelled or real.
+pub trait Truth {
+    /// A wish to change something.
+    type Wish: Clone + Debug;
+
+    /// A wish out of random numbers, the first below [`WISHES`].
+    fn wish(what: usize, one: usize, two: usize) -> Self::Wish;
+    /// Appends what it comes to, if anything.
+    fn append(&mut self, wish: Self::Wish);
+    /// The log's end.
+    fn end(&self) -> u64;
+    /// An event as it is on its way to the hub.
+    fn envelope(&self, position: u64) -> Arc<Envelope>;
+    /// The threads that somebody is a member of now.
+    fn memberships(&self, user: usize) -> Vec<ThreadId>;
+    /// The next events that somebody may see.
+    fn page(&self, user: usize, after: u64, limit: usize) -> Sealed;
+    /// What the model says of the same log.
+    fn model(&self) -> &Store;
+}
+
+/// Bound of the first number of a wish.
+pub const WISHES: usize = 59;
 
 /// A user of the model.
 pub fn user(number: usize) -> UserId {
@@ -20,7 +48,8 @@ pub fn user(number: usize) -> UserId {
     USER[number].clone()
 }
 
-fn thread_id(thread: usize) -> ThreadId {
+/// A thread of the model.
+pub fn thread_id(thread: usize) -> ThreadId {
     ThreadId(Uuid::from_u128(thread as u128))
 }
 
@@ -49,16 +78,12 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn end(&self) -> u64 {
-        self.log.len() as u64
-    }
-
     fn is_member(&self, user: usize, thread: usize) -> bool {
         self.spans[user][thread].last().is_some_and(|(_, until)| until.is_none())
     }
 
     /// Appends what changes something.
-    pub fn append(&mut self, thread: usize, fact: Fact) {
+    pub fn note(&mut self, thread: usize, fact: Fact) {
         let position = self.end() + 1;
         let fact = match fact {
             Fact::Added(users) => {
@@ -82,42 +107,6 @@ impl Store {
         }
         self.threads[thread].push(position);
         self.log.push((thread, fact));
-    }
-
-    pub fn envelope(&self, position: u64) -> Envelope {
-        let (thread, fact) = &self.log[usize::try_from(position).expect("small") - 1];
-        let change = match fact {
-            Fact::Message => Change::None,
-            Fact::Added(users) => Change::Added(users.iter().map(|number| user(*number)).collect()),
-            Fact::Removed(number) => Change::Removed(user(*number)),
-            Fact::Ended => Change::Ended,
-        };
-        Envelope { position: Position(position), mark: 0, thread: thread_id(*thread), change, payload: "event".into() }
-    }
-
-    pub fn memberships(&self, user: usize) -> Vec<ThreadId> {
-        (0..THREADS).filter(|thread| self.is_member(user, *thread)).map(thread_id).collect()
-    }
-
-    /// As the store's own query says: of threads one is a member of everything since one joined, of others the last
-    /// event that says one left.
-    pub fn page(&self, user: usize, after: u64, limit: usize) -> Sealed {
-        let mut visible = Vec::new();
-        for thread in 0..THREADS {
-            let spans = &self.spans[user][thread];
-            if let Some((from, None)) = spans.last() {
-                let events = &self.threads[thread];
-                let first = events.partition_point(|position| position < from || *position <= after);
-                visible.extend(events[first..].iter().take(limit));
-            }
-            visible.extend(spans.iter().filter_map(|(_, until)| *until).max().filter(|until| *until > after));
-        }
-        visible.sort_unstable();
-        visible.truncate(limit);
-        let full = visible.len() == limit;
-        let complete_to = visible.last().copied().filter(|_| full).unwrap_or(self.end());
-        let events = visible.iter().map(|position| self.envelope(*position)).collect();
-        Sealed { events, complete_to: head(complete_to), at_end: !full }
     }
 
     fn thread(&self, position: u64) -> usize {
@@ -150,5 +139,68 @@ impl Store {
             }
         }
         None
+    }
+}
+
+impl Truth for Store {
+    type Wish = (usize, Fact);
+
+    fn wish(what: usize, one: usize, two: usize) -> (usize, Fact) {
+        let fact = match what {
+            0..40 => Fact::Message,
+            40..52 => Fact::Added(if two.is_multiple_of(4) { (0..USERS).collect() } else { vec![two % USERS] }),
+            52..58 => Fact::Removed(two % USERS),
+            _ => Fact::Ended,
+        };
+        (one % THREADS, fact)
+    }
+
+    fn append(&mut self, (thread, fact): (usize, Fact)) {
+        self.note(thread, fact);
+    }
+
+    fn end(&self) -> u64 {
+        self.log.len() as u64
+    }
+
+    fn envelope(&self, position: u64) -> Arc<Envelope> {
+        let (thread, fact) = &self.log[usize::try_from(position).expect("small") - 1];
+        let change = match fact {
+            Fact::Message => Change::None,
+            Fact::Added(users) => Change::Added(users.iter().map(|number| user(*number)).collect()),
+            Fact::Removed(number) => Change::Removed(user(*number)),
+            Fact::Ended => Change::Ended,
+        };
+        let (position, thread) = (Position(position), thread_id(*thread));
+        Arc::new(Envelope { position, mark: 0, thread, change, payload: "event".into() })
+    }
+
+    fn memberships(&self, user: usize) -> Vec<ThreadId> {
+        (0..THREADS).filter(|thread| self.is_member(user, *thread)).map(thread_id).collect()
+    }
+
+    /// As the store's own query says: of threads one is a member of everything since one joined, of others the last
+    /// event that says one left.
+    fn page(&self, user: usize, after: u64, limit: usize) -> Sealed {
+        let mut visible = Vec::new();
+        for thread in 0..THREADS {
+            let spans = &self.spans[user][thread];
+            if let Some((from, None)) = spans.last() {
+                let events = &self.threads[thread];
+                let first = events.partition_point(|position| position < from || *position <= after);
+                visible.extend(events[first..].iter().take(limit));
+            }
+            visible.extend(spans.iter().filter_map(|(_, until)| *until).max().filter(|until| *until > after));
+        }
+        visible.sort_unstable();
+        visible.truncate(limit);
+        let full = visible.len() == limit;
+        let complete_to = visible.last().copied().filter(|_| full).unwrap_or(self.end());
+        let events = visible.iter().map(|position| Envelope::clone(&self.envelope(*position))).collect();
+        Sealed { events, complete_to: head(complete_to), at_end: !full }
+    }
+
+    fn model(&self) -> &Store {
+        self
     }
 }

@@ -1,6 +1,8 @@
 //! The seam between catching up and live, in every order that a random schedule finds: whatever happens, everybody is told
 //! what they may see, once, in order.
 
+#[path = "histories_tests.rs"]
+mod histories;
 #[path = "store_tests.rs"]
 mod store;
 #[path = "world_tests.rs"]
@@ -11,16 +13,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proptest::prelude::*;
 
 use self::{
-    store::{Fact, THREADS, USERS},
+    store::{Store, Truth, WISHES},
     world::{CLIENTS, OUTLETS, World},
 };
 use super::*;
 
 /// One step of a schedule.
 #[derive(Debug, Clone)]
-enum Step {
+enum Step<W> {
     /// The writer commits; nobody knows yet.
-    Commit { thread: usize, fact: Fact },
+    Commit(W),
     /// The hub takes its next message.
     Hub,
     /// The hub releases so many events.
@@ -41,18 +43,14 @@ enum Step {
     Leave { client: usize },
 }
 
-impl Step {
+impl<W> Step<W> {
     /// A step out of random bits: one byte says what, the others with whom.
-    fn of(bits: u32) -> Step {
+    fn of<S: Truth<Wish = W>>(bits: u32) -> Step<W> {
         let [what, one, two, _] = bits.to_le_bytes().map(usize::from);
-        let (thread, user, client, outlet) = (one % THREADS, two % USERS, one % CLIENTS.len(), one % OUTLETS);
-        let commit = |fact| Step::Commit { thread, fact };
+        let (client, outlet) = (one % CLIENTS.len(), one % OUTLETS);
         match what {
-            0..40 => commit(Fact::Message),
-            40..52 => commit(Fact::Added(if two % 4 == 0 { vec![0, 1, 2] } else { vec![user] })),
-            52..58 => commit(Fact::Removed(user)),
-            58 => commit(Fact::Ended),
-            59..80 => Step::Hub,
+            0..WISHES => Step::Commit(S::wish(what, one, two)),
+            WISHES..80 => Step::Hub,
             80..104 => Step::Release(1 + two as u64 % 5),
             104..110 => Step::Tick,
             110..113 => Step::Lose { outlet },
@@ -64,9 +62,9 @@ impl Step {
         }
     }
 
-    fn take(self, world: &mut World) -> Result<(), String> {
+    fn take<S: Truth<Wish = W>>(self, world: &mut World<S>) -> Result<(), String> {
         match self {
-            Step::Commit { thread, fact } => world.store.append(thread, fact),
+            Step::Commit(wish) => world.store.append(wish),
             Step::Hub => _ = world.hub(),
             Step::Release(count) => world.release(count),
             Step::Tick => world.tick(),
@@ -85,28 +83,32 @@ impl Step {
 const STEPS: usize = 1_100;
 
 /// Runs a schedule, lets the world come to rest, and says what is wrong with what everybody was told.
-fn run(steps: Vec<Step>) -> Result<(), String> {
-    let mut world = World::new();
+fn run<S: Truth>(world: &mut World<S>, steps: Vec<Step<S::Wish>>) -> Result<(), String> {
     for step in steps {
-        step.take(&mut world)?;
+        step.take(world)?;
     }
     world.settle()?;
     for (number, client) in world.clients.iter().enumerate() {
         let Some(began) = client.began else { return Err(format!("client {number} never began")) };
-        if let Some(breach) = world.store.breach(client.user, began, &client.seen) {
+        if let Some(breach) = world.store.model().breach(client.user, began, &client.seen) {
             return Err(format!("client {number} of user {}: {breach}", client.user));
         }
     }
     if world.is_empty_when_all_have_left() { Ok(()) } else { Err("something is kept for those who left".to_owned()) }
 }
 
+/// Schedules of so many steps at most.
+fn schedule<S: Truth>(steps: usize) -> impl Strategy<Value = Vec<Step<S::Wish>>> {
+    prop::collection::vec(any::<u32>().prop_map(Step::of::<S>), 0..=steps)
+}
+
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 proptest! {
     // No test by itself: the one below runs it and counts.
-    fn schedules(steps in prop::collection::vec(any::<u32>().prop_map(Step::of), 0..=STEPS)) {
+    fn schedules(steps in schedule::<Store>(STEPS)) {
         TAKEN.fetch_add(steps.len() as u64, Ordering::Relaxed);
-        run(steps).map_err(TestCaseError::fail)?;
+        run(&mut World::new(Store::default()), steps).map_err(TestCaseError::fail)?;
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 use uuid::Uuid;
 
 use super::super::*;
-use super::store::{Store, USERS, head, user};
+use super::store::{Truth, USERS, head, user};
 use crate::{
     domain::{ConnectionId, Credential, Limits, ThreadId, Time, UserId},
     hub::{
@@ -128,12 +128,14 @@ pub struct Client {
     pub began: Option<u64>,
     cursor: u64,
     pub seen: Vec<u64>,
+    /// The same, word for word.
+    pub heard: Vec<ByteString>,
     seat: Option<Seat>,
     serial: u64,
 }
 
-pub struct World {
-    pub store: Store,
+pub struct World<S> {
+    pub store: S,
     pub clients: Vec<Client>,
     roster: Roster,
     released: u64,
@@ -148,8 +150,8 @@ fn noop() -> Context<'static> {
 /// A frame that holds a cursor and nothing else.
 const CURSOR: &str = "cursor";
 
-impl World {
-    pub fn new() -> World {
+impl<S: Truth> World<S> {
+    pub fn new(store: S) -> World<S> {
         let outlet = || Outlet {
             registry: Rc::new(RefCell::new(Registry::new(head(0)))),
             inbox: VecDeque::new(),
@@ -158,7 +160,7 @@ impl World {
             full: false,
         };
         World {
-            store: Store::default(),
+            store,
             clients: CLIENTS.map(|(user, outlet)| Client { user, outlet, ..Client::default() }).into(),
             roster: Roster::default(),
             released: 0,
@@ -202,7 +204,7 @@ impl World {
         let to = self.store.end().min(self.released + count);
         let mut told: BTreeMap<usize, Vec<Arc<Envelope>>> = BTreeMap::new();
         for position in self.released + 1..=to {
-            let envelope = Arc::new(self.store.envelope(position));
+            let envelope = self.store.envelope(position);
             for outlet in self.roster.release(envelope.position, envelope.thread, &envelope.change) {
                 told.entry(outlet).or_default().push(Arc::clone(&envelope));
             }
@@ -326,23 +328,24 @@ impl World {
         for _ in 0..frames {
             let Poll::Ready(out) = line.poll_out(&noop()) else { return Ok(()) };
             if let Out::Event { text, position, .. } = out {
-                self.told(number, position.0, text == CURSOR)?;
+                self.told(number, position.0, text)?;
             }
         }
         Ok(())
     }
 
-    fn told(&mut self, number: usize, position: u64, cursor: bool) -> Result<(), String> {
-        let client = &mut self.clients[number];
+    fn told(&mut self, number: usize, position: u64, text: ByteString) -> Result<(), String> {
+        let (client, cursor) = (&mut self.clients[number], text == CURSOR);
         if position < client.cursor || (position == client.cursor && !cursor) {
             return Err(format!("client {number} at {} is told {position} again", client.cursor));
         }
         client.cursor = position;
         if !cursor {
-            if !self.store.may_see(client.user, position) {
+            if !self.store.model().may_see(client.user, position) {
                 return Err(format!("client {number} is told {position}, which is not for it"));
             }
             client.seen.push(position);
+            client.heard.push(text);
         }
         Ok(())
     }
