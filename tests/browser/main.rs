@@ -15,6 +15,7 @@ mod refusals;
 mod server;
 mod threads;
 mod window;
+mod windows;
 
 use driver::Driver;
 use server::Server;
