@@ -10,7 +10,7 @@ import { newThreadDialog } from './newthread.js';
 import { People } from './people.js';
 import { Presence, presenceDot } from './presence.js';
 import { peopleInWords, ThreadList } from './threads.js';
-import { Typists } from './typing.js';
+import { Typists, Writing } from './typing.js';
 
 const PAGES_MAX = 50;      // of 100 threads; one user owns 5,000 at most
 const RETRY_MS = 3_000;
@@ -29,8 +29,9 @@ export class Conversations {
     this.list = new ThreadList(this.model);
     this.presence = new Presence(hailgate);
     this.typists = new Typists(hailgate, this.model);
+    const writing = new Writing(hailgate);
     this.composer = new Composer(hailgate, {
-      onSend: (thread_id, content) => this.#write(thread_id, content), onUp: () => this.open.editLast() });
+      onSend: (thread_id, content) => this.#write(thread_id, content), onWriting: (thread_id, active) => writing.now(thread_id, active), onUp: () => this.open.editLast() });
     this.open = new Conversation({
       hailgate, model: this.model, outbox: this.outbox, max: () => this.composer.max, onRead: () => this.list.draw(), onFocus: () => this.composer.focus() });
     this.people = new People({ hailgate, model: this.model, presence: this.presence, onToggle: (open) => this.#people(open) });
@@ -45,7 +46,6 @@ export class Conversations {
     on(hailgate, 'notice', ({ detail: { type, thread_id, data } }) => type === 'thread.read' && this.#marker({ thread_id, ...data }));
     on(hailgate, 'caught_up', ({ detail }) => Array.isArray(detail.read) && detail.read.forEach((marker) => this.#marker(marker)));
     on(hailgate, 'reload', ({ detail }) => (detail.thread_id ? this.#reloadThread(detail.thread_id) : this.#reload()));
-    on(hailgate, 'state', ({ detail: { state } }) => ['live', 'fallback'].includes(state) && this.#askPresence());
     on(this.presence, 'change', () => this.#drawPresence());
     on($('#told-ok'), 'click', () => { this.#say(''); this.composer.focus(); });
     on(outbox, 'change', ({ detail }) => detail === this.open.thread_id && this.open.draw());
@@ -81,7 +81,7 @@ export class Conversations {
       this.#put(first.threads);
       const shown = this.open.thread_id;
       this.#route();
-      if (shown && shown === this.open.thread_id) { this.open.reload(); this.#askPresence(); }
+      if (shown && shown === this.open.thread_id) { this.open.reload(); this.presence.ask(); }
       this.#rest(first.threads);
     } catch (error) {
       if (error.status !== 401) setTimeout(() => (this.hailgate.cursor ? this.#reload() : this.start()), Math.max(error.retryAfterMs, RETRY_MS));
@@ -132,7 +132,7 @@ export class Conversations {
     this.#loadThread(thread_id);
     if (thread_id !== this.open.thread_id) return;
     this.open.reload();
-    this.#askPresence();
+    this.presence.ask();
   }
 
   // Events
@@ -140,6 +140,7 @@ export class Conversations {
   #take(event) {
     const { type, thread_id, data } = event, { me } = this.model, next = this.model.apply(event);
     if (type === 'message.created') this.typists.done(thread_id, data.author);
+    if (type === 'thread.member_added' && thread_id === this.open.thread_id) this.presence.ask();   // nobody had to tell us of them before
     if (type === 'thread.member_removed') this.typists.done(thread_id, data.user_id);
     if (type === 'message.created' && data.author === me.user_id && data.client_message_id) this.outbox.confirm(data.client_message_id);
     this.open.take(event);
@@ -211,14 +212,14 @@ export class Conversations {
     this.typists.open(thread_id);
     $('#nothing-start').hidden = this.model.threads.size > 0;
     this.#app.dataset.pane = thread_id || (words && location.hash) ? 'conversation' : 'threads';
-    if (!thread_id) { this.open.close(); this.#people(false); this.composer.open(null, ''); $('#thread-title').textContent = ''; this.#drawPresence(); return; }
+    if (!thread_id) { this.open.close(); this.#people(false); this.composer.open(null, ''); $('#thread-title').textContent = ''; this.presence.ask(null); return; }
     this.#head();
     this.composer.open(thread_id, $('#thread-title').textContent);
     if (!$('#people').hidden) this.people.show(thread_id);
     if (!WIDE.matches) $('#thread-title').focus({ preventScroll: true });
     else this.composer.focus();
     this.open.open(thread_id);
-    this.#askPresence();
+    this.presence.ask(thread_id);
     this.#drawPresence();
   }
 
@@ -243,8 +244,6 @@ export class Conversations {
     $('#told-words').textContent = words;
   }
 
-  #askPresence() { if (this.open.thread_id) this.presence.ask(this.open.thread_id); }
-
   /** In the head where two are in the thread; its place is kept, so that nothing moves when it becomes known. */
   #drawPresence() {
     const thread = this.model.threads.get(this.open.thread_id), { me } = this.model;
@@ -257,7 +256,7 @@ export class Conversations {
     const panel = $('#people'), toggle = $('#people-toggle'), had = panel.contains(document.activeElement);
     toggle.setAttribute('aria-expanded', open);
     this.#app.dataset.people = open;
-    if (open) { this.people.show(this.open.thread_id); $('#people-close').focus(); } else { this.people.hide(); if (had) toggle.focus(); }
+    if (open) { this.people.show(this.open.thread_id); this.presence.ask(); $('#people-close').focus(); } else { this.people.hide(); if (had) toggle.focus(); }
   }
 
   #write(thread_id, content) {

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod limits;
 pub mod logins;
 pub mod permission;
+pub mod synchronous;
 pub mod time;
 
 pub use cursor::{Cursor, Reset, Resume};
@@ -17,6 +18,7 @@ pub use ids::{ConnectionId, FamilyId, MessageId, Position, RequestId, Sequence, 
 pub use limits::{Limits, RETRY_KEYS_KEPT};
 pub use logins::{Account, Credential, LoginAct, LoginDone, Logins, Outage, SessionRecord};
 pub use permission::Permission;
+pub use synchronous::Synchronous;
 pub use time::{Clock, Time};
 
 use std::{future::Future, pin::Pin};

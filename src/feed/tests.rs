@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    domain::{ConnectionId, Credential, Limits, ThreadId, Time},
-    hub::{Out, registry::Registry},
+    domain::{ConnectionId, Credential, Limits, ThreadId, Time, UserId},
+    hub::{Transport, registry::Registry},
     wire::{Change, Envelope},
 };
 
@@ -62,7 +62,7 @@ impl World {
             connection: ConnectionId::new(),
             credential: Credential::of(user.clone()),
             expires_at: Time(i64::MAX),
-            socket: true,
+            transport: Transport::Socket,
         };
         let key = registry.enter(sitter, Rc::clone(&line));
         registry.listen_to(&user, &HashSet::from([thread]), head(0));
@@ -130,7 +130,7 @@ proptest! {
         let context = std::task::Context::from_waker(std::task::Waker::noop());
         let mut sent = Vec::new();
         while let std::task::Poll::Ready(out) = world.line.poll_out(&context) {
-            if let Out::Text(text) = out {
+            if let Some(text) = out.text() {
                 sent.push(text.parse::<u64>().expect("a number"));
             }
         }

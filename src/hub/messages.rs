@@ -4,7 +4,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Hub, outlet::Outlet};
+use super::{Hub, outlet::Outlet, presence::Here};
 use crate::{
     auth::AuthContext,
     backplane::Batch,
@@ -130,6 +130,14 @@ impl Post {
         let change = Change { id: Uuid::now_v7(), by: who.user_id().clone(), at, key, act };
         (Post { change, reply }, answer)
     }
+}
+
+/// Which members of a thread are here? Asked for a member.
+#[derive(Message)]
+#[rtype(result = "Here")]
+pub struct WhoIsHere {
+    /// Of which thread.
+    pub thread: ThreadId,
 }
 
 /// A batch came over the backplane.

@@ -6,28 +6,41 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use super::line::Closing;
+use crate::domain::Position;
+
 /// What a transport puts on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Out {
     /// A text frame.
     Text(ByteString),
+    /// A text frame at a place in the log: who has it has everything of theirs up to there.
+    Event { text: ByteString, position: Position, mark: u32 },
     /// A protocol ping.
     Ping,
     /// The answer to the client's last ping.
     Pong(Bytes),
-    /// The close frame; nothing follows.
-    Close { code: u16, reason: &'static str },
+    /// The last words, and the end; nothing follows.
+    Bye(Closing),
 }
 
 impl Out {
     /// Bytes on the wire, about: the payload and its frame header.
     pub fn bytes(&self) -> usize {
         match self {
-            Out::Text(text) => text.len() + 10,
+            Out::Text(text) | Out::Event { text, .. } => text.len() + 10,
             Out::Ping => 2,
             Out::Pong(data) => data.len() + 2,
-            Out::Close { reason, .. } => reason.len() + 4,
+            Out::Bye(_) => 128,
+        }
+    }
+
+    /// The text of a frame.
+    pub fn text(self) -> Option<ByteString> {
+        match self {
+            Out::Text(text) | Out::Event { text, .. } => Some(text),
+            Out::Ping | Out::Pong(_) | Out::Bye(_) => None,
         }
     }
 }
@@ -64,6 +77,17 @@ impl Outbox {
         self.bytes += bytes;
         self.frames.push_back(out);
         Ok(())
+    }
+
+    /// Queues a frame that nobody needs a moment later, if the outbox is not half full.
+    ///
+    /// # Errors
+    /// [`Full`]; the frame is not queued.
+    pub fn push_ephemeral(&mut self, out: Out) -> Result<(), Full> {
+        if self.bytes + out.bytes() > self.bytes_max / 2 || self.frames.len() >= self.frames_max / 2 {
+            return Err(Full);
+        }
+        self.push(out)
     }
 
     /// Queues a pong, in place of one that still waits: only the last ping needs its answer (RFC 6455 section 5.5.3).

@@ -1,6 +1,8 @@
 //! Who listens to what on one worker thread: seats (connections), their users, and the threads those hear.
 //! A plain data structure: it queues into lines, and nothing runs inside it.
 
+mod ephemeral;
+
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
@@ -37,8 +39,19 @@ pub struct Sitter {
     pub credential: Credential,
     /// When its credentials end.
     pub expires_at: Time,
-    /// Whether the transport answers pings and takes cursor frames: a socket does, a poll does not.
-    pub socket: bool,
+    /// How it is connected.
+    pub transport: Transport,
+}
+
+/// How a connection is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A WebSocket.
+    Socket,
+    /// Server-sent events.
+    Stream,
+    /// A long poll: it ends with its first answer, so it needs no beats and no cursor frames.
+    Poll,
 }
 
 impl Sitter {
@@ -112,6 +125,9 @@ pub struct Registry {
     /// The time of the delivery under way: between two sweeps, too, nothing goes to whose credentials have ended.
     now: Time,
     generation: u64,
+    swept: Instant,
+    /// From when on silence is held against anybody.
+    judges_from: Instant,
 }
 
 impl Registry {
@@ -125,6 +141,8 @@ impl Registry {
             released,
             now: Time::default(),
             generation: 0,
+            swept: Instant::now(),
+            judges_from: Instant::now(),
         }
     }
 
@@ -232,7 +250,7 @@ impl Registry {
                 let seat = &self.seats[*slot];
                 let live = matches!(seat.mode, Mode::Live { after } if envelope.position > after);
                 if live && !seat.sitter.is_over(self.now) {
-                    seat.line.send(envelope.payload.clone());
+                    seat.line.event(envelope.payload.clone(), envelope.position, envelope.mark);
                 }
             }
         }
@@ -296,6 +314,13 @@ impl Registry {
         reached
     }
 
+    /// Up to where a live seat has been told everything, if its thread has come further than its feed had read.
+    pub fn reached(&mut self, key: SeatKey) -> Option<Head> {
+        let released = self.released;
+        let seat = self.seat(key)?;
+        matches!(seat.mode, Mode::Live { after } if released.position >= after).then_some(released)
+    }
+
     /// Waits until a live seat must catch up again; from where.
     pub fn poll_behind(&mut self, key: SeatKey, cx: &Context<'_>) -> Poll<Position> {
         match self.seat(key) {
@@ -320,6 +345,16 @@ impl Registry {
         }
     }
 
+    /// Whether silence is held against anybody now. A sweep that comes late was held up, by this thread or with the whole
+    /// machine, and answers may wait unread: the transports get the time until the next one to read them.
+    fn judges(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.swept) > SWEEP * 2 {
+            self.judges_from = now + SWEEP;
+        }
+        self.swept = now;
+        now >= self.judges_from
+    }
+
     /// Once a second: pings, deadlines, cursor frames. `cursor` makes the text of one and is called at most once.
     pub fn sweep(
         &mut self,
@@ -329,23 +364,27 @@ impl Registry {
         cursor: impl FnOnce(Head) -> bytestring::ByteString,
     ) {
         let (instant, released) = (Instant::now(), self.released);
+        let judges = self.judges(instant);
         let mut cursor = Some(cursor);
         let mut text = None;
         for (_, seat) in &mut self.seats {
             if seat.sitter.is_over(now) {
                 seat.line.close(Code::CredentialsExpired);
             }
-            if !seat.sitter.socket {
+            if seat.sitter.transport == Transport::Poll {
                 continue;
             }
-            seat.beat(instant, heartbeat, grace);
+            if judges {
+                seat.beat(instant, heartbeat, grace);
+            }
             let live_after = matches!(seat.mode, Mode::Live { after } if released.position > after);
             if live_after && seat.told < released.position {
                 seat.told = released.position;
                 if let Some(make) = cursor.take() {
                     text = Some(make(released));
                 }
-                text.iter().for_each(|text: &bytestring::ByteString| seat.line.send(text.clone()));
+                let tell = |text: &bytestring::ByteString| seat.line.event(text.clone(), released.position, released.mark);
+                text.iter().for_each(tell);
             }
         }
     }

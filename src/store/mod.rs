@@ -158,6 +158,8 @@ pub trait Log: Send {
     /// # Errors
     /// [`Outage`]; but for [`Outage::Unknown`], nothing of the batch is stored then.
     fn commit(&mut self, batch: &[Write]) -> Result<Committed, Outage>;
+    /// Nothing more is written: what has to be noted so that the next start knows that this was a good end.
+    fn end(&mut self) {}
 }
 
 /// The log's end, and what a cursor there needs.

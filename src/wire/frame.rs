@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{
     rest::{self, SendBody},
-    shape::MessageShape,
+    shape::{MessageShape, OnlineShape},
 };
 use crate::{
     domain::{Content, Draft, Limits, Message, MessageId, RetryKey, ThreadId},
@@ -33,6 +33,8 @@ pub enum Command {
     Edit { message: MessageId, content: Content },
     /// Delete a message.
     Delete { message: MessageId },
+    /// Tell the others that this user types, or has stopped.
+    Typing { thread: ThreadId, active: bool },
     /// Go on by this token.
     Refresh { token: Token },
 }
@@ -66,6 +68,12 @@ struct EditData {
 #[derive(Deserialize)]
 struct DeleteData {
     message_id: String,
+}
+
+#[derive(Deserialize)]
+struct TypingData {
+    thread_id: String,
+    active: bool,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +123,10 @@ fn command(frame: &Frame<'_>, limits: &Limits) -> Result<Command, Error> {
             Ok(Command::Edit { message: message_id(&id)?, content: rest::content(content, limits)? })
         }
         "message.delete" => Ok(Command::Delete { message: message_id(&data::<DeleteData>(frame)?.message_id)? }),
+        "typing" => {
+            let TypingData { thread_id, active } = data(frame)?;
+            Ok(Command::Typing { thread: thread(&thread_id)?, active })
+        }
         "token.refresh" => Ok(Command::Refresh { token: data::<RefreshData>(frame)?.token }),
         other => Err(Error::new(Code::UnknownType, format!("There is no frame type `{}`.", shortened(other)))),
     }
@@ -122,6 +134,10 @@ fn command(frame: &Frame<'_>, limits: &Limits) -> Result<Command, Error> {
 
 fn message_id(text: &str) -> Result<MessageId, Error> {
     MessageId::parse(text).map_err(|reason| Error::field("message_id", reason))
+}
+
+fn thread(text: &str) -> Result<ThreadId, Error> {
+    ThreadId::parse(text).map_err(|reason| Error::field("thread_id", reason))
 }
 
 /// At most 40 characters of what a client wrote, without control characters, to say back to it.
@@ -145,8 +161,54 @@ pub enum Reply<'a> {
     CaughtUp { cursor: &'a str, events: u64, read: [(); 0] },
     /// Every logged event of this user at or below it was sent before.
     Cursor { cursor: &'a str },
+    /// Another member types, or has stopped. Not in the log.
+    Typing { thread_id: String, user_id: &'a str, active: bool },
+    /// Who has come or gone of those one shares a thread with. Not in the log.
+    Presence { users: Vec<OnlineShape<'a>> },
     /// The connection is about to close.
-    Bye { code: u16, reason: &'a str, reconnect: bool, retry_after_ms: Option<u64> },
+    Bye(Bye),
+}
+
+/// `bye`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Bye {
+    /// The close code.
+    pub code: u16,
+    /// Its name.
+    pub reason: &'static str,
+    /// Whether to come back.
+    pub reconnect: bool,
+    /// When, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Bye {
+    /// The data alone, for a transport that names its events.
+    ///
+    /// # Panics
+    /// Never: it holds text and numbers only.
+    pub fn data(&self) -> ByteString {
+        serde_json::to_string(self).expect("text and numbers").into()
+    }
+}
+
+/// `reset`: a stream's cursor does not hold, and it goes on from this one.
+#[derive(Serialize)]
+pub struct Reset<'a> {
+    /// Why.
+    pub code: &'static str,
+    /// Where it goes on.
+    pub cursor: &'a str,
+}
+
+impl Reset<'_> {
+    /// The data.
+    ///
+    /// # Panics
+    /// Never: it holds text only.
+    pub fn data(&self) -> ByteString {
+        serde_json::to_string(self).expect("text").into()
+    }
 }
 
 /// `connection_established`.
@@ -303,6 +365,8 @@ mod tests {
             ("{\"type\":\"ping\",\"id\":{}}", Code::Invalid),
             ("{\"type\":\"ping\",\"id\":9007199254740992}", Code::Invalid),
             ("{\"type\":\"message.send\"}", Code::Invalid),
+            ("{\"type\":\"typing\"}", Code::Invalid),
+            ("{\"type\":\"typing\",\"data\":{\"thread_id\":\"x\",\"active\":true}}", Code::Invalid),
             ("{\"type\":\"message.send\",\"data\":{\"thread_id\":5,\"content\":\"x\"}}", Code::Invalid),
             ("{\"type\":\"message.send\",\"data\":{\"thread_id\":\"x\",\"content\":\"x\"}}", Code::Invalid),
             (deep.as_str(), Code::Invalid),

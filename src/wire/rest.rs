@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::{MessageShape, ThreadShape, UserShape};
+use super::shape::{MessageShape, OnlineShape, ThreadShape, UserShape};
 use crate::{
     domain::{Content, Draft, Limits, Metadata, RetryKey, ThreadId, UserId},
     error::{Code, Error},
@@ -144,6 +144,8 @@ bodies! {
     }
     /// `GET /api/users`.
     UsersQuery { q: String }
+    /// `GET /api/presence`.
+    PresenceQuery { thread_id: String }
     /// `GET /api/events`.
     EventsQuery {
         #[serde(default)] since: Option<String>,
@@ -319,6 +321,15 @@ pub struct MembersAnswer<'a> {
 #[allow(missing_docs, reason = "named as on the wire")]
 pub struct UsersAnswer<'a> {
     pub users: Vec<UserShape<'a>>,
+}
+
+/// `GET /api/presence`: members who are here, how many they are, and whether a socket is told of those who come and go.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct PresenceAnswer<'a> {
+    pub users: Vec<OnlineShape<'a>>,
+    pub online: u64,
+    pub live: bool,
 }
 
 /// `PUT /api/threads/{id}/read`.

@@ -28,6 +28,14 @@ impl<'a> From<&'a Person> for UserShape<'a> {
     }
 }
 
+/// Whether a user is here.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct OnlineShape<'a> {
+    pub user_id: &'a str,
+    pub online: bool,
+}
+
 /// A message; a deleted one has neither content nor metadata.
 #[derive(Debug, Serialize)]
 pub struct MessageShape<'a> {

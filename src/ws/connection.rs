@@ -1,12 +1,6 @@
 //! The connection: one actor a socket. It turns frames into posts, answers them, and alone ends its socket.
 
-use std::{
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, rc::Rc, sync::Arc, task, time::Instant};
 
 use actix::prelude::*;
 use futures_util::Stream;
@@ -16,33 +10,26 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
-use super::{admission::Admitted, strikes::Strikes};
+use super::{admission::Admitted, strikes::Strikes, typing::Typing};
 use crate::{
     auth::{AuthContext, Judge, token::LEEWAY},
-    domain::{Reset, UserId, logins::SESSION_TOUCH},
+    domain::logins::SESSION_TOUCH,
     error::{Code, Error},
-    feed::{self, CaughtUp, Opening},
+    feed::{self, Opening},
     hub::{
-        Closing, Inbound, Line, Node, Seat,
+        Closing, Inbound, LAST_WORDS, Line, Node, Seat,
         messages::{Answer, Post},
         quota,
     },
     store::Done,
-    wire::{
-        cursor::Purpose,
-        frame::{self, Auth, Command, Established, FrameId, Myself, Reply},
-        shape,
-    },
+    wire::frame::{self, Command, FrameId},
 };
-
-/// How long a closing socket may take for its last words before it is cut.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
 
 /// See the module. Open until somebody asks to close, then closing, then gone with its transport.
 pub(super) struct Connection {
-    admitted: Rc<Admitted>,
+    admitted: Admitted,
     /// Who acts: as admitted, or by the token that has taken over since.
     who: AuthContext,
     judge: Arc<Judge>,
@@ -54,6 +41,7 @@ pub(super) struct Connection {
     line: Rc<Line>,
     node: Arc<Node>,
     rate: Rate,
+    typing: Typing,
     bad: Strikes,
     hasty: Strikes,
     unanswered: u64,
@@ -68,9 +56,10 @@ impl Connection {
             judge,
             noted: Instant::now(),
             seat: Rc::clone(&opening.seat),
-            admitted: Rc::new(admitted),
+            admitted,
             opening: Some(opening),
             line,
+            typing: Typing::new(&node.limits),
             node,
             rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
             bad: Strikes::default(),
@@ -80,28 +69,9 @@ impl Connection {
         connection.start();
     }
 
-    /// What was missed, then live. Ends only with the line.
-    fn follow(&self, opening: Opening) -> impl Future<Output = ()> + use<> {
-        let (admitted, line, node) = (Rc::clone(&self.admitted), Rc::clone(&self.line), Arc::clone(&self.node));
-        async move {
-            let user: &UserId = admitted.context().user_id();
-            let Some(caught_up) = feed::catch_up(&node, user, &opening.seat, &line, opening.from).await else { return };
-            if opening.resumed {
-                let CaughtUp { at, events } = caught_up;
-                let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
-                line.send(Reply::CaughtUp { cursor: &cursor, events, read: [] }.text());
-            }
-            feed::stay_live(&node, user, &opening.seat, &line).await;
-        }
-    }
-
     fn close(&mut self, closing: Closing, ctx: &mut Context<Self>) {
         self.line.set_reading(true);
-        let code = closing.code.close().unwrap_or(1000);
-        let reconnect = closing.code.retryable();
-        let Closing { retry_after_ms, .. } = closing;
-        let bye = Reply::Bye { code, reason: closing.code.name(), reconnect, retry_after_ms };
-        self.line.finish(closing, bye.text());
+        self.line.finish(closing);
         ctx.run_later(LAST_WORDS, |connection, ctx| {
             connection.line.cut();
             ctx.stop();
@@ -156,6 +126,11 @@ impl Connection {
             Command::Send { thread, draft, key } => self.post(id, Post::by(who, now, thread, draft, key), ctx),
             Command::Edit { message, content } => self.post(id, Post::edit(who, now, message, content), ctx),
             Command::Delete { message } => self.post(id, Post::deletion(who, now, message), ctx),
+            Command::Typing { thread, active } => {
+                if self.typing.may_tell(thread, Instant::now()) {
+                    self.node.types(who.user_id(), thread, active);
+                }
+            }
             Command::Refresh { token } => self.refresh(id, token, ctx),
         }
     }
@@ -231,9 +206,10 @@ impl Actor for Connection {
         let asked = async move { line.close_asked().await };
         ctx.spawn(asked.into_actor(self).map(|closing, connection, ctx| connection.close(closing, ctx)));
         if let Some(opening) = self.opening.take() {
-            established(&self.admitted, &self.node, &self.line, &opening);
+            self.line.send(opening.established(&self.node, self.admitted.guest()));
             self.line.set_reading(true);
-            ctx.spawn(self.follow(opening).into_actor(self));
+            let follow = feed::follow(Arc::clone(&self.node), opening, Rc::clone(&self.line));
+            ctx.spawn(follow.into_actor(self));
         }
     }
 }
@@ -253,22 +229,6 @@ impl StreamHandler<Inbound> for Connection {
     fn finished(&mut self, ctx: &mut Self::Context) {
         ctx.stop();
     }
-}
-
-fn established(admitted: &Admitted, node: &Node, line: &Line, opening: &Opening) {
-    let context = admitted.context();
-    let first = Established {
-        connection_id: admitted.connection_id().to_string(),
-        user: Myself { user_id: context.user_id().as_str(), name: context.name() },
-        epoch: opening.epoch.to_string(),
-        cursor: &opening.cursor,
-        resumed: opening.resumed,
-        reason: opening.reset.map(|reset: Reset| feed::reset_code(reset).name()),
-        heartbeat_ms: node.limits.heartbeat_ms,
-        limits: frame::limits(&node.limits),
-        auth: Auth { method: context.method().name(), expires_at: shape::time(context.expires_at()) },
-    };
-    line.send(Reply::ConnectionEstablished(first).text());
 }
 
 /// What arrives on a line, as a stream.

@@ -33,13 +33,14 @@ pub(super) fn apply_all(tx: &Connection, writes: &[Write], limits: &Limits) -> R
     Ok(Committed { outcomes, events: batch.events })
 }
 
-/// Whether a transaction whose commit failed is in the log after all: its last event tells for the whole.
-pub(super) fn landed(connection: &Connection, committed: &Committed) -> Result<bool> {
-    let Some(last) = committed.events.last() else { return Ok(false) };
+/// Whether a transaction whose commit failed is in the log after all: its last event tells for the whole. Nothing, if it has
+/// no event.
+pub(super) fn landed(connection: &Connection, committed: &Committed) -> Result<Option<bool>> {
+    let Some(last) = committed.events.last() else { return Ok(None) };
     let mark: Option<u32> = connection
         .query_row("SELECT mark FROM events WHERE position = ?1", [signed(last.position.0)], |row| row.get(0))
         .optional()?;
-    Ok(mark == Some(last.mark))
+    Ok(Some(mark == Some(last.mark)))
 }
 
 impl Batch<'_> {
