@@ -296,7 +296,9 @@ export class Link {
   #stage() {
     const link = this;
     return {
-      rest: this.rest, random: this.random, heartbeat_ms: this.heartbeat_ms, grace_ms: this.grace_ms,
+      rest: this.rest, random: this.random,
+      get heartbeat_ms() { return link.heartbeat_ms; },
+      get grace_ms() { return link.grace_ms; },
       get cursor() { return link.cursor; },
       set cursor(cursor) { link.cursor = cursor; },
       get owed() { return link.#owed; },
