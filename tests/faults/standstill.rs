@@ -29,6 +29,26 @@ fn server() -> Server {
     Server::new(&[&FAST[..], &own[..]].concat())
 }
 
+/// Stops the process, and waits until each of its threads has noticed.
+async fn stop(server: &Server) {
+    server.signal("STOP");
+    let stopped = || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", server.id())).expect("its threads");
+        threads.map(|thread| thread.expect("a thread").path().join("stat")).all(|stat| {
+            // A thread that has ended in the meantime has stopped too.
+            let stat = std::fs::read_to_string(stat).unwrap_or_default();
+            // `number (name) state ...`
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
+    };
+    soon("a standstill", async {
+        while !stopped() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_standstill_longer_than_the_heartbeat_disconnects_nobody_and_loses_nothing() {
     let server = server();
@@ -44,7 +64,7 @@ async fn a_standstill_longer_than_the_heartbeat_disconnects_nobody_and_loses_not
             let key = format!("before-{number}");
             ledger.note(&key, by_rest(&alice, &thread, &key).await);
         }
-        server.signal("STOP");
+        stop(&server).await;
         // Sent while nobody is there to take them: the system does, and they are stored when the process goes on.
         let keys: Vec<_> = (0..5).map(|number| format!("during-{number}")).collect();
         let mut during = std::pin::pin!(join_all(keys.iter().map(|key| by_rest(&alice, &thread, key))));
@@ -88,7 +108,7 @@ async fn an_answer_to_a_ping_that_waits_while_the_server_stands_still_counts() {
         panic!("no ping");
     }));
     soon("a ping of each", pinged).await;
-    server.signal("STOP");
+    stop(&server).await;
     for raw in &mut sockets {
         raw.send(frame(0x8a, b"")).await;
     }
