@@ -46,14 +46,35 @@ struct Unread {
 }
 
 impl Unread {
-    async fn open(server: &Server, person: &Person) -> Unread {
+    /// Connected, with nothing asked yet.
+    async fn connect(server: &Server) -> Unread {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4_096).expect("a small buffer");
         let stream = socket.connect(([127, 0, 0, 1], server.port).into()).await.expect("a connection");
         let address = stream.local_addr().expect("an address");
-        let mut raw = Raw::over(stream);
-        let hello = raw.upgrades(person.token()).await;
-        Unread { raw, address, cursor: text(&hello, "cursor").to_owned() }
+        Unread { raw: Raw::over(stream), address, cursor: String::new() }
+    }
+
+    /// A socket that has read its first frame.
+    async fn socket(server: &Server, person: &Person) -> Unread {
+        let mut unread = Unread::connect(server).await;
+        let hello = unread.raw.upgrades(person.token()).await;
+        text(&hello, "cursor").clone_into(&mut unread.cursor);
+        unread
+    }
+
+    /// A stream of server-sent events that has read its head.
+    async fn stream(server: &Server, person: &Person) -> Unread {
+        let mut unread = Unread::connect(server).await;
+        let (cursor, token) = (text(&person.get("/api/threads").await.json(200), "cursor").to_owned(), person.token());
+        let asked = format!(
+            "GET /api/events?since={cursor} HTTP/1.1\r\nHost: chat.test\r\nAuthorization: Bearer {token}\r\n\
+             Accept: text/event-stream\r\n\r\n"
+        );
+        unread.raw.send(asked).await;
+        assert_eq!(unread.raw.head().await.status, 200);
+        unread.cursor = cursor;
+        unread
     }
 }
 
@@ -97,8 +118,14 @@ async fn comes_back(person: &Person, cursor: &str, from: u64, to: u64) {
     assert_eq!(caught_up["data"]["events"], to + 1 - from);
 }
 
-#[tokio::test]
-async fn a_client_that_never_reads_costs_an_outbox_is_cut_and_comes_back_to_everything() {
+#[derive(Debug, Clone, Copy)]
+enum Transport {
+    Socket,
+    Stream,
+}
+
+/// One that never reads costs an outbox, is cut, and comes back to everything.
+async fn never_reads(transport: Transport) {
     const HALF: usize = 300;
     let server = server();
     let (alice, bob, carol) = (server.person(), server.person(), server.person());
@@ -108,14 +135,17 @@ async fn a_client_that_never_reads_costs_an_outbox_is_cut_and_comes_back_to_ever
     for _ in 0..HALF {
         echo(&mut of_alice, &mut of_carol, &thread).await;
     }
-    let mut unread = Unread::open(&server, &bob).await;
+    let mut unread = match transport {
+        Transport::Socket => Unread::socket(&server, &bob).await,
+        Transport::Stream => Unread::stream(&server, &bob).await,
+    };
     let before = server.resident_kib();
     let mut most = 0;
     for _ in 0..HALF {
         echo(&mut of_alice, &mut of_carol, &thread).await;
         most = most.max(server.resident_kib().saturating_sub(before));
     }
-    println!("at most {most} KiB more for one that does not read");
+    println!("{transport:?}: at most {most} KiB more for one that does not read");
     assert!(most * 1024 <= OUTBOX + BESIDE, "{most} KiB for one that does not read");
     within(CUT + SLACK, "the cut", async {
         while held(&server).contains(&unread.address.port()) {
@@ -130,6 +160,16 @@ async fn a_client_that_never_reads_costs_an_outbox_is_cut_and_comes_back_to_ever
 }
 
 #[tokio::test]
+async fn a_socket_that_is_never_read_costs_an_outbox_is_cut_and_its_cursor_brings_everything() {
+    never_reads(Transport::Socket).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_never_read_costs_an_outbox_is_cut_and_its_cursor_brings_everything() {
+    never_reads(Transport::Stream).await;
+}
+
+#[tokio::test]
 async fn a_hundred_that_never_read_at_once_are_bounded_and_nobody_else_is_slower() {
     const MANY: usize = 100;
     let server = server();
@@ -138,7 +178,7 @@ async fn a_hundred_that_never_read_at_once_are_bounded_and_nobody_else_is_slower
     let (mut of_alice, mut of_carol) = (alice.socket().await, carol.socket().await);
     let mut many = Vec::new();
     for _ in 0..MANY {
-        many.push(Unread::open(&server, &bob).await);
+        many.push(Unread::socket(&server, &bob).await);
     }
     let before = server.resident_kib();
     let (mut most, mut sequence, mut times) = (0, 1, Vec::new());
