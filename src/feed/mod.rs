@@ -136,8 +136,9 @@ pub struct Feed<S> {
 }
 
 impl<S: Source> Feed<S> {
-    /// From a place on.
+    /// From a place on. The line's first frame is on its way by now.
     pub fn new(source: S, line: Rc<Line>, from: Position) -> Feed<S> {
+        line.begin();
         Feed { source, line, from, sent: 0 }
     }
 
