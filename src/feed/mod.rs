@@ -9,15 +9,17 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use bytestring::ByteString;
 
 use crate::{
-    domain::{Cursor, Outage, Position, Reset, Resume, UserId, cursor},
+    domain::{Cursor, Limits, Marker, Outage, Position, Reset, Resume, UserId, cursor},
     error::{Code, Error},
     hub::{Line, Node, Seat, Sitter},
     store::{Head, Missed, Page},
-    wire::{cursor::Purpose, seal},
+    wire::{cursor::Purpose, frame::Reply, seal},
 };
 
 /// Events of one page of a catch-up.
 pub const PAGE: u64 = 100;
+/// Most bytes of a marker in a frame.
+const MARKER_BYTES: u64 = 110;
 /// How long a catch-up waits before it asks a store that failed again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -50,9 +52,8 @@ pub async fn open(node: &Arc<Node>, sitter: Sitter, line: &Rc<Line>, since: Opti
     let Some(given) = node.cursors.open(Purpose::Cursor, text) else {
         return Ok(at_head(node, seat, node.reads.head().await?, Some(Reset::BadCursor)));
     };
-    let limit = node.limits.resume_events;
-    let missed = node.reads.missed(user, given.position, limit).await?;
-    Ok(match decide(&given, &missed, limit) {
+    let missed = node.reads.missed(user, given.position, node.limits.resume_events).await?;
+    Ok(match decide(&given, &missed, &node.limits) {
         Resume::After(from) => {
             Opening { seat, epoch: missed.head.epoch, from, cursor: text.to_owned(), resumed: true, reset: None }
         }
@@ -65,10 +66,12 @@ fn at_head(node: &Node, seat: Rc<Seat>, head: Head, reset: Option<Reset>) -> Ope
     Opening { seat, epoch: head.epoch, from: head.position, cursor, resumed: false, reset }
 }
 
-/// Whether a cursor holds, and whether what it missed is little enough to replay.
-pub fn decide(given: &Cursor, missed: &Missed, limit: u64) -> Resume {
+/// Whether a cursor holds, and whether what it missed is little enough to replay: markers come in one frame, which must find
+/// room in an outbox beside what a catch-up leaves in it.
+pub fn decide(given: &Cursor, missed: &Missed, limits: &Limits) -> Resume {
+    let too_many = missed.events > limits.resume_events || missed.markers * MARKER_BYTES > limits.outbox_bytes / 4;
     match cursor::judge(given, missed.head.epoch, missed.head.position, missed.mark_there) {
-        Resume::After(_) if missed.events > limit => Resume::Reset(Reset::TooMany),
+        Resume::After(_) if too_many => Resume::Reset(Reset::TooMany),
         verdict => verdict,
     }
 }
@@ -84,12 +87,14 @@ pub fn reset_code(reset: Reset) -> Code {
 }
 
 /// How a catch-up ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaughtUp {
     /// Everything of this user at or below it was sent.
     pub at: Head,
     /// How many events that was.
     pub events: u64,
+    /// The read markers that have moved since it began, with what is unread there.
+    pub read: Vec<Marker>,
 }
 
 /// Sends everything after `from` and turns the seat live. Paced by the line: each event waits until there is room.
@@ -97,7 +102,7 @@ pub struct CaughtUp {
 pub async fn catch_up(node: &Node, user: &UserId, seat: &Seat, line: &Line, mut from: Position) -> Option<CaughtUp> {
     let mut events = 0;
     loop {
-        let page = match node.reads.page(user.clone(), from, PAGE).await {
+        let page = match node.reads.page(user.clone(), from, seat.begin_page(from), PAGE).await {
             Ok(page) => page,
             Err(outage) => {
                 wait_for_the_store(outage).await;
@@ -119,8 +124,8 @@ pub async fn catch_up(node: &Node, user: &UserId, seat: &Seat, line: &Line, mut 
         }
         from = page.complete_to.position;
         // No await between the last event and this: what the outlet delivers next is what comes after `from`.
-        if seat.try_live(from) {
-            return Some(CaughtUp { at: page.complete_to, events });
+        if let Some(read) = page.read.filter(|_| seat.try_live(from)) {
+            return Some(CaughtUp { at: page.complete_to, events, read });
         }
     }
 }
@@ -135,13 +140,17 @@ pub fn payloads(page: &Page) -> impl Iterator<Item = ByteString> {
     page.events.iter().map(|event| seal::seal(event).payload)
 }
 
+/// Tells a client that did not ask to resume of the markers that a catch-up has found.
+pub fn tell_markers(line: &Line, read: &[Marker]) {
+    read.iter().for_each(|marker| line.send(Reply::ThreadRead(marker.into()).text()));
+}
+
 /// A live feed for ever after: whenever the outlet has lost batches, catches up from the store again.
 pub async fn stay_live(node: &Node, user: &UserId, seat: &Seat, line: &Line) {
     loop {
         let from = seat.behind().await;
-        if catch_up(node, user, seat, line, from).await.is_none() {
-            return;
-        }
+        let Some(CaughtUp { read, .. }) = catch_up(node, user, seat, line, from).await else { return };
+        tell_markers(line, &read);
     }
 }
 

@@ -2,6 +2,7 @@
 //! A plain data structure: it queues into lines, and nothing runs inside it.
 
 mod ephemeral;
+mod markers;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,13 +15,14 @@ use std::{
 use slab::Slab;
 use uuid::Uuid;
 
+use self::markers::Owed;
 use super::line::{Closing, Line};
 use crate::{
     auth::token::LEEWAY,
     domain::{ConnectionId, Credential, Position, ThreadId, Time, UserId},
     error::Code,
     store::Head,
-    wire::{Change, Envelope},
+    wire::{Change, Envelope, SealedMarker},
 };
 
 /// A seat's key; the generation tells a seat from the next one in the same slot.
@@ -28,6 +30,24 @@ use crate::{
 pub struct SeatKey {
     slot: usize,
     generation: u64,
+}
+
+/// What is delivered, in log order.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// To those who hear its thread.
+    Event(Arc<Envelope>),
+    /// To its user.
+    Marker(Arc<SealedMarker>),
+}
+
+impl Item {
+    fn bytes(&self) -> u64 {
+        match self {
+            Item::Event(envelope) => envelope.payload.len() as u64,
+            Item::Marker(marker) => marker.payload.len() as u64,
+        }
+    }
 }
 
 /// Who takes a seat.
@@ -77,6 +97,7 @@ struct Seat {
     /// Whether a ping was queued then and nothing has been heard since.
     unanswered: bool,
     told: Position,
+    owed: Owed,
 }
 
 impl Seat {
@@ -140,8 +161,18 @@ impl Registry {
         self.generation += 1;
         let generation = self.generation;
         let (mode, told) = (Mode::Joining, self.released.position);
-        let seat =
-            Seat { sitter, generation, user, line, mode, waker: None, pinged: Instant::now(), unanswered: false, told };
+        let seat = Seat {
+            sitter,
+            generation,
+            user,
+            line,
+            mode,
+            waker: None,
+            pinged: Instant::now(),
+            unanswered: false,
+            told,
+            owed: Owed::NOTHING,
+        };
         let slot = self.seats.insert(seat);
         self.users[user].seats.push(slot);
         SeatKey { slot, generation }
@@ -251,15 +282,18 @@ impl Registry {
         self.advance(Head { position: envelope.position, mark: envelope.mark, ..self.released });
     }
 
-    /// Delivers the first events of a batch that ends at `to`, up to so many and so many bytes; how many are left.
-    pub fn deliver_slice(&mut self, envelopes: &[Arc<Envelope>], to: Head, bytes_max: u64) -> usize {
+    /// Delivers the first of a batch that ends at `to`, up to so many and so many bytes; how many are left.
+    pub fn deliver_slice(&mut self, items: &[Item], to: Head, bytes_max: u64) -> usize {
         let mut bytes = 0;
-        for (number, envelope) in envelopes.iter().enumerate() {
+        for (number, item) in items.iter().enumerate() {
             if number > 0 && (number >= SLICE || bytes > bytes_max) {
-                return envelopes.len() - number;
+                return items.len() - number;
             }
-            bytes += envelope.payload.len() as u64;
-            self.deliver(envelope);
+            bytes += item.bytes();
+            match item {
+                Item::Event(envelope) => self.deliver(envelope),
+                Item::Marker(marker) => self.deliver_marker(marker),
+            }
         }
         self.advance(to);
         0
@@ -290,10 +324,10 @@ impl Registry {
 
     /// Turns a seat live if its feed has read as far as this thread has come; else it must read on.
     pub fn try_live(&mut self, key: SeatKey, read: Position) -> bool {
-        let reached = read >= self.released.position;
+        let reached = read >= self.released.position && self.owes_nothing_more(key);
         if let Some(seat) = self.seat(key).filter(|_| reached) {
             seat.mode = Mode::Live { after: read };
-            seat.told = read;
+            (seat.told, seat.owed) = (read, Owed::NOTHING);
         }
         reached
     }
@@ -312,13 +346,18 @@ impl Registry {
 
     /// Batches were lost on the way to this thread: every live seat catches up from the store, from where it was.
     pub fn fall_behind(&mut self) {
-        let released = self.released.position;
-        for (_, seat) in &mut self.seats {
-            if let Mode::Live { after } = seat.mode {
-                seat.mode = Mode::CatchingUp;
-                seat.told = released.max(after);
-                seat.waker.take().into_iter().for_each(Waker::wake);
-            }
+        for slot in self.seats.iter().map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.fall_back(slot);
+        }
+    }
+
+    /// A seat that is live catches up.
+    fn fall_back(&mut self, slot: usize) {
+        let (released, seat) = (self.released.position, &mut self.seats[slot]);
+        if let Mode::Live { after } = seat.mode {
+            seat.mode = Mode::CatchingUp;
+            seat.told = released.max(after);
+            seat.waker.take().into_iter().for_each(Waker::wake);
         }
     }
 

@@ -70,7 +70,7 @@ async fn receive(
 ) -> Result<(Vec<ByteString>, Head), Error> {
     let mut from = opening.from;
     let at = loop {
-        let page = node.reads.page(who.user_id().clone(), from, feed::PAGE).await?;
+        let page = node.reads.page(who.user_id().clone(), from, opening.seat.begin_page(from), feed::PAGE).await?;
         if page.pruned {
             return Err(does_not_hold(Reset::Expired));
         }

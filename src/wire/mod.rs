@@ -9,4 +9,4 @@ pub mod seal;
 pub mod shape;
 
 pub use cursor::CursorSeal;
-pub use seal::{Change, Envelope};
+pub use seal::{Change, Envelope, SealedMarker};

@@ -332,15 +332,6 @@ pub struct PresenceAnswer<'a> {
     pub live: bool,
 }
 
-/// `PUT /api/threads/{id}/read`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct ReadAnswer {
-    pub thread_id: String,
-    pub sequence: u64,
-    pub unread: u64,
-}
-
 /// `GET /api/system/info`; what only signed-in users see is left out for others.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs, reason = "named as on the wire")]

@@ -88,10 +88,13 @@ impl Connection {
         async move {
             let user: &UserId = admitted.context().user_id();
             let Some(caught_up) = feed::catch_up(&node, user, &opening.seat, &line, opening.from).await else { return };
+            let CaughtUp { at, events, read } = caught_up;
             if opening.resumed {
-                let CaughtUp { at, events } = caught_up;
                 let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
-                line.send(Reply::CaughtUp { cursor: &cursor, events, read: [] }.text());
+                let read = read.iter().map(Into::into).collect();
+                line.send(Reply::CaughtUp { cursor: &cursor, events, read }.text());
+            } else {
+                feed::tell_markers(&line, &read);
             }
             feed::stay_live(&node, user, &opening.seat, &line).await;
         }
@@ -158,6 +161,7 @@ impl Connection {
             Command::Send { thread, draft, key } => self.post(id, Post::by(who, now, thread, draft, key), ctx),
             Command::Edit { message, content } => self.post(id, Post::edit(who, now, message, content), ctx),
             Command::Delete { message } => self.post(id, Post::deletion(who, now, message), ctx),
+            Command::Read { thread, sequence } => self.post(id, Post::read(who, now, thread, sequence), ctx),
             Command::Typing { thread, active } => {
                 if self.typing.may_tell(thread, Instant::now()) {
                     self.node.types(who.user_id(), thread, active);
@@ -220,6 +224,7 @@ impl Connection {
                 Ok(Done::Message { message, duplicate }) => {
                     connection.line.send(frame::ack(id.as_ref(), &message, duplicate));
                 }
+                Ok(Done::Read(marker)) => connection.line.send(frame::read(id.as_ref(), &marker)),
                 Ok(_) => connection.refuse(id.as_ref(), &Code::Internal.into()),
                 Err(error) => connection.refuse(id.as_ref(), &error),
             }

@@ -7,8 +7,9 @@ use super::{
     super::{Head, Missed, Page},
     prune,
     rows::{self, EVENT, For, count, signed},
+    threads,
 };
-use crate::domain::{Event, Position, ThreadId, UserId};
+use crate::domain::{Event, Marker, Position, Sequence, ThreadId, UserId};
 
 /// The positions a user may see above `:after`: all events of the threads they are a member of, from where they
 /// joined, and of the threads they left since only the one event that says so.
@@ -58,10 +59,14 @@ pub(super) fn missed(connection: &Connection, user: &UserId, after: Position, li
             named_params! { ":user": user.as_str(), ":after": signed(after.0), ":limit": signed(limit + 1) },
             |row| count(row, 0),
         )?;
-    Ok(Missed { head, mark_there, events })
+    let markers = connection.prepare_cached(&format!("SELECT count(*) FROM (SELECT 1 {MOVED} LIMIT :limit)"))?.query_row(
+        named_params! { ":user": user.as_str(), ":moved": signed(after.0), ":limit": signed(limit + 1) },
+        |row| count(row, 0),
+    )?;
+    Ok(Missed { head, mark_there, events, markers })
 }
 
-pub(super) fn page(connection: &Connection, user: &UserId, after: Position, limit: u64) -> Result<Page> {
+pub(super) fn page(connection: &Connection, user: &UserId, after: Position, moved: Position, limit: u64) -> Result<Page> {
     let head = rows::head(connection)?;
     let events: Vec<Event> = connection
         .prepare_cached(&format!(
@@ -78,13 +83,48 @@ pub(super) fn page(connection: &Connection, user: &UserId, after: Position, limi
         Some(last) if events.len() as u64 >= limit => Head { position: last.position, mark: last.mark, ..head },
         _ => head,
     };
-    Ok(Page { events, complete_to, pruned: prune::kept_from(connection)? > after.0 + 1 })
+    // Further back they would count messages as unread that are still to be sent.
+    let whole = complete_to.position == head.position;
+    let read = whole.then(|| markers(connection, user, moved)).transpose()?;
+    Ok(Page { events, complete_to, pruned: prune::kept_from(connection)? > after.0 + 1, read })
+}
+
+/// A user's memberships whose read marker has moved at the log's position `:moved` or after it.
+const MOVED: &str = "FROM memberships m WHERE m.user_id = :user AND m.until_position IS NULL
+    AND m.read_position > 0 AND m.read_position >= :moved";
+
+fn markers(connection: &Connection, user: &UserId, moved: Position) -> Result<Vec<Marker>> {
+    let mut found = connection.prepare_cached(&format!(
+        "SELECT m.thread_num, t.thread_id, m.read_sequence {} ORDER BY m.read_position, m.thread_num",
+        MOVED.replacen("m WHERE", "m JOIN threads t USING (thread_num) WHERE", 1)
+    ))?;
+    found
+        .query_and_then(named_params! { ":user": user.as_str(), ":moved": signed(moved.0) }, |row| {
+            let sequence = count(row, 2)?;
+            let unread = threads::unread(connection, row.get(0)?, user, sequence)?;
+            Ok(Marker { thread: ThreadId(row.get(1)?), sequence: Sequence(sequence), unread })
+        })?
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{domain::Limits, store::sqlite::Sqlite};
+
+    #[test]
+    fn moved_markers_are_found_by_their_index() {
+        let store = Sqlite::in_memory(&Limits::default()).expect("a database in memory");
+        let connection = store.log.connection.as_ref().expect("the writing connection");
+        let plan: Vec<String> = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN SELECT 1 {MOVED}"))
+            .expect("a plan")
+            .query_map(named_params! { ":user": "alice", ":moved": 5 }, |row| row.get(3))
+            .expect("rows")
+            .collect::<Result<_>>()
+            .expect("text");
+        assert!(plan.iter().any(|step| step.contains("INDEX markers (user_id=? AND read_position>?")), "{plan:#?}");
+    }
 
     #[test]
     fn catch_up_never_scans_the_log() {

@@ -31,8 +31,14 @@ impl Reads for Pool {
         self.read(move |connection| feed::missed(connection, &user, after, limit))
     }
 
-    fn page(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, std::result::Result<Page, Outage>> {
-        self.read(move |connection| feed::page(connection, &user, after, limit))
+    fn page(
+        &self,
+        user: UserId,
+        after: Position,
+        moved: Position,
+        limit: u64,
+    ) -> Answer<'_, std::result::Result<Page, Outage>> {
+        self.read(move |connection| feed::page(connection, &user, after, moved, limit))
     }
 
     fn threads(

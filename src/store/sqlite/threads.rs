@@ -10,7 +10,7 @@ use super::{
     rows::{self, Membership, count, kind, signed},
 };
 use crate::{
-    domain::{Fact, Person, RetryKey, Sequence, ThreadId, UserId, draft::fingerprint},
+    domain::{Fact, Marker, Person, RetryKey, Sequence, ThreadId, UserId, draft::fingerprint},
     error::{Code, Error},
 };
 
@@ -268,12 +268,16 @@ pub(super) fn read(batch: &mut Batch<'_>, change: &Change, thread: ThreadId, seq
         batch
             .tx
             .prepare_cached(
-                "UPDATE memberships SET read_sequence = ?3 WHERE thread_num = ?1 AND user_id = ?2 AND until_position IS NULL",
+                "UPDATE memberships SET read_sequence = ?3, read_position = ?4
+                 WHERE thread_num = ?1 AND user_id = ?2 AND until_position IS NULL",
             )?
-            .execute((membership.thread_num, change.by.as_str(), signed(read)))?;
+            .execute((membership.thread_num, change.by.as_str(), signed(read), signed(batch.head())))?;
     }
     let unread = unread(batch.tx, membership.thread_num, &change.by, read)?;
-    Ok(Ok(Done::Read { sequence: Sequence(read), unread }))
+    let marker = Marker { thread, sequence: Sequence(read), unread };
+    // One that did not move is told as well: who sets it again may have missed the answer, and so may the others.
+    batch.tell_marker(&change.by, marker.clone());
+    Ok(Ok(Done::Read(marker)))
 }
 
 /// Messages by others, not deleted, above the marker, counted up to [`UNREAD_MAX`].
