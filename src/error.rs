@@ -40,6 +40,7 @@ codes! {
     Forbidden            "forbidden"                403    0 false "Not allowed"
     NotFound             "not_found"                404    0 false "Not found"
     MethodNotAllowed     "method_not_allowed"       405    0 false "The path does not take this method"
+    NotAcceptable        "not_acceptable"           406    0 false "The answer is not to be had in this form"
     RequestTimeout       "request_timeout"          408    0 true  "The request body took too long"
     EpochChanged         "epoch_changed"            410    0 false "The log is not the one the cursor is of"
     CursorExpired        "expired"                  410    0 false "The cursor is older than what is kept"

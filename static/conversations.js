@@ -45,7 +45,6 @@ export class Conversations {
     on(hailgate, 'notice', ({ detail: { type, thread_id, data } }) => type === 'thread.read' && this.#marker({ thread_id, ...data }));
     on(hailgate, 'caught_up', ({ detail }) => Array.isArray(detail.read) && detail.read.forEach((marker) => this.#marker(marker)));
     on(hailgate, 'reload', ({ detail }) => (detail.thread_id ? this.#reloadThread(detail.thread_id) : this.#reload()));
-    on(hailgate, 'state', ({ detail: { state } }) => ['live', 'fallback'].includes(state) && this.#askPresence());
     on(this.presence, 'change', () => this.#drawPresence());
     on($('#told-ok'), 'click', () => { this.#say(''); this.composer.focus(); });
     on(outbox, 'change', ({ detail }) => detail === this.open.thread_id && this.open.draw());
@@ -80,7 +79,7 @@ export class Conversations {
       this.#put(first.threads);
       const shown = this.open.thread_id;
       this.#route();
-      if (shown && shown === this.open.thread_id) { this.open.reload(); this.#askPresence(); }
+      if (shown && shown === this.open.thread_id) { this.open.reload(); this.presence.ask(); }
       this.#rest(first.threads);
     } catch (error) {
       if (error.status !== 401) setTimeout(() => (this.hailgate.cursor ? this.#reload() : this.start()), Math.max(error.retryAfterMs, RETRY_MS));
@@ -131,7 +130,7 @@ export class Conversations {
     this.#loadThread(thread_id);
     if (thread_id !== this.open.thread_id) return;
     this.open.reload();
-    this.#askPresence();
+    this.presence.ask();
   }
 
   // Events
@@ -139,6 +138,7 @@ export class Conversations {
   #take(event) {
     const { type, thread_id, data } = event, { me } = this.model, next = this.model.apply(event);
     if (type === 'message.created') this.typists.done(thread_id, data.author);
+    if (type === 'thread.member_added' && thread_id === this.open.thread_id) this.presence.ask();   // nobody had to tell us of them before
     if (type === 'thread.member_removed') this.typists.done(thread_id, data.user_id);
     if (type === 'message.created' && data.author === me.user_id && data.client_message_id) this.outbox.confirm(data.client_message_id);
     this.open.take(event);
@@ -210,14 +210,14 @@ export class Conversations {
     this.typists.open(thread_id);
     $('#nothing-start').hidden = this.model.threads.size > 0;
     this.#app.dataset.pane = thread_id || (words && location.hash) ? 'conversation' : 'threads';
-    if (!thread_id) { this.open.close(); this.#people(false); this.composer.open(null, ''); $('#thread-title').textContent = ''; this.#drawPresence(); return; }
+    if (!thread_id) { this.open.close(); this.#people(false); this.composer.open(null, ''); $('#thread-title').textContent = ''; this.presence.ask(null); return; }
     this.#head();
     this.composer.open(thread_id, $('#thread-title').textContent);
     if (!$('#people').hidden) this.people.show(thread_id);
     if (!WIDE.matches) $('#thread-title').focus({ preventScroll: true });
     else this.composer.focus();
     this.open.open(thread_id);
-    this.#askPresence();
+    this.presence.ask(thread_id);
     this.#drawPresence();
   }
 
@@ -242,8 +242,6 @@ export class Conversations {
     $('#told-words').textContent = words;
   }
 
-  #askPresence() { if (this.open.thread_id) this.presence.ask(this.open.thread_id); }
-
   /** In the head where two are in the thread; its place is kept, so that nothing moves when it becomes known. */
   #drawPresence() {
     const thread = this.model.threads.get(this.open.thread_id), { me } = this.model;
@@ -256,7 +254,7 @@ export class Conversations {
     const panel = $('#people'), toggle = $('#people-toggle'), had = panel.contains(document.activeElement);
     toggle.setAttribute('aria-expanded', open);
     this.#app.dataset.people = open;
-    if (open) { this.people.show(this.open.thread_id); $('#people-close').focus(); } else { this.people.hide(); if (had) toggle.focus(); }
+    if (open) { this.people.show(this.open.thread_id); this.presence.ask(); $('#people-close').focus(); } else { this.people.hide(); if (had) toggle.focus(); }
   }
 
   #write(thread_id, content) {

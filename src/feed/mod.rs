@@ -4,16 +4,22 @@
 //! the outlet has delivered; from then on the outlet drops what is at or below the place read to. So every event
 //! above the cursor is sent once, by the one or the other, and nothing is buffered between them.
 
+mod source;
+
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 
+pub use self::source::{Sealed, Seated, Source};
 use crate::{
-    domain::{Cursor, Limits, Marker, Outage, Position, Reset, Resume, UserId, cursor},
+    domain::{Cursor, Limits, Marker, Outage, Position, Reset, Resume, cursor},
     error::{Code, Error},
-    hub::{Line, Node, Seat, Sitter},
-    store::{Head, Missed, Page},
-    wire::{cursor::Purpose, frame::Reply, seal},
+    hub::{Guest, Line, Node, Seat, Sitter},
+    store::{Head, Missed},
+    wire::{
+        cursor::Purpose,
+        frame::{self, Established, Reply},
+    },
 };
 
 /// Events of one page of a catch-up.
@@ -27,10 +33,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Opening {
     /// The place among the listeners.
     pub seat: Rc<Seat>,
-    /// Which log.
-    pub epoch: uuid::Uuid,
-    /// Everything after this position is sent.
-    pub from: Position,
+    /// Everything after this place is sent.
+    pub at: Head,
     /// The sealed cursor there.
     pub cursor: String,
     /// Whether the client's own cursor holds.
@@ -54,8 +58,9 @@ pub async fn open(node: &Arc<Node>, sitter: Sitter, line: &Rc<Line>, since: Opti
     };
     let missed = node.reads.missed(user, given.position, node.limits.resume_events).await?;
     Ok(match decide(&given, &missed, &node.limits) {
-        Resume::After(from) => {
-            Opening { seat, epoch: missed.head.epoch, from, cursor: text.to_owned(), resumed: true, reset: None }
+        Resume::After(position) => {
+            let at = Head { position, mark: given.mark, ..missed.head };
+            Opening { seat, at, cursor: text.to_owned(), resumed: true, reset: None }
         }
         Resume::Reset(reset) => at_head(node, seat, missed.head, Some(reset)),
     })
@@ -63,7 +68,25 @@ pub async fn open(node: &Arc<Node>, sitter: Sitter, line: &Rc<Line>, since: Opti
 
 fn at_head(node: &Node, seat: Rc<Seat>, head: Head, reset: Option<Reset>) -> Opening {
     let cursor = node.cursors.seal(Purpose::Cursor, head.cursor());
-    Opening { seat, epoch: head.epoch, from: head.position, cursor, resumed: false, reset }
+    Opening { seat, at: head, cursor, resumed: false, reset }
+}
+
+impl Opening {
+    /// The first frame of a connection.
+    pub fn established(&self, node: &Node, guest: Guest<'_>) -> ByteString {
+        let first = Established {
+            connection_id: guest.connection.to_string(),
+            user: guest.user(),
+            epoch: self.at.epoch.to_string(),
+            cursor: &self.cursor,
+            resumed: self.resumed,
+            reason: self.reset.map(|reset| reset_code(reset).name()),
+            heartbeat_ms: node.limits.heartbeat_ms,
+            limits: frame::limits(&node.limits),
+            auth: guest.auth(),
+        };
+        Reply::ConnectionEstablished(first).text()
+    }
 }
 
 /// Whether a cursor holds, and whether what it missed is little enough to replay: markers come in one frame, which must find
@@ -97,61 +120,102 @@ pub struct CaughtUp {
     pub read: Vec<Marker>,
 }
 
-/// Sends everything after `from` and turns the seat live. Paced by the line: each event waits until there is room.
-/// `None` if the line ended before.
-pub async fn catch_up(node: &Node, user: &UserId, seat: &Seat, line: &Line, mut from: Position) -> Option<CaughtUp> {
-    let mut events = 0;
-    loop {
-        let page = match node.reads.page(user.clone(), from, seat.begin_page(from), PAGE).await {
-            Ok(page) => page,
-            Err(outage) => {
-                wait_for_the_store(outage).await;
-                continue;
+/// Why a catch-up stopped before it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// The store did not answer. Called again, the catch-up goes on.
+    Store(Outage),
+    /// It has read for so long that what comes next is kept no more.
+    Pruned,
+    /// The line ends.
+    Line,
+}
+
+/// A feed under way: from a place in the log into a line. The only thing that catches up and turns live, for every transport.
+pub struct Feed<S> {
+    source: S,
+    line: Rc<Line>,
+    /// Everything at or below it was sent.
+    from: Position,
+    sent: u64,
+}
+
+impl<S: Source> Feed<S> {
+    /// From a place on.
+    pub fn new(source: S, line: Rc<Line>, from: Position) -> Feed<S> {
+        Feed { source, line, from, sent: 0 }
+    }
+
+    /// Sends what came after its place and turns the seat live. Paced by the line: each event waits until there is room.
+    ///
+    /// # Errors
+    /// If it stopped before.
+    pub async fn catch_up(&mut self) -> Result<CaughtUp, Stopped> {
+        loop {
+            let Sealed { events, complete_to, read } = self.source.page(self.from).await?;
+            for event in events {
+                self.line.has_room().await;
+                if self.line.gone() || self.line.closing().is_some() {
+                    return Err(Stopped::Line);
+                }
+                self.line.event(event.payload, event.position, event.mark);
+                self.sent += 1;
             }
-        };
-        if page.pruned {
-            // It has read for so long that what comes next is gone: with its cursor it is told so when it comes back.
-            line.close(Code::SlowReader);
-            return None;
-        }
-        events += page.events.len() as u64;
-        for payload in payloads(&page) {
-            line.has_room().await;
-            if line.gone() || line.closing().is_some() {
-                return None;
+            self.from = complete_to.position;
+            // No await between the last event and this: what the outlet delivers next is what comes after `from`.
+            if let Some(read) = read.filter(|_| self.source.try_live(self.from)) {
+                return Ok(CaughtUp { at: complete_to, events: std::mem::take(&mut self.sent), read });
             }
-            line.send(payload);
         }
-        from = page.complete_to.position;
-        // No await between the last event and this: what the outlet delivers next is what comes after `from`.
-        if let Some(read) = page.read.filter(|_| seat.try_live(from)) {
-            return Some(CaughtUp { at: page.complete_to, events, read });
+    }
+
+    /// The same, however long the store takes to answer; `None` if the line ended before.
+    async fn catch_up_patiently(&mut self) -> Option<CaughtUp> {
+        loop {
+            match self.catch_up().await {
+                Ok(caught_up) => return Some(caught_up),
+                Err(Stopped::Line) => return None,
+                Err(Stopped::Pruned) => {
+                    // With its cursor it is told so when it comes back.
+                    self.line.close(Code::SlowReader);
+                    return None;
+                }
+                Err(Stopped::Store(outage)) => {
+                    log::debug!("a catch-up waits for the store: {outage}");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Tells of markers, each in a frame of its own.
+    fn tell(&self, read: &[Marker]) {
+        read.iter().for_each(|marker| self.line.send(Reply::ThreadRead(marker.into()).text()));
+    }
+
+    /// A live feed for ever after: whenever the outlet has lost batches, catches up from the store again. Ends with the line.
+    pub async fn stay_live(&mut self) {
+        loop {
+            self.from = self.source.behind().await;
+            let Some(CaughtUp { read, .. }) = self.catch_up_patiently().await else { return };
+            self.tell(&read);
         }
     }
 }
 
-async fn wait_for_the_store(outage: Outage) {
-    log::debug!("a catch-up waits for the store: {outage}");
-    tokio::time::sleep(RETRY).await;
-}
-
-/// The sealed events of a page.
-pub fn payloads(page: &Page) -> impl Iterator<Item = ByteString> {
-    page.events.iter().map(|event| seal::seal(event).payload)
-}
-
-/// Tells a client that did not ask to resume of the markers that a catch-up has found.
-pub fn tell_markers(line: &Line, read: &[Marker]) {
-    read.iter().for_each(|marker| line.send(Reply::ThreadRead(marker.into()).text()));
-}
-
-/// A live feed for ever after: whenever the outlet has lost batches, catches up from the store again.
-pub async fn stay_live(node: &Node, user: &UserId, seat: &Seat, line: &Line) {
-    loop {
-        let from = seat.behind().await;
-        let Some(CaughtUp { read, .. }) = catch_up(node, user, seat, line, from).await else { return };
-        tell_markers(line, &read);
+/// A connection's whole feed: what was missed, then live. Ends only with the line.
+pub async fn follow(node: Arc<Node>, opening: Opening, line: Rc<Line>) {
+    let Opening { seat, at, resumed, .. } = opening;
+    let mut feed = Feed::new(Seated::new(Arc::clone(&node), seat), Rc::clone(&line), at.position);
+    let Some(CaughtUp { at, events, read }) = feed.catch_up_patiently().await else { return };
+    if resumed {
+        let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
+        let read = read.iter().map(Into::into).collect();
+        line.event(Reply::CaughtUp { cursor: &cursor, events, read }.text(), at.position, at.mark);
+    } else {
+        feed.tell(&read);
     }
+    feed.stay_live().await;
 }
 
 #[cfg(test)]

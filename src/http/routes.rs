@@ -112,7 +112,7 @@ routes! {
     "/api/messages/{message_id}"            { Protected get    messages::get;
                                               Protected patch  messages::edit;
                                               Protected delete messages::delete; }
-    "/api/events"                           { Stream    get    events::poll; }
+    "/api/events"                           { Stream    get    events::receive; }
     "/api/users"                            { Protected get    users::find; }
     "/api/presence"                         { Protected get    users::presence; }
     "/api/system/info"                      { Public    get    system::info; }

@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -15,8 +15,9 @@ use bytestring::ByteString;
 
 use super::outbox::{Full, Out, Outbox};
 use crate::{
-    domain::Limits,
+    domain::{Limits, Position},
     error::{Code, Error},
+    wire::frame::Bye,
 };
 
 /// What a client sent, or how its stream ended.
@@ -48,6 +49,12 @@ impl From<Code> for Closing {
 }
 
 impl Closing {
+    /// What the client is told.
+    pub fn bye(self) -> Bye {
+        let Closing { code, retry_after_ms } = self;
+        Bye { code: code.close().unwrap_or(1000), reason: code.name(), reconnect: code.retryable(), retry_after_ms }
+    }
+
     /// The same, told as a refusal where nothing has been accepted yet.
     pub fn refusal(self) -> Error {
         match self.code {
@@ -78,6 +85,9 @@ impl Sleeper {
     }
 }
 
+/// How long a connection that closes may take for its last words before it is cut.
+pub const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Frames inside after which the transport reads no further.
 const INSIDE_MAX: u64 = 16;
 
@@ -95,6 +105,7 @@ pub struct Line {
     closing: Cell<Option<Closing>>,
     close_asked: Sleeper,
     gone: Cell<bool>,
+    ended: Sleeper,
     heard: Cell<Instant>,
     /// When a ping was handed to the transport that nothing has been heard since.
     pinged: Cell<Option<Instant>>,
@@ -116,6 +127,7 @@ impl Line {
             closing: Cell::new(None),
             close_asked: Sleeper::default(),
             gone: Cell::new(false),
+            ended: Sleeper::default(),
             heard: Cell::new(Instant::now()),
             pinged: Cell::new(None),
             cut: RefCell::new(None),
@@ -140,7 +152,16 @@ impl Line {
 
     /// Queues a text frame; a full outbox makes this a slow reader, who is closed.
     pub fn send(&self, text: ByteString) {
-        if self.closing.get().is_none() && self.outbox.borrow_mut().push(Out::Text(text)).is_err() {
+        self.push(Out::Text(text));
+    }
+
+    /// The same, for a frame that brings the peer to a place in the log.
+    pub fn event(&self, text: ByteString, position: Position, mark: u32) {
+        self.push(Out::Event { text, position, mark });
+    }
+
+    fn push(&self, out: Out) {
+        if self.closing.get().is_none() && self.outbox.borrow_mut().push(out).is_err() {
             self.close(Code::SlowReader);
         }
         self.out.wake();
@@ -170,19 +191,16 @@ impl Line {
         self.out.wake();
     }
 
-    /// The last words: drops what waits if the reader is slow, queues `bye` and the close frame.
-    pub fn finish(&self, closing: Closing, bye: ByteString) {
+    /// Queues the last words; what waits is dropped if the reader is slow.
+    pub fn finish(&self, closing: Closing) {
         let mut outbox = self.outbox.borrow_mut();
         if closing.code == Code::SlowReader {
             outbox.clear();
         }
-        let close = Out::Close { code: closing.code.close().unwrap_or(1000), reason: closing.code.name() };
-        for out in [Out::Text(bye), close] {
-            // Two small frames: if even they do not fit, what waits gives way to them.
-            if outbox.push(out.clone()).is_err() {
-                outbox.clear();
-                let _: Result<(), Full> = outbox.push(out);
-            }
+        // If even they do not fit, what waits gives way to them.
+        if outbox.push(Out::Bye(closing)).is_err() {
+            outbox.clear();
+            let _: Result<(), Full> = outbox.push(Out::Bye(closing));
         }
         drop(outbox);
         self.out.wake();
@@ -199,6 +217,11 @@ impl Line {
             self.room.wake();
         }
         Poll::Ready(out)
+    }
+
+    /// Waits until there is a frame to write.
+    pub async fn holds_something(&self) {
+        poll_fn(|cx| if self.outbox.borrow().is_empty() { self.out.wait(cx) } else { Poll::Ready(()) }).await;
     }
 
     /// Waits until a catch-up may queue its next page.
@@ -295,9 +318,14 @@ impl Line {
     /// For the transport: it has ended.
     pub fn hang_up(&self) {
         self.gone.set(true);
-        for sleeper in [&self.inbound, &self.room, &self.out, &self.may_read] {
+        for sleeper in [&self.inbound, &self.room, &self.out, &self.may_read, &self.ended] {
             sleeper.wake();
         }
+    }
+
+    /// Waits until the transport has ended.
+    pub async fn ended(&self) {
+        poll_fn(|cx| if self.gone.get() { Poll::Ready(()) } else { self.ended.wait(cx) }).await;
     }
 
     /// Whether the transport has ended.

@@ -5,6 +5,7 @@ mod actor;
 mod bell;
 mod endings;
 mod ephemeral;
+mod guest;
 pub mod line;
 mod markers;
 pub mod messages;
@@ -35,11 +36,12 @@ pub use self::{
     accounts::Accounts,
     actor::Hub,
     bell::EXIT_SOFTWARE,
-    line::{Closing, Inbound, Line},
+    guest::Guest,
+    line::{Closing, Inbound, LAST_WORDS, Line},
     outbox::Out,
     outlet::Seat,
     presence::Here,
-    registry::Sitter,
+    registry::{Sitter, Transport},
     writer::Writer,
 };
 use self::{bell::Bell, messages as say};

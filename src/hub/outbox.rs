@@ -6,28 +6,41 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use super::line::Closing;
+use crate::domain::Position;
+
 /// What a transport puts on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Out {
     /// A text frame.
     Text(ByteString),
+    /// A text frame at a place in the log: who has it has everything of theirs up to there.
+    Event { text: ByteString, position: Position, mark: u32 },
     /// A protocol ping.
     Ping,
     /// The answer to the client's last ping.
     Pong(Bytes),
-    /// The close frame; nothing follows.
-    Close { code: u16, reason: &'static str },
+    /// The last words, and the end; nothing follows.
+    Bye(Closing),
 }
 
 impl Out {
     /// Bytes on the wire, about: the payload and its frame header.
     pub fn bytes(&self) -> usize {
         match self {
-            Out::Text(text) => text.len() + 10,
+            Out::Text(text) | Out::Event { text, .. } => text.len() + 10,
             Out::Ping => 2,
             Out::Pong(data) => data.len() + 2,
-            Out::Close { reason, .. } => reason.len() + 4,
+            Out::Bye(_) => 128,
+        }
+    }
+
+    /// The text of a frame.
+    pub fn text(self) -> Option<ByteString> {
+        match self {
+            Out::Text(text) | Out::Event { text, .. } => Some(text),
+            Out::Ping | Out::Pong(_) | Out::Bye(_) => None,
         }
     }
 }

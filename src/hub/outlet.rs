@@ -234,6 +234,11 @@ impl Seat {
         Ok(seat)
     }
 
+    /// Whose it is.
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
     /// From now on the seat is held by another credential of the same user.
     pub fn renew(&self, credential: Credential, expires_at: Time) {
         self.here.registry.borrow_mut().renew(self.key, credential, expires_at);
@@ -249,9 +254,9 @@ impl Seat {
         self.here.registry.borrow_mut().try_live(self.key, read)
     }
 
-    /// Up to where this thread has delivered.
-    pub fn released(&self) -> Head {
-        self.here.registry.borrow().released()
+    /// Up to where a live seat has been told everything, if that is further than its feed has read.
+    pub fn reached(&self) -> Option<Head> {
+        self.here.registry.borrow_mut().reached(self.key)
     }
 
     /// Waits until this seat must catch up from the store again; from where.

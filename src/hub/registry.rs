@@ -3,11 +3,11 @@
 
 mod ephemeral;
 mod markers;
+mod slice;
 
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -16,13 +16,14 @@ use slab::Slab;
 use uuid::Uuid;
 
 use self::markers::Owed;
+pub use self::slice::Item;
 use super::line::{Closing, Line};
 use crate::{
     auth::token::LEEWAY,
     domain::{ConnectionId, Credential, Position, ThreadId, Time, UserId},
     error::Code,
     store::Head,
-    wire::{Change, Envelope, SealedMarker},
+    wire::{Change, Envelope},
 };
 
 /// A seat's key; the generation tells a seat from the next one in the same slot.
@@ -30,24 +31,6 @@ use crate::{
 pub struct SeatKey {
     slot: usize,
     generation: u64,
-}
-
-/// What is delivered, in log order.
-#[derive(Debug, Clone)]
-pub enum Item {
-    /// To those who hear its thread.
-    Event(Arc<Envelope>),
-    /// To its user.
-    Marker(Arc<SealedMarker>),
-}
-
-impl Item {
-    fn bytes(&self) -> u64 {
-        match self {
-            Item::Event(envelope) => envelope.payload.len() as u64,
-            Item::Marker(marker) => marker.payload.len() as u64,
-        }
-    }
 }
 
 /// Who takes a seat.
@@ -59,8 +42,19 @@ pub struct Sitter {
     pub credential: Credential,
     /// When its credentials end.
     pub expires_at: Time,
-    /// Whether the transport answers pings and takes cursor frames: a socket does, a poll does not.
-    pub socket: bool,
+    /// How it is connected.
+    pub transport: Transport,
+}
+
+/// How a connection is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A WebSocket.
+    Socket,
+    /// Server-sent events.
+    Stream,
+    /// A long poll: it ends with its first answer, so it needs no beats and no cursor frames.
+    Poll,
 }
 
 impl Sitter {
@@ -265,7 +259,7 @@ impl Registry {
                 let seat = &self.seats[*slot];
                 let live = matches!(seat.mode, Mode::Live { after } if envelope.position > after);
                 if live && !seat.sitter.is_over(self.now) {
-                    seat.line.send(envelope.payload.clone());
+                    seat.line.event(envelope.payload.clone(), envelope.position, envelope.mark);
                 }
             }
         }
@@ -280,23 +274,6 @@ impl Registry {
         }
         // At once, so that a seat that turns live between two events of a batch misses none.
         self.advance(Head { position: envelope.position, mark: envelope.mark, ..self.released });
-    }
-
-    /// Delivers the first of a batch that ends at `to`, up to so many and so many bytes; how many are left.
-    pub fn deliver_slice(&mut self, items: &[Item], to: Head, bytes_max: u64) -> usize {
-        let mut bytes = 0;
-        for (number, item) in items.iter().enumerate() {
-            if number > 0 && (number >= SLICE || bytes > bytes_max) {
-                return items.len() - number;
-            }
-            bytes += item.bytes();
-            match item {
-                Item::Event(envelope) => self.deliver(envelope),
-                Item::Marker(marker) => self.deliver_marker(marker),
-            }
-        }
-        self.advance(to);
-        0
     }
 
     /// Everything up to here has been delivered to this thread's listeners.
@@ -332,6 +309,13 @@ impl Registry {
         reached
     }
 
+    /// Up to where a live seat has been told everything, if its thread has come further than its feed had read.
+    pub fn reached(&mut self, key: SeatKey) -> Option<Head> {
+        let released = self.released;
+        let seat = self.seat(key)?;
+        matches!(seat.mode, Mode::Live { after } if released.position >= after).then_some(released)
+    }
+
     /// Waits until a live seat must catch up again; from where.
     pub fn poll_behind(&mut self, key: SeatKey, cx: &Context<'_>) -> Poll<Position> {
         match self.seat(key) {
@@ -351,9 +335,10 @@ impl Registry {
         }
     }
 
-    /// A seat that is live catches up.
+    /// A seat that is live catches up; one that does so already may have missed a marker.
     fn fall_back(&mut self, slot: usize) {
         let (released, seat) = (self.released.position, &mut self.seats[slot]);
+        seat.owed.passed = true;
         if let Mode::Live { after } = seat.mode {
             seat.mode = Mode::CatchingUp;
             seat.told = released.max(after);
@@ -376,7 +361,7 @@ impl Registry {
             if seat.sitter.is_over(now) {
                 seat.line.close(Code::CredentialsExpired);
             }
-            if !seat.sitter.socket {
+            if seat.sitter.transport == Transport::Poll {
                 continue;
             }
             seat.beat(instant, heartbeat, grace);
@@ -386,7 +371,8 @@ impl Registry {
                 if let Some(make) = cursor.take() {
                     text = Some(make(released));
                 }
-                text.iter().for_each(|text: &bytestring::ByteString| seat.line.send(text.clone()));
+                let tell = |text: &bytestring::ByteString| seat.line.event(text.clone(), released.position, released.mark);
+                text.iter().for_each(tell);
             }
         }
     }
@@ -397,9 +383,6 @@ impl Registry {
         fits.map(|(seat, closing)| seat.line.close(closing)).count() as u64
     }
 }
-
-/// Events of one slice of a batch at most.
-const SLICE: usize = 64;
 
 /// How often the sweep comes.
 pub const SWEEP: Duration = Duration::from_secs(1);

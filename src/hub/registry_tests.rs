@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::{domain::Limits, hub::outbox::Out};
+use crate::domain::Limits;
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -126,7 +126,7 @@ impl World {
                     connection: ConnectionId::new(),
                     credential: Credential::of(user_id(user)),
                     expires_at: Time(i64::MAX),
-                    socket: true,
+                    transport: Transport::Socket,
                 };
                 let key = self.registry.enter(sitter, Rc::clone(&line));
                 self.seats.push(ModelSeat { user, key, line, heard: false, live: false, expected: Vec::new() });
@@ -169,7 +169,7 @@ fn drain(line: &Line) -> Vec<String> {
     let context = Context::from_waker(Waker::noop());
     let mut got = Vec::new();
     while let Poll::Ready(out) = line.poll_out(&context) {
-        if let Out::Text(text) = out {
+        if let Some(text) = out.text() {
             got.push(ByteString::to_string(&text));
         }
     }

@@ -1,22 +1,26 @@
-//! `/api/events`: receive without a socket, by long poll. A waiting poll is a connection in every rule.
+//! `/api/events`: receive without a socket, by a stream or by long poll. A waiting poll is a connection in every rule: one
+//! that ends with the first it hears.
 
 use std::{
-    future::poll_fn,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use bytestring::ByteString;
 
+use super::{
+    accept::{self, Form},
+    stream,
+};
 use crate::{
     auth::AuthContext,
-    domain::{ConnectionId, Reset},
+    domain::{Marker, Reset},
     error::{Code, Error},
-    feed::{self, Opening},
-    hub::{Closing, Line, Node, Out, Sitter},
+    feed::{self, Feed, Opening, Seated, Stopped},
+    hub::{Closing, Guest, Line, Node, Out, Transport},
     store::Head,
     wire::{
         cursor::Purpose,
@@ -27,100 +31,105 @@ use crate::{
 /// `GET /api/events`: what has happened since a cursor, at once or when something does.
 ///
 /// # Errors
-/// 410 with the reason if the cursor does not hold; `too_many_connections`, `draining`, `invalid`, or an outage.
-pub async fn poll(request: HttpRequest, who: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+/// `not_acceptable`, `too_many_connections`, `draining`, `invalid`, or an outage; 410 to a poll whose cursor does not hold.
+pub async fn receive(request: HttpRequest, who: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     let node = node.into_inner();
-    let query: EventsQuery = rest::from_query(request.query_string())?;
+    let EventsQuery { since, timeout_ms, .. } = rest::from_query(request.query_string())?;
     let longest = node.limits.poll_ms;
-    let wait = query.timeout_ms.unwrap_or(longest);
+    let wait = timeout_ms.unwrap_or(longest);
     if wait > longest {
         return Err(Error::field("timeout_ms", format!("must be at most {longest}")));
     }
+    match accept::form(&request)? {
+        Form::Stream => stream::open(&request, &who, node, since).await,
+        Form::Poll => poll(&who, &node, since.as_deref(), Duration::from_millis(wait)).await,
+    }
+}
+
+async fn poll(who: &AuthContext, node: &Arc<Node>, since: Option<&str>, wait: Duration) -> Result<HttpResponse, Error> {
     let _permit = node.admit(who.user_id()).await?;
     let line = Rc::new(Line::new(&node.limits));
-    let opening = feed::open(&node, sitter(&who), &line, query.since.as_deref()).await?;
+    let opening = feed::open(node, Guest::new(who).sitter(Transport::Poll), &line, since).await?;
     if let Some(reset) = opening.reset {
         return Err(does_not_hold(reset));
     }
-    let (events, at) = receive(&node, &who, &opening, &line, Duration::from_millis(wait)).await?;
+    let since = opening.at.position;
+    let (events, at) = hear(node, opening, &line, wait).await?;
+    let read = node.reads.markers(who.user_id().clone(), since, at.position).await?;
     let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
-    Ok(answer(&events, &cursor))
+    Ok(answer(&events, &read, &cursor))
 }
 
 fn does_not_hold(reset: Reset) -> Error {
     Error::new(feed::reset_code(reset), "The cursor does not hold. Load what you need by REST and follow from there.")
 }
 
-fn sitter(who: &AuthContext) -> Sitter {
-    Sitter {
-        connection: ConnectionId::new(),
-        credential: who.credential().clone(),
-        expires_at: who.expires_at(),
-        socket: false,
-    }
-}
-
-/// A page of what was missed; if that is nothing, whatever comes until the time is over.
-async fn receive(
+/// What was missed, a page of it at most; if that is nothing, whatever comes until the time is over. And the place up to
+/// which that is everything.
+async fn hear(
     node: &Arc<Node>,
-    who: &AuthContext,
-    opening: &Opening,
-    line: &Line,
+    opening: Opening,
+    line: &Rc<Line>,
     wait: Duration,
 ) -> Result<(Vec<ByteString>, Head), Error> {
-    let mut from = opening.from;
-    let at = loop {
-        let page = node.reads.page(who.user_id().clone(), from, opening.seat.begin_page(from), feed::PAGE).await?;
-        if page.pruned {
-            return Err(does_not_hold(Reset::Expired));
-        }
-        let missed: Vec<ByteString> = feed::payloads(&page).collect();
-        if !missed.is_empty() {
-            return Ok((missed, page.complete_to));
-        }
-        from = page.complete_to.position;
-        if opening.seat.try_live(from) {
-            break page.complete_to;
-        }
-    };
-    let first = tokio::select! {
-        // In this order: what has been queued is worth nothing once the seat must close or has fallen behind.
+    let Opening { seat, at, .. } = opening;
+    let mut feed = Feed::new(Seated::new(Arc::clone(node), Rc::clone(&seat)), Rc::clone(line), at.position);
+    let mut caught_up = None;
+    // In this order: of what was missed as much as possible is queued before it is taken.
+    tokio::select! {
         biased;
-        closing = line.close_asked() => return closed(closing, at),
-        _ = opening.seat.behind() => None,
-        out = poll_fn(|cx| line.poll_out(cx)) => Some(out),
-        () = tokio::time::sleep(wait) => None,
-    };
-    let Some(first) = first else { return Ok((Vec::new(), at)) };
-    let mut events: Vec<ByteString> = text(first).into_iter().collect();
-    let waker = Context::from_waker(std::task::Waker::noop());
-    while let Poll::Ready(out) = line.poll_out(&waker) {
-        events.extend(text(out));
+        _ = line.close_asked() => {}
+        done = feed.catch_up() => match done {
+            Ok(done) => caught_up = Some(done.at),
+            Err(Stopped::Store(outage)) => return Err(outage.into()),
+            Err(Stopped::Pruned) => return Err(does_not_hold(Reset::Expired)),
+            Err(Stopped::Line) => {}
+        },
+        () = line.holds_something() => {}
     }
-    // No await since the last frame was taken: everything delivered up to here is in `events`.
-    let released = opening.seat.released();
-    Ok((events, if released.position > at.position { released } else { at }))
+    if caught_up.is_some() {
+        tokio::select! {
+            biased;
+            _ = line.close_asked() => {}
+            () = line.holds_something() => {}
+            () = feed.stay_live() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    match line.closing() {
+        // Too much came at once: what had room is told, the next poll goes on behind it.
+        None | Some(Closing { code: Code::SlowReader, .. }) => {}
+        Some(closing) => return Err(closing.refusal()),
+    }
+    let (events, mut at, all) = taken(line, at);
+    // No await since the last was taken: if nothing is left, the rest up to where the thread has come is not this user's.
+    if all && line.closing().is_none() {
+        let further = caught_up.into_iter().chain(seat.reached());
+        at = further.fold(at, |at, head| if head.position > at.position { head } else { at });
+    }
+    Ok((events, at))
 }
 
-fn text(out: Out) -> Option<ByteString> {
-    match out {
-        Out::Text(text) => Some(text),
-        Out::Ping | Out::Pong(_) | Out::Close { .. } => None,
+/// What waits in the line, a page of it at most; the place to which that leads; and whether it was all.
+fn taken(line: &Line, mut at: Head) -> (Vec<ByteString>, Head, bool) {
+    let waker = Context::from_waker(Waker::noop());
+    let mut events = Vec::new();
+    while (events.len() as u64) < feed::PAGE {
+        let Poll::Ready(out) = line.poll_out(&waker) else { return (events, at, true) };
+        // Of markers it is enough to have been woken: the answer brings them as they are at its end.
+        if let Out::Event { text, position, mark } = out {
+            at = Head { position, mark, ..at };
+            events.push(text);
+        }
     }
+    (events, at, false)
 }
 
-/// A poll that has to end: with nothing lost where the client was only too slow, else with why.
-fn closed(closing: Closing, at: Head) -> Result<(Vec<ByteString>, Head), Error> {
-    match closing.code {
-        Code::SlowReader => Ok((Vec::new(), at)),
-        _ => Err(closing.refusal()),
-    }
-}
-
-/// `{events, cursor}`; events are sealed JSON already and the cursor's alphabet needs no escape.
-fn answer(events: &[ByteString], cursor: &str) -> HttpResponse {
+/// `{events, read, cursor}`; events are sealed JSON already and the cursor's alphabet needs no escape.
+fn answer(events: &[ByteString], read: &[Marker], cursor: &str) -> HttpResponse {
     let events: Vec<&str> = events.iter().map(AsRef::as_ref).collect();
-    let body = format!(r#"{{"events":[{}],"cursor":"{cursor}"}}"#, events.join(","));
+    let read = rest::markers(read);
+    let body = format!(r#"{{"events":[{}],"read":{read},"cursor":"{cursor}"}}"#, events.join(","));
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(header::ContentType::json())

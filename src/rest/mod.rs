@@ -1,5 +1,6 @@
 //! REST: the same hub and the same store as the sockets, for programs and for browsers whose socket cannot open.
 
+mod accept;
 pub mod admin;
 pub mod auth;
 mod body;
@@ -7,6 +8,7 @@ pub mod events;
 pub mod logins;
 pub mod messages;
 pub mod oidc;
+mod stream;
 pub mod system;
 pub mod threads;
 pub mod tokens;

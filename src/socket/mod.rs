@@ -4,6 +4,7 @@
 //!
 //! [`Line`]: crate::hub::Line
 
+pub mod event_stream;
 mod fragments;
 pub mod gate;
 pub mod web_actors;
@@ -123,6 +124,15 @@ impl Cut {
     /// Of this request's connection. Weak, so that one which ends by itself gives its descriptor back at once.
     pub fn of(request: &HttpRequest) -> Cut {
         Cut(request.conn_data::<Cutter>().map(|cutter| Arc::downgrade(&cutter.socket)).unwrap_or_default())
+    }
+
+    /// The system ends the connection once the peer has confirmed nothing of what was written for so long: where no
+    /// answer is asked for, nothing else tells a peer that is gone from one that is silent. Without the option the
+    /// system's own patience holds.
+    pub fn unless_confirmed_within(&self, patience: Duration) {
+        if let Some(Err(error)) = self.0.upgrade().map(|socket| socket.set_tcp_user_timeout(Some(patience))) {
+            log::warn!("a client that vanishes from a stream is noticed late: {error}");
+        }
     }
 
     /// Now.

@@ -22,6 +22,7 @@ use crate::{
     domain::Limits,
     error::{Code, Error},
     hub::{Inbound, Line, Out},
+    wire::frame::Reply,
 };
 
 /// Bytes the pump hands to the library in one poll; what it holds is unbounded otherwise.
@@ -128,12 +129,14 @@ impl ActorFuture<Pump> for Outgoing {
             let out = ready!(pump.line.poll_out(cx));
             pumped += out.bytes();
             match out {
-                Out::Text(text) => ctx.text(text),
+                Out::Text(text) | Out::Event { text, .. } => ctx.text(text),
                 Out::Ping => ctx.ping(b""),
                 Out::Pong(data) => ctx.pong(&data),
-                Out::Close { code, reason } => {
-                    let code = CloseCode::from(code);
-                    ctx.close(Some(CloseReason { code, description: Some(reason.to_owned()) }));
+                Out::Bye(closing) => {
+                    let bye = closing.bye();
+                    let (code, reason) = (CloseCode::from(bye.code), bye.reason.to_owned());
+                    ctx.text(Reply::Bye(bye).text());
+                    ctx.close(Some(CloseReason { code, description: Some(reason) }));
                     ctx.stop();
                     return Poll::Ready(());
                 }

@@ -291,6 +291,8 @@ pub trait Reads: LoginReads {
     /// The next events a user may see after a position; at the log's end the read markers that have moved at the position
     /// `moved` or after it, too.
     fn page(&self, user: UserId, after: Position, moved: Position, limit: u64) -> Answer<'_, Result<Page, Outage>>;
+    /// The read markers that moved between two places in the log, both included, with what was unread at the second.
+    fn markers(&self, user: UserId, from: Position, to: Position) -> Answer<'_, Result<Vec<Marker>, Outage>>;
     /// A page of a user's threads, latest activity first; after the given one, if any. `None`: no such thread.
     #[allow(clippy::type_complexity, reason = "a page and the head it was read at")]
     fn threads(

@@ -181,7 +181,49 @@ pub enum Reply<'a> {
     /// Who has come or gone of those one shares a thread with. Not in the log.
     Presence { users: Vec<OnlineShape<'a>> },
     /// The connection is about to close.
-    Bye { code: u16, reason: &'a str, reconnect: bool, retry_after_ms: Option<u64> },
+    Bye(Bye),
+}
+
+/// `bye`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Bye {
+    /// The close code.
+    pub code: u16,
+    /// Its name.
+    pub reason: &'static str,
+    /// Whether to come back.
+    pub reconnect: bool,
+    /// When, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Bye {
+    /// The data alone, for a transport that names its events.
+    ///
+    /// # Panics
+    /// Never: it holds text and numbers only.
+    pub fn data(&self) -> ByteString {
+        serde_json::to_string(self).expect("text and numbers").into()
+    }
+}
+
+/// `reset`: a stream's cursor does not hold, and it goes on from this one.
+#[derive(Serialize)]
+pub struct Reset<'a> {
+    /// Why.
+    pub code: &'static str,
+    /// Where it goes on.
+    pub cursor: &'a str,
+}
+
+impl Reset<'_> {
+    /// The data.
+    ///
+    /// # Panics
+    /// Never: it holds text only.
+    pub fn data(&self) -> ByteString {
+        serde_json::to_string(self).expect("text").into()
+    }
 }
 
 /// `connection_established`.

@@ -7,6 +7,7 @@ pub mod problem;
 pub mod rest;
 pub mod seal;
 pub mod shape;
+pub mod sse;
 
 pub use cursor::CursorSeal;
 pub use seal::{Change, Envelope, SealedMarker};

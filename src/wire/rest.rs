@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::{MessageShape, OnlineShape, ThreadShape, UserShape};
+use super::shape::{MarkerShape, MessageShape, OnlineShape, ThreadShape, UserShape};
 use crate::{
-    domain::{Content, Draft, Limits, Metadata, RetryKey, ThreadId, UserId},
+    domain::{Content, Draft, Limits, Marker, Metadata, RetryKey, ThreadId, UserId},
     error::{Code, Error},
 };
 
@@ -321,6 +321,14 @@ pub struct MembersAnswer<'a> {
 #[allow(missing_docs, reason = "named as on the wire")]
 pub struct UsersAnswer<'a> {
     pub users: Vec<UserShape<'a>>,
+}
+
+/// The list `read` of a poll's answer.
+///
+/// # Panics
+/// Never: the shapes hold text and numbers only.
+pub fn markers(read: &[Marker]) -> String {
+    serde_json::to_string(&read.iter().map(MarkerShape::from).collect::<Vec<_>>()).expect("text and numbers")
 }
 
 /// `GET /api/presence`: members who are here, how many they are, and whether a socket is told of those who come and go.

@@ -14,7 +14,7 @@ use crate::{
     domain::ConnectionId,
     error::Error,
     feed,
-    hub::{Line, Node, Sitter, messages::Permit},
+    hub::{Guest, Line, Node, Transport, messages::Permit},
     socket::{Cut, Cutter, UpgradeSlot, web_actors},
     wire::rest::{self, PreflightAnswer, SocketQuery},
 };
@@ -33,24 +33,14 @@ impl Admitted {
         &self.context
     }
 
-    /// The new connection's name.
-    pub fn connection_id(&self) -> ConnectionId {
-        self.connection_id
-    }
-
     /// The cursor to resume from.
     pub fn since(&self) -> Option<&str> {
         self.since.as_deref()
     }
 
-    /// The connection as the outlet knows it.
-    pub fn sitter(&self) -> Sitter {
-        Sitter {
-            connection: self.connection_id,
-            credential: self.context.credential().clone(),
-            expires_at: self.context.expires_at(),
-            socket: true,
-        }
+    /// The connection's name and whose it is.
+    pub fn guest(&self) -> Guest<'_> {
+        Guest { connection: self.connection_id, context: &self.context }
     }
 }
 
@@ -112,7 +102,7 @@ async fn open(
     let cut = Cut::of(request);
     line.set_cut(move || cut.now());
     // Everything that can fail comes before the answer: once accepted, a connection is not refused.
-    let opening = feed::open(&node, admitted.sitter(), &line, admitted.since()).await?;
+    let opening = feed::open(&node, admitted.guest().sitter(Transport::Socket), &line, admitted.since()).await?;
     if let Some(closing) = line.closing() {
         return Err(closing.refusal());
     }

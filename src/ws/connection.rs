@@ -1,12 +1,6 @@
 //! The connection: one actor a socket. It turns frames into posts, answers them, and alone ends its socket.
 
-use std::{
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, rc::Rc, sync::Arc, task, time::Instant};
 
 use actix::prelude::*;
 use futures_util::Stream;
@@ -19,30 +13,23 @@ use governor::{
 use super::{admission::Admitted, strikes::Strikes, typing::Typing};
 use crate::{
     auth::{AuthContext, Judge, token::LEEWAY},
-    domain::{Reset, UserId, logins::SESSION_TOUCH},
+    domain::logins::SESSION_TOUCH,
     error::{Code, Error},
-    feed::{self, CaughtUp, Opening},
+    feed::{self, Opening},
     hub::{
-        Closing, Inbound, Line, Node, Seat,
+        Closing, Inbound, LAST_WORDS, Line, Node, Seat,
         messages::{Answer, Post},
         quota,
     },
     store::Done,
-    wire::{
-        cursor::Purpose,
-        frame::{self, Auth, Command, Established, FrameId, Myself, Reply},
-        shape,
-    },
+    wire::frame::{self, Command, FrameId},
 };
-
-/// How long a closing socket may take for its last words before it is cut.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
 
 /// See the module. Open until somebody asks to close, then closing, then gone with its transport.
 pub(super) struct Connection {
-    admitted: Rc<Admitted>,
+    admitted: Admitted,
     /// Who acts: as admitted, or by the token that has taken over since.
     who: AuthContext,
     judge: Arc<Judge>,
@@ -69,7 +56,7 @@ impl Connection {
             judge,
             noted: Instant::now(),
             seat: Rc::clone(&opening.seat),
-            admitted: Rc::new(admitted),
+            admitted,
             opening: Some(opening),
             line,
             typing: Typing::new(&node.limits),
@@ -82,31 +69,9 @@ impl Connection {
         connection.start();
     }
 
-    /// What was missed, then live. Ends only with the line.
-    fn follow(&self, opening: Opening) -> impl Future<Output = ()> + use<> {
-        let (admitted, line, node) = (Rc::clone(&self.admitted), Rc::clone(&self.line), Arc::clone(&self.node));
-        async move {
-            let user: &UserId = admitted.context().user_id();
-            let Some(caught_up) = feed::catch_up(&node, user, &opening.seat, &line, opening.from).await else { return };
-            let CaughtUp { at, events, read } = caught_up;
-            if opening.resumed {
-                let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
-                let read = read.iter().map(Into::into).collect();
-                line.send(Reply::CaughtUp { cursor: &cursor, events, read }.text());
-            } else {
-                feed::tell_markers(&line, &read);
-            }
-            feed::stay_live(&node, user, &opening.seat, &line).await;
-        }
-    }
-
     fn close(&mut self, closing: Closing, ctx: &mut Context<Self>) {
         self.line.set_reading(true);
-        let code = closing.code.close().unwrap_or(1000);
-        let reconnect = closing.code.retryable();
-        let Closing { retry_after_ms, .. } = closing;
-        let bye = Reply::Bye { code, reason: closing.code.name(), reconnect, retry_after_ms };
-        self.line.finish(closing, bye.text());
+        self.line.finish(closing);
         ctx.run_later(LAST_WORDS, |connection, ctx| {
             connection.line.cut();
             ctx.stop();
@@ -243,9 +208,10 @@ impl Actor for Connection {
         let asked = async move { line.close_asked().await };
         ctx.spawn(asked.into_actor(self).map(|closing, connection, ctx| connection.close(closing, ctx)));
         if let Some(opening) = self.opening.take() {
-            established(&self.admitted, &self.node, &self.line, &opening);
+            self.line.send(opening.established(&self.node, self.admitted.guest()));
             self.line.set_reading(true);
-            ctx.spawn(self.follow(opening).into_actor(self));
+            let follow = feed::follow(Arc::clone(&self.node), opening, Rc::clone(&self.line));
+            ctx.spawn(follow.into_actor(self));
         }
     }
 }
@@ -265,22 +231,6 @@ impl StreamHandler<Inbound> for Connection {
     fn finished(&mut self, ctx: &mut Self::Context) {
         ctx.stop();
     }
-}
-
-fn established(admitted: &Admitted, node: &Node, line: &Line, opening: &Opening) {
-    let context = admitted.context();
-    let first = Established {
-        connection_id: admitted.connection_id().to_string(),
-        user: Myself { user_id: context.user_id().as_str(), name: context.name() },
-        epoch: opening.epoch.to_string(),
-        cursor: &opening.cursor,
-        resumed: opening.resumed,
-        reason: opening.reset.map(|reset: Reset| feed::reset_code(reset).name()),
-        heartbeat_ms: node.limits.heartbeat_ms,
-        limits: frame::limits(&node.limits),
-        auth: Auth { method: context.method().name(), expires_at: shape::time(context.expires_at()) },
-    };
-    line.send(Reply::ConnectionEstablished(first).text());
 }
 
 /// What arrives on a line, as a stream.

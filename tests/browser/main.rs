@@ -4,6 +4,7 @@
 mod chat;
 mod content;
 mod driver;
+mod edit;
 mod members;
 mod offline;
 mod oidc;

@@ -103,7 +103,7 @@ return {
   told: text($('#told-words')), trouble: text($('#trouble-words')),
   messages: [...document.querySelectorAll('#messages [data-message-id]')].map((item) => ({
     id: item.dataset.messageId, state: item.dataset.state, own: item.classList.contains('own'), fate: text(item.querySelector('.fate')),
-    text: (item.querySelector('.text') ?? item.querySelector('.bubble')).textContent })),
+    text: item.querySelector('textarea')?.value ?? (item.querySelector('.text') ?? item.querySelector('.bubble')).textContent })),
   marks: [...document.querySelectorAll('#messages > :not([data-message-id])')].map((mark) => mark.textContent),
   to_end: text($('#to-end')), dialog: text($('dialog[open]')),
   focus: active?.id || active?.className || active?.tagName || '',
@@ -245,13 +245,25 @@ impl Window {
 
     /// Presses Tab until the focus is on what matches: how one comes there without a mouse.
     pub async fn tabs_to(&self, selector: &str) {
+        self.moves_to(&[Key::Tab], selector).await;
+    }
+
+    /// The same backwards.
+    pub async fn tabs_back_to(&self, selector: &str) {
+        self.moves_to(&[Key::Shift, Key::Tab], selector).await;
+    }
+
+    async fn moves_to(&self, keys: &[Key], selector: &str) {
         for _ in 0..40 {
-            self.presses(Key::Tab).await;
+            let down = keys.iter().map(|key| KeyAction::Down { value: char::from(*key) });
+            let up = keys.iter().rev().map(|key| KeyAction::Up { value: char::from(*key) });
+            let actions = down.chain(up).fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
+            self.client.perform_actions(actions).await.expect("the keys are pressed");
             if self.run("return document.activeElement.matches(arguments[0])", json!([selector])).await == true {
                 return;
             }
         }
-        panic!("{selector} cannot be reached with Tab: {:#?}", self.look().await);
+        panic!("{selector} cannot be reached with {keys:?}: {:#?}", self.look().await);
     }
 
     /// Puts the focus into a field and types.

@@ -52,10 +52,10 @@ impl Names {
     }
 }
 
-/// Id and content of a message.
+/// Id and content of a message. A content that was edited is compared with nothing: who saw it before saw another.
 fn message(shown: &Value) -> Option<Message> {
     let digits: String = shown["message_id"].as_str()?.chars().filter(|c| *c != '-').collect();
-    let body = shown["content"].as_str().map(|content| {
+    let body = shown["content"].as_str().filter(|_| shown["edited_at"].is_null()).map(|content| {
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
         hasher.finish()

@@ -255,6 +255,9 @@ fn what_a_server_sends_is_read_as_it_is_meant() {
     let event = names.event(&frame).expect("an event");
     assert_eq!(event, Event { thread: "t".into(), sequence: 3, fact: Fact::Posted(row.message.clone()) });
     assert!(std::sync::Arc::ptr_eq(&event.thread, &told.thread), "equal names are one");
+    frame["data"]["edited_at"] = json!("2026-01-01T00:00:01.000Z");
+    let edited = names.event(&frame).map(|event| event.fact);
+    assert_eq!(edited, Some(Fact::Posted(Message { body: None, ..row.message.clone() })));
     frame["data"]["content"] = json!(null);
     assert_eq!(names.event(&frame).map(|event| event.fact), Some(Fact::Posted(Message { body: None, ..row.message })));
     for (kind, data, fact) in [

@@ -95,6 +95,14 @@ async fn a_key_of_another_user_is_another_key() {
     assert_eq!(alice.history(&thread).await.len(), 2 * WAYS.len());
 }
 
+/// What became of a message before it is sent again.
+#[derive(Debug, Clone, Copy)]
+enum Since {
+    Nothing,
+    Edited,
+    Deleted,
+}
+
 #[tokio::test]
 async fn a_key_outlives_a_crash_and_its_message() {
     let server = stage::server(&[]);
@@ -103,13 +111,14 @@ async fn a_key_outlives_a_crash_and_its_message() {
     let mut socket = alice.socket().await;
     let mut kept = Vec::new();
     for way in WAYS {
-        for deleted in [false, true] {
+        for since in [Since::Nothing, Since::Edited, Since::Deleted] {
             let key = random(20);
             let (mut message, _) = send(way, &alice, &mut socket, &thread, "kept", &key).await.expect("stored");
-            if deleted {
-                let path = format!("/api/messages/{}", text(&message, "message_id"));
-                message = alice.delete(&path).await.json(200);
-                assert!(message["content"].is_null() && message["metadata"].is_null(), "{message}");
+            let path = format!("/api/messages/{}", text(&message, "message_id"));
+            match since {
+                Since::Nothing => {}
+                Since::Edited => message = alice.patch(&path, json!({"content": "edited"})).await.json(200),
+                Since::Deleted => message = alice.delete(&path).await.json(200),
             }
             kept.push((way, key, message));
         }
@@ -126,8 +135,11 @@ async fn a_key_outlives_a_crash_and_its_message() {
         for again in WAYS {
             let retried = send(again, &alice, &mut socket, &thread, "kept", key).await;
             assert_eq!(retried, Ok((message.clone(), true)), "{first:?}, then {again:?}");
-            let reused = send(again, &alice, &mut socket, &thread, "other", key).await;
-            assert_eq!(reused, Err("key_reused".to_owned()), "{first:?}, then {again:?}");
+            // What it says now is not what was asked for.
+            for other in ["other", "edited"] {
+                let reused = send(again, &alice, &mut socket, &thread, other, key).await;
+                assert_eq!(reused, Err("key_reused".to_owned()), "{first:?}, then {again:?}");
+            }
         }
     }
     assert_eq!(alice.history(&thread).await.len(), kept.len());

@@ -53,15 +53,9 @@ fn but_for_ids_and_times(event: &str) -> String {
     let json: Value = serde_json::from_str(event).expect("JSON");
     let data = &json["data"];
     let mut same = event.to_owned();
-    for (own, name) in [
-        (&json["thread_id"], "THREAD"),
-        (&data["message_id"], "MESSAGE"),
-        (&data["client_message_id"], "KEY"),
-        (&json["at"], "AT"),
-        (&data["created_at"], "CREATED"),
-    ] {
-        if let Some(own) = own.as_str() {
-            same = same.replace(&format!("\"{own}\""), &format!("\"{name}\""));
+    for field in ["thread_id", "at", "message_id", "client_message_id", "created_at", "edited_at", "deleted_at"] {
+        for own in [&json[field], &data[field]].into_iter().filter_map(Value::as_str) {
+            same = same.replace(&format!("\"{field}\":\"{own}\""), &format!("\"{field}\":*"));
         }
     }
     same
@@ -132,7 +126,12 @@ impl Pair {
     /// Sends by socket, written otherwise; the event.
     async fn say(&mut self, body: &mut Value) -> String {
         body["thread_id"] = json!(self.by_socket);
-        self.of_alice.send_text(&escaped(&json!({"type": "message.send", "id": 7, "data": body}))).await;
+        self.command("message.send", body).await
+    }
+
+    /// Gives a command by socket; the event.
+    async fn command(&mut self, kind: &str, asked: &Value) -> String {
+        self.of_alice.send_text(&escaped(&json!({"type": kind, "id": 7, "data": asked}))).await;
         let event = self.told().await;
         let ack = self.of_alice.find("ack", |frame| frame["type"] == "ack").await.bytes;
         assert_eq!(message(data(&ack)), data(&event), "the ack shows the message as the event does");
@@ -191,5 +190,39 @@ async fn a_waiting_poll_tells_the_bytes_that_a_socket_does() {
         let page: Page<'_> = serde_json::from_str(&polled.body).expect("a page");
         assert_eq!(page.events.iter().map(|event| event.get()).collect::<Vec<_>>(), [event.as_str()]);
         text(&polled.json(200), "cursor").clone_into(&mut cursor);
+    }
+}
+
+#[tokio::test]
+async fn an_edit_and_a_deletion_by_rest_and_by_socket_give_the_same_events() {
+    let mut pair = Pair::meet().await;
+    let cursor = text(&pair.of_bob.hello, "cursor").to_owned();
+    let mut changes = Vec::new();
+    for (content, metadata) in sends() {
+        let mut body = json!({"content": "before", "metadata": metadata});
+        let of_message = |event: &str| {
+            let event: Value = serde_json::from_str(event).expect("JSON");
+            text(&event["data"], "message_id").to_owned()
+        };
+        let by_rest = of_message(&pair.post(&mut body).await);
+        let by_socket = of_message(&pair.say(&mut body).await);
+        let path = format!("/api/messages/{by_rest}");
+        let answer = pair.alice.patch(&path, json!({"content": content})).await;
+        let edited = pair.told().await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, data(&edited)), "the answer shows it as the event does");
+        let other = pair.command("message.edit", &json!({"message_id": by_socket, "content": content})).await;
+        assert_eq!(but_for_ids_and_times(&edited), but_for_ids_and_times(&other));
+        let answer = pair.alice.delete(&path).await;
+        let deleted = pair.told().await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, data(&deleted)), "the answer shows it as the event does");
+        let other = pair.command("message.delete", &json!({"message_id": by_socket})).await;
+        assert_eq!(but_for_ids_and_times(&deleted), but_for_ids_and_times(&other));
+        changes.extend([deleted, other]);
+    }
+    // A replay shows what is deleted as deleted in every event of it: the deletion itself is the same as it was live.
+    let mut resumed = pair.bob.resume(&cursor).await;
+    for change in &changes {
+        let deletion = resumed.find("a deletion", |frame| frame["type"] == "message.deleted").await;
+        assert_eq!(&deletion.bytes, change);
     }
 }

@@ -12,6 +12,7 @@ mod refusals;
 mod server;
 mod shown;
 mod socket;
+mod stream;
 mod table;
 
 mod bad_bodies;
@@ -57,6 +58,8 @@ mod rotation;
 mod secrets;
 mod settings;
 mod strangers;
+mod stream_ends;
+mod streaming;
 mod system;
 mod threads;
 mod tickets;

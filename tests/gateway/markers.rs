@@ -175,3 +175,31 @@ async fn a_marker_that_is_none_is_refused() {
         assert!(refused["data"]["message"].as_str().is_some_and(|said| said.contains(field)), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn a_poll_brings_the_markers_that_moved_and_wakes_for_one() {
+    let server = Server::shared();
+    let (alice, bob) = (server.person(), server.person());
+    let thread = alice.thread(&[&bob]).await;
+    alice.say(&thread, "x").await;
+    let mut desk = bob.socket().await;
+    let cursor = text(&bob.get("/api/events?timeout_ms=0").await.json(200), "cursor").to_owned();
+    let moves = async {
+        // Other requests first, so that the poll waits when the marker moves.
+        for _ in 0..5 {
+            alice.get("/api/auth/me").await.json(200);
+        }
+        read(&mut desk, &thread, 2).await
+    };
+    let began = std::time::Instant::now();
+    let (answer, _) = futures_util::future::join(bob.poll(&cursor, 30_000), moves).await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(8), "it did not wait for its time");
+    let answer = answer.json(200);
+    assert_eq!((&answer["events"], &answer["read"]), (&json!([]), &json!([marker(&thread, 2, 0)])));
+    alice.say(&thread, "y").await;
+    let answer = bob.poll(text(&answer, "cursor"), 10_000).await.json(200);
+    assert_eq!(answer["events"].as_array().map(Vec::len), Some(1));
+    assert_eq!(answer["read"], json!([marker(&thread, 2, 1)]), "as it is at the answer's end");
+    let answer = bob.poll(text(&answer, "cursor"), 0).await.json(200);
+    assert_eq!(answer["read"], json!([]), "the cursor is behind it");
+}

@@ -72,6 +72,11 @@ impl Raw {
     pub async fn connect(port: u16) -> Raw {
         let stream = soon("a connection", TcpStream::connect(("127.0.0.1", port))).await.expect("a connection");
         stream.set_nodelay(true).expect("a socket");
+        Raw::over(stream)
+    }
+
+    /// Over a connection that is there already.
+    pub fn over(stream: TcpStream) -> Raw {
         Raw { stream, buffer: Vec::new() }
     }
 

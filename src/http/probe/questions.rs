@@ -33,7 +33,7 @@ pub const KINDS: &[Kind] = &[
     kind("public", "system::info", "", 200, ""),
     kind("reading", "auth::me", "", 200, ""),
     kind("changing", "messages::send", "", 415, ""),
-    kind("stream", "events::poll", "timeout_ms=18446744073709551615", 400, ""),
+    kind("stream", "events::receive", "timeout_ms=18446744073709551615", 400, ""),
     kind("preflight", "admission::preflight", "", 200, "accepted"),
     kind("upgrade", "admission::connect", "", 101, ""),
 ];

@@ -1,8 +1,8 @@
-//! What a thread's listeners are told and nobody keeps: to sockets alone, and only where there is room.
+//! What a thread's listeners are told and nobody keeps: to whoever listens for longer than one answer, and only where there is room.
 
 use bytestring::ByteString;
 
-use super::{Mode, Registry, User};
+use super::{Mode, Registry, Transport, User};
 use crate::domain::{ThreadId, UserId};
 
 impl Registry {
@@ -11,7 +11,7 @@ impl Registry {
         for number in self.listeners.get(&thread).into_iter().flatten() {
             let user = &self.users[*number];
             if user.id != *except {
-                self.tell_sockets(user, text);
+                self.tell_listening(user, text);
             }
         }
     }
@@ -19,14 +19,14 @@ impl Registry {
     /// Tells one user.
     pub fn tell(&self, user: &UserId, text: &ByteString) {
         if let Some(number) = self.by_id.get(user) {
-            self.tell_sockets(&self.users[*number], text);
+            self.tell_listening(&self.users[*number], text);
         }
     }
 
     /// One that catches up is told too: who asked who is here must hear of every change since.
-    fn tell_sockets(&self, user: &User, text: &ByteString) {
+    fn tell_listening(&self, user: &User, text: &ByteString) {
         for seat in user.seats.iter().map(|slot| &self.seats[*slot]) {
-            if seat.sitter.socket && seat.mode != Mode::Joining && !seat.sitter.is_over(self.now) {
+            if seat.sitter.transport != Transport::Poll && seat.mode != Mode::Joining && !seat.sitter.is_over(self.now) {
                 seat.line.send_ephemeral(text.clone());
             }
         }

@@ -13,7 +13,7 @@ pub(super) struct Owed {
     /// Markers that have moved at this position or after it.
     from: Position,
     /// Whether one has passed by since the page under way was begun.
-    passed: bool,
+    pub(super) passed: bool,
 }
 
 impl Owed {
@@ -42,7 +42,7 @@ impl Registry {
             match seat.mode {
                 // One that lies before what the seat has read was read with it, and counts less as unread.
                 Mode::Live { after } if marker.at >= after => {
-                    if seat.sitter.socket && !seat.sitter.is_over(self.now) {
+                    if !seat.sitter.is_over(self.now) {
                         seat.line.send(marker.payload.clone());
                     }
                 }
@@ -57,7 +57,6 @@ impl Registry {
         let Some(&number) = self.by_id.get(user) else { return };
         for slot in self.users[number].seats.clone() {
             self.seats[slot].owed.from = self.seats[slot].owed.from.min(from);
-            self.seats[slot].owed.passed = true;
             self.fall_back(slot);
         }
     }

@@ -85,7 +85,7 @@ pub(super) fn page(connection: &Connection, user: &UserId, after: Position, move
     };
     // Further back they would count messages as unread that are still to be sent.
     let whole = complete_to.position == head.position;
-    let read = whole.then(|| markers(connection, user, moved)).transpose()?;
+    let read = whole.then(|| markers(connection, user, moved, head.position)).transpose()?;
     Ok(Page { events, complete_to, pruned: prune::kept_from(connection)? > after.0 + 1, read })
 }
 
@@ -93,16 +93,18 @@ pub(super) fn page(connection: &Connection, user: &UserId, after: Position, move
 const MOVED: &str = "FROM memberships m WHERE m.user_id = :user AND m.until_position IS NULL
     AND m.read_position > 0 AND m.read_position >= :moved";
 
-fn markers(connection: &Connection, user: &UserId, moved: Position) -> Result<Vec<Marker>> {
+/// Those that moved at `from` or after it and at `to` or before it, with what was unread at `to`.
+pub(super) fn markers(connection: &Connection, user: &UserId, from: Position, to: Position) -> Result<Vec<Marker>> {
     let mut found = connection.prepare_cached(&format!(
-        "SELECT m.thread_num, t.thread_id, m.read_sequence {} ORDER BY m.read_position, m.thread_num",
-        MOVED.replacen("m WHERE", "m JOIN threads t USING (thread_num) WHERE", 1)
+        "SELECT m.thread_num, m.read_sequence, (SELECT t.thread_id FROM threads t WHERE t.thread_num = m.thread_num)
+         {MOVED} AND m.read_position <= :to ORDER BY m.read_position, m.thread_num"
     ))?;
+    let range = named_params! { ":user": user.as_str(), ":moved": signed(from.0), ":to": signed(to.0) };
     found
-        .query_and_then(named_params! { ":user": user.as_str(), ":moved": signed(moved.0) }, |row| {
-            let sequence = count(row, 2)?;
-            let unread = threads::unread(connection, row.get(0)?, user, sequence)?;
-            Ok(Marker { thread: ThreadId(row.get(1)?), sequence: Sequence(sequence), unread })
+        .query_and_then(range, |row| {
+            let sequence = count(row, 1)?;
+            let unread = threads::unread_at(connection, row.get(0)?, user, sequence, to)?;
+            Ok(Marker { thread: ThreadId(row.get(2)?), sequence: Sequence(sequence), unread })
         })?
         .collect()
 }

@@ -10,7 +10,7 @@ use super::{
     rows::{self, Membership, count, kind, signed},
 };
 use crate::{
-    domain::{Fact, Marker, Person, RetryKey, Sequence, ThreadId, UserId, draft::fingerprint},
+    domain::{Fact, Marker, Person, Position, RetryKey, Sequence, ThreadId, UserId, draft::fingerprint},
     error::{Code, Error},
 };
 
@@ -282,11 +282,16 @@ pub(super) fn read(batch: &mut Batch<'_>, change: &Change, thread: ThreadId, seq
 
 /// Messages by others, not deleted, above the marker, counted up to [`UNREAD_MAX`].
 pub(super) fn unread(tx: &Connection, thread_num: i64, user: &UserId, read: u64) -> Result<u64> {
+    unread_at(tx, thread_num, user, read, Position(u64::MAX))
+}
+
+/// The same, of the messages that were there at a place in the log.
+pub(super) fn unread_at(tx: &Connection, thread_num: i64, user: &UserId, read: u64, at: Position) -> Result<u64> {
     tx.prepare_cached(
         "SELECT count(*) FROM (SELECT 1 FROM messages
-         WHERE thread_num = ?1 AND sequence > ?2 AND author <> ?3 AND deleted_at IS NULL LIMIT ?4)",
+         WHERE thread_num = ?1 AND sequence > ?2 AND author <> ?3 AND deleted_at IS NULL AND +position <= ?5 LIMIT ?4)",
     )?
-    .query_row((thread_num, signed(read), user.as_str(), signed(UNREAD_MAX)), |row| count(row, 0))
+    .query_row((thread_num, signed(read), user.as_str(), signed(UNREAD_MAX), signed(at.0)), |row| count(row, 0))
 }
 
 /// A thread as the member behind this membership sees it.
