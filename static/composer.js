@@ -12,13 +12,15 @@ export class Composer {
   #thread = null;
 
   /**
-   * @param {{onSend: (thread_id: string, content: string) => boolean, onUp: () => void}} parts `onUp`: the arrow key in an empty field
+   * @param {{onSend: (thread_id: string, content: string) => boolean, onWriting: (thread_id: string, writing: boolean) => void,
+   *          onUp: () => void}} parts `onUp`: the arrow key in an empty field
    */
   constructor(hailgate, parts) {
     this.hailgate = hailgate;
     Object.assign(this, parts);
     on($('#composer-form'), 'submit', (event) => { event.preventDefault(); this.#submit(); });
-    on(this.#field, 'input', () => this.#fit());
+    on(this.#field, 'input', () => { this.#fit(); this.onWriting(this.#thread, this.#field.value.trim() !== ''); });
+    on(this.#field, 'blur', () => this.onWriting(this.#thread, false));
     on(this.#field, 'keydown', onEnter(() => this.#submit()));
     on(this.#field, 'keydown', (event) => {
       if (event.key !== 'ArrowUp' || this.#field.value) return;
@@ -31,6 +33,7 @@ export class Composer {
 
   open(thread_id, title) {
     this.#keep();
+    if (this.#thread) this.onWriting(this.#thread, false);
     this.#thread = thread_id;
     this.#field.value = this.#unsent.get(thread_id) ?? '';
     this.rename(title);
@@ -54,6 +57,7 @@ export class Composer {
     if (!this.onSend(this.#thread, content)) { $('#counter').textContent = 'Too many messages are waiting to be sent'; return; }
     this.#field.value = '';
     this.#fit();
+    this.onWriting(this.#thread, false);
     this.focus();
   }
 

@@ -10,7 +10,7 @@ import { newThreadDialog } from './newthread.js';
 import { People } from './people.js';
 import { Presence, presenceDot } from './presence.js';
 import { peopleInWords, ThreadList } from './threads.js';
-import { Typists } from './typing.js';
+import { Typists, Writing } from './typing.js';
 
 const PAGES_MAX = 50;      // of 100 threads; one user owns 5,000 at most
 const RETRY_MS = 3_000;
@@ -29,8 +29,9 @@ export class Conversations {
     this.list = new ThreadList(this.model);
     this.presence = new Presence(hailgate);
     this.typists = new Typists(hailgate, this.model);
+    const writing = new Writing(hailgate);
     this.composer = new Composer(hailgate, {
-      onSend: (thread_id, content) => this.#write(thread_id, content), onUp: () => this.open.editLast() });
+      onSend: (thread_id, content) => this.#write(thread_id, content), onWriting: (thread_id, active) => writing.now(thread_id, active), onUp: () => this.open.editLast() });
     this.open = new Conversation({
       hailgate, model: this.model, outbox: this.outbox, max: () => this.composer.max, onRead: () => this.list.draw(), onFocus: () => this.composer.focus() });
     this.people = new People({ hailgate, model: this.model, presence: this.presence, onToggle: (open) => this.#people(open) });

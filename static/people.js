@@ -82,7 +82,7 @@ export class People {
       el('span', { class: 'name' }, el('bdi', {}, called), user_id === me.user_id && ' (you)'),
       el('span', { class: 'id' }, user_id === thread.owner ? `${user_id}, owner` : user_id),
       owner && user_id !== me.user_id && el('span', { class: 'deeds' },
-        button('Make owner', `Make ${called} the owner`, (...who) => this.#handOver(...who)), button('Remove', `Remove ${called}`, (...who) => this.#remove(...who))));
+        button('Make owner', `Make owner: ${called}`, (...who) => this.#handOver(...who)), button('Remove', `Remove ${called}`, (...who) => this.#remove(...who))));
   }
 
   /** Who is here; the rows stay, and so does what is about to be clicked. */

@@ -1,9 +1,40 @@
-// typing.js: who is writing in the open thread. Calm: nothing moves, nothing is spoken.
+// typing.js: who is writing in the open thread, and telling others that we are. Calm: nothing moves, nothing is spoken.
 
 import { $, el, on } from './dom.js';
 
-const SHOWN_MS = 7_000;        // whoever is silent so long has stopped
+const SAY_EVERY_MS = 3_000;    // again while the writing goes on
+const SAY_APART_MS = 1_200;    // the server passes on one a second and thread, by its own clock
+const SHOWN_MS = 7_000;        // two of those and a slow network; whoever is silent so long has stopped
 const TYPISTS_MAX = 50;
+
+/** Tells the others, over an open socket only: what comes late is worse than nothing. */
+export class Writing {
+  #wanted = null;     // {thread_id, active}: what is
+  #said = { active: false, at: 0 };   // what others believe, of which thread, since when
+  #timer = null;
+
+  constructor(hailgate) { this.hailgate = hailgate; }
+
+  /** Called at every key, and when the writing ends. */
+  now(thread_id, active) {
+    this.#wanted = { thread_id, active };
+    this.#next();
+  }
+
+  #next() {
+    const { thread_id, active } = this.#wanted;
+    if (this.#said.active && this.#said.thread_id !== thread_id) this.#say(this.#said.thread_id, false);
+    const here = this.#said.thread_id === thread_id, since = Date.now() - this.#said.at;
+    if (this.#timer || (here ? this.#said.active === active && !(active && since >= SAY_EVERY_MS) : !active)) return;
+    if (!here || since >= SAY_APART_MS) this.#say(thread_id, active);
+    else this.#timer = setTimeout(() => { this.#timer = null; this.#next(); }, SAY_APART_MS - since);
+  }
+
+  #say(thread_id, active) {
+    this.#said = { thread_id, active, at: Date.now() };
+    this.hailgate.typing(thread_id, active);
+  }
+}
 
 /** Shows who writes in the open thread, in a line whose place is always kept. */
 export class Typists {

@@ -45,7 +45,7 @@ async fn the_owners_actions_are_there_exactly_while_one_is_the_owner() {
     bob.has(actions, 0).await;
     bob.has(".remove", 0).await;
 
-    alice.click("[aria-label='Make Bob the owner']").await;
+    alice.click("[aria-label='Make owner: Bob']").await;
     alice.sees("the question", |view| view.dialog.contains("Make Bob the owner of this thread?")).await;
     alice.click("#question-yes").await;
     bob.sees("that he owns it", |view| view.told == OWNED).await;

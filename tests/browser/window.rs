@@ -44,6 +44,12 @@ pub struct View {
     /// What is said about the open thread, and what could not be done in it.
     pub told: String,
     pub trouble: String,
+    /// Who is writing in it.
+    pub typing: String,
+    /// Whether the other of two is here; empty where nobody has told.
+    pub other: String,
+    /// Who is in it, as the panel says: name, and whether they are here.
+    pub people: Vec<(String, String)>,
     pub messages: Vec<Shown>,
     /// Day separators and other lines between the messages.
     pub marks: Vec<String>,
@@ -101,6 +107,9 @@ return {
     id: row.dataset.threadId, title: row.querySelector('.title').textContent, unread: Number(row.querySelector('.unread')?.dataset.unread ?? 0) })),
   heading: $('#thread-title')?.textContent ?? '', open: seen('#messages'), nothing_words: text($('#nothing-words')),
   told: text($('#told-words')), trouble: text($('#trouble-words')),
+  typing: text($('#typing')), other: $('#head-presence .presence')?.title ?? '',
+  people: [...document.querySelectorAll('#people-list [data-user-id]')].filter((row) => row.checkVisibility())
+    .map((row) => [row.querySelector('bdi').textContent, row.querySelector('.presence').textContent.replace(/[ ()]/g, '')]),
   messages: [...document.querySelectorAll('#messages [data-message-id]')].map((item) => ({
     id: item.dataset.messageId, state: item.dataset.state, own: item.classList.contains('own'), fate: text(item.querySelector('.fate')),
     text: item.querySelector('textarea')?.value ?? (item.querySelector('.text') ?? item.querySelector('.bubble')).textContent })),

@@ -16,6 +16,7 @@ use crate::{
     desk::Desk,
     line::Line,
     plan::{Planted, Way},
+    sse::{Sse, Told},
     stage::{Stage, User},
 };
 
@@ -89,6 +90,7 @@ impl<'s> Device<'s> {
             match self.way {
                 Way::Socket => self.session(desk).await,
                 Way::Poll => self.poll().await,
+                Way::Stream => self.listen(desk).await,
             }
             if std::mem::take(&mut self.caught_up) && self.goal.borrow().is_some() {
                 self.tries += 1;
@@ -99,8 +101,8 @@ impl<'s> Device<'s> {
 
     fn is_done(&self, desk: &Desk<'_>) -> bool {
         let there = |goal: &Goal| goal.iter().all(|(thread, goal)| self.last.get(thread).is_some_and(|last| last >= goal));
-        // What a poll's device sends goes another way.
-        let clear = self.way == Way::Poll || desk.is_clear();
+        // What the device of a poll or a stream sends goes another way.
+        let clear = self.way != Way::Socket || desk.is_clear();
         clear && self.goal.borrow().as_ref().is_some_and(|goal| there(goal) || self.tries >= TRIES)
     }
 
@@ -124,11 +126,45 @@ impl<'s> Device<'s> {
                 Ok(None) => {}
                 Err(_) => break,
             }
-            if self.caught_up && self.goal.borrow().is_some() && news_at.elapsed() > PATIENCE {
+            if self.has_waited(news_at) {
                 break;
             }
         }
         line.abandon(desk);
+    }
+
+    async fn listen(&mut self, desk: &Desk<'_>) {
+        let Some(mut stream) = Sse::open(self.stage, self.user, &self.cursor).await else { return };
+        let mut news_at = Instant::now();
+        let mut goal = self.goal.clone();
+        while !self.is_done(desk) {
+            let told = tokio::select! {
+                told = stream.next() => told,
+                _ = goal.changed() => Ok(None),
+            };
+            match told {
+                Ok(Some(Told { frame, cursor })) => {
+                    if frame["type"] != "cursor" {
+                        news_at = Instant::now();
+                    }
+                    self.frame(&frame).await;
+                    // As a browser does: the id of the last event that had one.
+                    if let Some(cursor) = cursor {
+                        self.cursor = cursor;
+                    }
+                }
+                Ok(None) => {}
+                Err(_) => return,
+            }
+            if self.has_waited(news_at) {
+                return;
+            }
+        }
+    }
+
+    /// Whether a device that has caught up and knows its goal has waited long enough for the rest.
+    fn has_waited(&self, since: Instant) -> bool {
+        self.caught_up && self.goal.borrow().is_some() && since.elapsed() > PATIENCE
     }
 
     async fn frame(&mut self, frame: &Value) {
@@ -166,7 +202,8 @@ impl<'s> Device<'s> {
                 self.advance(&page);
             }
             410 => self.reload().await,
-            500.. => {}
+            // A head that came too slowly: so slow was the network.
+            408 | 500.. => {}
             _ => panic!("a poll was refused: {status} {text}"),
         }
     }

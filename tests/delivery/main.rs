@@ -25,6 +25,9 @@ mod server;
 #[allow(dead_code, reason = "as above")]
 #[path = "../gateway/socket.rs"]
 mod socket;
+#[allow(dead_code, reason = "as above")]
+#[path = "../gateway/stream.rs"]
+mod stream;
 
 mod campaign;
 mod desk;
@@ -33,6 +36,7 @@ mod dice;
 mod line;
 mod plan;
 mod proxy;
+mod sse;
 mod stage;
 
 mod campaigns;

@@ -7,6 +7,8 @@ pub enum Way {
     Socket,
     /// By long polls.
     Poll,
+    /// By server-sent events.
+    Stream,
 }
 
 impl Way {
@@ -14,6 +16,7 @@ impl Way {
     pub fn of(user: usize) -> Way {
         match user % 5 {
             3 => Way::Poll,
+            4 => Way::Stream,
             _ => Way::Socket,
         }
     }

@@ -120,15 +120,15 @@ impl Proxy {
         *self.shared.accepted.borrow()
     }
 
-    /// Opens a connection that takes this course.
-    pub async fn connect(&self, course: Course) -> TcpStream {
-        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let from = socket.local_addr().expect("an address").port();
+    /// Opens a connection that takes this course. One that is cut at once may be gone before it is there.
+    pub async fn connect(&self, course: Course) -> io::Result<TcpStream> {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let from = socket.local_addr()?.port();
         self.shared.agreed.lock().expect("no panic").insert(from, course);
-        let stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).await.expect("a connection");
-        stream.set_nodelay(true).expect("a socket");
-        stream
+        let stream = socket.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 }
 

@@ -30,7 +30,7 @@ async fn rest(stream: &mut TcpStream) -> (Vec<u8>, bool) {
 
 async fn both(course: Course) -> (Proxy, TcpStream, TcpStream) {
     let (proxy, listener) = before().await;
-    let client = proxy.connect(course).await;
+    let client = proxy.connect(course).await.expect("a connection");
     let server = soon("a connection", listener.accept()).await.expect("a connection").0;
     (proxy, client, server)
 }
@@ -95,7 +95,7 @@ async fn a_hole_withholds_until_it_heals_and_then_everything_comes() {
         assert!(more.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "{more:?}");
         if by_connections {
             for _ in 0..2 {
-                proxy.connect(Course::default()).await;
+                proxy.connect(Course::default()).await.expect("a connection");
             }
         } else {
             proxy.heal();
@@ -109,7 +109,7 @@ async fn a_hole_withholds_until_it_heals_and_then_everything_comes() {
 async fn a_connection_waits_while_the_proxy_leads_nowhere() {
     let (proxy, old) = before().await;
     proxy.lead_to(None);
-    let mut client = proxy.connect(Course::default()).await;
+    let mut client = proxy.connect(Course::default()).await.expect("a connection");
     drop(old);
     let new = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     proxy.lead_to(Some(new.local_addr().expect("an address").port()));

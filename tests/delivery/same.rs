@@ -166,6 +166,10 @@ async fn a_send_by_rest_and_one_by_socket_give_the_same_event_however_it_is_rece
     for event in &live {
         assert_eq!(&resumed.event().await.bytes, event, "a resume replays the same bytes");
     }
+    let mut stream = pair.bob.stream_since(&cursor).await;
+    for event in &live {
+        assert_eq!(&stream.event().await.data, event, "a stream tells the same bytes");
+    }
     let (mut polled, mut since) = (Vec::new(), cursor);
     while polled.len() < live.len() {
         let answer = pair.bob.poll(&since, 0).await;

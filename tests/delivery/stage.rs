@@ -116,7 +116,7 @@ impl Stage {
             match status {
                 204 => return Ok(Value::Null),
                 200..300 => return Ok(serde_json::from_str(&text).expect("JSON")),
-                500.. => {}
+                408 | 500.. => {}
                 _ => return Err(status),
             }
         }

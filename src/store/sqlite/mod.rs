@@ -5,8 +5,10 @@
 mod accounts;
 mod append;
 mod feed;
+mod history;
 mod log;
 mod logins;
+mod merge;
 mod messages;
 mod pool;
 mod prune;
@@ -16,6 +18,8 @@ mod rows;
 mod standing;
 mod threads;
 
+#[cfg(test)]
+mod scale_tests;
 #[cfg(test)]
 mod testing;
 

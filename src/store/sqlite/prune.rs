@@ -27,9 +27,7 @@ pub(super) fn prune(tx: &Connection, before: Option<Time>) -> Result<Done> {
 
 /// The position of the first event that is kept: 1 if nothing has been pruned.
 pub(super) fn kept_from(connection: &Connection) -> Result<u64> {
-    connection
-        .prepare_cached("SELECT coalesce((SELECT position FROM events ORDER BY position LIMIT 1), 1)")?
-        .query_row((), |row| count(row, 0))
+    connection.prepare_cached("SELECT coalesce((SELECT min(position) FROM events), 1)")?.query_row((), |row| count(row, 0))
 }
 
 /// The oldest events go, up to the first one that is young enough: a clock that once was wrong makes the log longer,
@@ -37,7 +35,7 @@ pub(super) fn kept_from(connection: &Connection) -> Result<u64> {
 fn let_go(tx: &Connection, before: Time) -> Result<u64> {
     let head = rows::head(tx)?.position.0;
     let oldest: Vec<(u64, Time, Option<i64>)> = tx
-        .prepare_cached("SELECT position, at, message_position FROM events ORDER BY position LIMIT ?1")?
+        .prepare_cached("SELECT position, at, message_position FROM events WHERE position > 0 ORDER BY position LIMIT ?1")?
         .query_map([signed(ROWS)], |row| Ok((count(row, 0)?, Time(row.get(1)?), row.get(2)?)))?
         .collect::<Result<_>>()?;
     let old = oldest.into_iter().take_while(|(position, at, _)| *at < before && *position < head);
@@ -117,7 +115,9 @@ pub(super) fn erase(tx: &Connection, thread_num: i64) -> Result<u64> {
         .prepare_cached(
             "UPDATE messages SET content = NULL, metadata = NULL,
                  deleted_at = (SELECT t.deleted_at FROM threads t WHERE t.thread_num = ?1)
-             WHERE position IN (SELECT position FROM messages WHERE thread_num = ?1 AND deleted_at IS NULL LIMIT ?2)",
+             WHERE position IN (
+                 SELECT position FROM messages INDEXED BY messages_by_author
+                 WHERE thread_num = ?1 AND deleted_at IS NULL LIMIT ?2)",
         )?
         .execute((thread_num, signed(ROWS)))? as u64;
     tx.prepare_cached("UPDATE threads SET to_erase = ?2 WHERE thread_num = ?1")?.execute((thread_num, erased >= ROWS))?;
@@ -127,7 +127,7 @@ pub(super) fn erase(tx: &Connection, thread_num: i64) -> Result<u64> {
 /// Goes on with one of the threads whose erasing has begun.
 fn erase_some(tx: &Connection) -> Result<u64> {
     let begun: Vec<i64> = tx
-        .prepare_cached("SELECT thread_num FROM threads WHERE to_erase = 1 LIMIT 1")?
+        .prepare_cached("SELECT thread_num FROM threads WHERE to_erase = 1 AND thread_num > 0 LIMIT 1")?
         .query_map((), |row| row.get(0))?
         .collect::<Result<_>>()?;
     begun.first().map_or(Ok(0), |thread| erase(tx, *thread))

@@ -56,7 +56,7 @@ pub(super) fn user(text: &str) -> Result<UserId> {
 pub(super) fn head(connection: &Connection) -> Result<Head> {
     let epoch = connection.prepare_cached("SELECT epoch FROM meta")?.query_row((), |row| row.get(0))?;
     let last = connection
-        .prepare_cached("SELECT position, mark FROM events ORDER BY position DESC LIMIT 1")?
+        .prepare_cached("SELECT position, mark FROM events WHERE position = (SELECT max(position) FROM events)")?
         .query_row((), |row| Ok((Position(count(row, 0)?), row.get(1)?)))
         .optional()?;
     let (position, mark) = last.unwrap_or_default();

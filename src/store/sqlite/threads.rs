@@ -282,16 +282,57 @@ pub(super) fn read(batch: &mut Batch<'_>, change: &Change, thread: ThreadId, seq
 
 /// Messages by others, not deleted, above the marker, counted up to [`UNREAD_MAX`].
 pub(super) fn unread(tx: &Connection, thread_num: i64, user: &UserId, read: u64) -> Result<u64> {
-    unread_at(tx, thread_num, user, read, Position(u64::MAX))
+    unread_up_to(tx, thread_num, user, read, u64::MAX)
 }
 
 /// The same, of the messages that were there at a place in the log.
 pub(super) fn unread_at(tx: &Connection, thread_num: i64, user: &UserId, read: u64, at: Position) -> Result<u64> {
-    tx.prepare_cached(
-        "SELECT count(*) FROM (SELECT 1 FROM messages
-         WHERE thread_num = ?1 AND sequence > ?2 AND author <> ?3 AND deleted_at IS NULL AND +position <= ?5 LIMIT ?4)",
-    )?
-    .query_row((thread_num, signed(read), user.as_str(), signed(UNREAD_MAX), signed(at.0)), |row| count(row, 0))
+    let last = tx
+        .prepare_cached(
+            "SELECT sequence FROM events WHERE thread_num = ?1 AND position <= ?2 ORDER BY position DESC LIMIT 1",
+        )?
+        .query_row((thread_num, signed(at.0)), |row| count(row, 0))
+        .optional()?;
+    unread_up_to(tx, thread_num, user, read, last.unwrap_or(0))
+}
+
+fn unread_up_to(tx: &Connection, thread_num: i64, user: &UserId, read: u64, last: u64) -> Result<u64> {
+    let (looked_at, unread) = tx
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(author <> ?3 AND deleted_at IS NULL), 0) FROM (
+                 SELECT author, deleted_at FROM messages
+                  WHERE thread_num = ?1 AND sequence > ?2 AND sequence <= ?5 LIMIT ?4)",
+        )?
+        .query_row((thread_num, signed(read), user.as_str(), signed(UNREAD_MAX), signed(last)), |row| {
+            Ok((count(row, 0)?, count(row, 1)?))
+        })?;
+    if looked_at < UNREAD_MAX || unread == UNREAD_MAX {
+        Ok(unread)
+    } else {
+        unread_by_author(tx, thread_num, user, read, last)
+    }
+}
+
+/// The same without a look at what one wrote oneself, or what is deleted, however much that is.
+fn unread_by_author(tx: &Connection, thread_num: i64, user: &UserId, read: u64, last: u64) -> Result<u64> {
+    let mut next = tx.prepare_cached(
+        "SELECT author FROM messages INDEXED BY messages_by_author
+         WHERE thread_num = ?1 AND author > ?2 AND deleted_at IS NULL ORDER BY author LIMIT 1",
+    )?;
+    let mut theirs = tx.prepare_cached(
+        "SELECT count(*) FROM (SELECT 1 FROM messages INDEXED BY messages_by_author
+         WHERE thread_num = ?1 AND author = ?2 AND deleted_at IS NULL AND sequence > ?3 AND sequence <= ?5 LIMIT ?4)",
+    )?;
+    let (mut author, mut unread) = (String::new(), 0);
+    while unread < UNREAD_MAX {
+        let Some(found) = next.query_row((thread_num, &author), |row| row.get(0)).optional()? else { break };
+        author = found;
+        if author != user.as_str() {
+            let room = signed(UNREAD_MAX - unread);
+            unread += theirs.query_row((thread_num, &author, signed(read), room, signed(last)), |row| count(row, 0))?;
+        }
+    }
+    Ok(unread)
 }
 
 /// A thread as the member behind this membership sees it.
