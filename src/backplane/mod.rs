@@ -5,9 +5,12 @@ pub mod local;
 
 use std::sync::Arc;
 
-use crate::{domain::Position, wire::Envelope};
+use crate::{
+    domain::Position,
+    wire::{Envelope, SealedMarker},
+};
 
-/// What one transaction appended.
+/// What one transaction did. One that appended nothing begins and ends at the log's end.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// The position before the first envelope.
@@ -16,6 +19,8 @@ pub struct Batch {
     pub to: Position,
     /// In position order, without holes.
     pub envelopes: Vec<Arc<Envelope>>,
+    /// Read markers that were set, in order, each with its place among the envelopes.
+    pub markers: Vec<Arc<SealedMarker>>,
 }
 
 /// Carries batches to every hub, this node's included.

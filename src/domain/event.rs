@@ -111,3 +111,14 @@ pub struct Event {
     /// What.
     pub fact: Fact,
 }
+
+/// How far a user has read a thread, and how many messages are unread above that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// Which thread.
+    pub thread: ThreadId,
+    /// Up to where it is read.
+    pub sequence: Sequence,
+    /// Messages by others, not deleted, above it.
+    pub unread: u64,
+}

@@ -13,7 +13,7 @@ pub mod time;
 
 pub use cursor::{Cursor, Reset, Resume};
 pub use draft::{Content, Draft, Metadata, RetryKey};
-pub use event::{Event, Fact, Message, Person, Thread};
+pub use event::{Event, Fact, Marker, Message, Person, Thread};
 pub use ids::{ConnectionId, FamilyId, MessageId, Position, RequestId, Sequence, SessionId, ThreadId, UserId};
 pub use limits::{Limits, RETRY_KEYS_KEPT};
 pub use logins::{Account, Credential, LoginAct, LoginDone, Logins, Outage, SessionRecord};

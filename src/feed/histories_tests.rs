@@ -185,10 +185,10 @@ impl Truth for Real {
     }
 
     fn page(&self, number: usize, after: u64, limit: usize) -> Sealed {
-        let page = self.store.reads.page(user(number), Position(after), limit as u64);
+        let after = Position(after);
+        let page = self.store.reads.page(user(number), after, after, limit as u64);
         let page = self.runtime.block_on(page).expect("a store that works");
-        let at_end = page.events.len() < limit;
-        Sealed { events: page.events.iter().map(seal::seal).collect(), complete_to: page.complete_to, at_end }
+        Sealed { events: page.events.iter().map(seal::seal).collect(), complete_to: page.complete_to, read: page.read }
     }
 
     fn model(&self) -> &Store {
@@ -230,7 +230,7 @@ fn differs(real: &Real, client: &Client) -> Option<String> {
     let told: HashMap<u64, &str> = client.seen.iter().copied().zip(client.heard.iter().map(AsRef::as_ref)).collect();
     let mut after = client.began.unwrap_or_default();
     loop {
-        let Sealed { events, complete_to, at_end } = real.page(client.user, after, 50);
+        let Sealed { events, complete_to, read } = real.page(client.user, after, 50);
         for event in events {
             let (position, again) = (event.position.0, event.payload);
             let Some(live) = told.get(&position) else { return Some(format!("never told: {again}")) };
@@ -247,7 +247,7 @@ fn differs(real: &Real, client: &Client) -> Option<String> {
             }
         }
         after = complete_to.position.0;
-        if at_end {
+        if read.is_some() {
             return None;
         }
     }

@@ -12,7 +12,7 @@ use bytestring::ByteString;
 
 pub use self::source::{Sealed, Seated, Source};
 use crate::{
-    domain::{Cursor, Outage, Position, Reset, Resume, cursor},
+    domain::{Cursor, Limits, Marker, Outage, Position, Reset, Resume, cursor},
     error::{Code, Error},
     hub::{Guest, Line, Node, Seat, Sitter},
     store::{Head, Missed},
@@ -24,6 +24,8 @@ use crate::{
 
 /// Events of one page of a catch-up.
 pub const PAGE: u64 = 100;
+/// Most bytes of a marker in a frame.
+const MARKER_BYTES: u64 = 110;
 /// How long a catch-up waits before it asks a store that failed again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -54,9 +56,8 @@ pub async fn open(node: &Arc<Node>, sitter: Sitter, line: &Rc<Line>, since: Opti
     let Some(given) = node.cursors.open(Purpose::Cursor, text) else {
         return Ok(at_head(node, seat, node.reads.head().await?, Some(Reset::BadCursor)));
     };
-    let limit = node.limits.resume_events;
-    let missed = node.reads.missed(user, given.position, limit).await?;
-    Ok(match decide(&given, &missed, limit) {
+    let missed = node.reads.missed(user, given.position, node.limits.resume_events).await?;
+    Ok(match decide(&given, &missed, &node.limits) {
         Resume::After(position) => {
             let at = Head { position, mark: given.mark, ..missed.head };
             Opening { seat, at, cursor: text.to_owned(), resumed: true, reset: None }
@@ -88,10 +89,12 @@ impl Opening {
     }
 }
 
-/// Whether a cursor holds, and whether what it missed is little enough to replay.
-pub fn decide(given: &Cursor, missed: &Missed, limit: u64) -> Resume {
+/// Whether a cursor holds, and whether what it missed is little enough to replay: markers come in one frame, which must find
+/// room in an outbox beside what a catch-up leaves in it.
+pub fn decide(given: &Cursor, missed: &Missed, limits: &Limits) -> Resume {
+    let too_many = missed.events > limits.resume_events || missed.markers * MARKER_BYTES > limits.outbox_bytes / 4;
     match cursor::judge(given, missed.head.epoch, missed.head.position, missed.mark_there) {
-        Resume::After(_) if missed.events > limit => Resume::Reset(Reset::TooMany),
+        Resume::After(_) if too_many => Resume::Reset(Reset::TooMany),
         verdict => verdict,
     }
 }
@@ -107,12 +110,14 @@ pub fn reset_code(reset: Reset) -> Code {
 }
 
 /// How a catch-up ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaughtUp {
     /// Everything of this user at or below it was sent.
     pub at: Head,
     /// How many events that was.
     pub events: u64,
+    /// The read markers that have moved since it began, with what is unread there.
+    pub read: Vec<Marker>,
 }
 
 /// Why a catch-up stopped before it was done.
@@ -148,7 +153,7 @@ impl<S: Source> Feed<S> {
     /// If it stopped before.
     pub async fn catch_up(&mut self) -> Result<CaughtUp, Stopped> {
         loop {
-            let Sealed { events, complete_to, at_end } = self.source.page(self.from).await?;
+            let Sealed { events, complete_to, read } = self.source.page(self.from).await?;
             for event in events {
                 self.line.has_room().await;
                 if self.line.gone() || self.line.closing().is_some() {
@@ -161,8 +166,8 @@ impl<S: Source> Feed<S> {
             // A page shows memberships as they were at the log's end, so only there may the outlet take over: before it, the
             // outlet would deliver of a thread that was left meanwhile what the page has passed over.
             // No await between the last event and this: what the outlet delivers next is what comes after `from`.
-            if at_end && self.source.try_live(self.from) {
-                return Ok(CaughtUp { at: complete_to, events: std::mem::take(&mut self.sent) });
+            if let Some(read) = read.filter(|_| self.source.try_live(self.from)) {
+                return Ok(CaughtUp { at: complete_to, events: std::mem::take(&mut self.sent), read });
             }
         }
     }
@@ -186,13 +191,17 @@ impl<S: Source> Feed<S> {
         }
     }
 
+    /// Tells of markers, each in a frame of its own.
+    fn tell(&self, read: &[Marker]) {
+        read.iter().for_each(|marker| self.line.send(Reply::ThreadRead(marker.into()).text()));
+    }
+
     /// A live feed for ever after: whenever the outlet has lost batches, catches up from the store again. Ends with the line.
     pub async fn stay_live(&mut self) {
         loop {
             self.from = self.source.behind().await;
-            if self.catch_up_patiently().await.is_none() {
-                return;
-            }
+            let Some(CaughtUp { read, .. }) = self.catch_up_patiently().await else { return };
+            self.tell(&read);
         }
     }
 }
@@ -201,10 +210,13 @@ impl<S: Source> Feed<S> {
 pub async fn follow(node: Arc<Node>, opening: Opening, line: Rc<Line>) {
     let Opening { seat, at, resumed, .. } = opening;
     let mut feed = Feed::new(Seated::new(Arc::clone(&node), seat), Rc::clone(&line), at.position);
-    let Some(CaughtUp { at, events }) = feed.catch_up_patiently().await else { return };
+    let Some(CaughtUp { at, events, read }) = feed.catch_up_patiently().await else { return };
     if resumed {
         let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
-        line.event(Reply::CaughtUp { cursor: &cursor, events, read: [] }.text(), at.position, at.mark);
+        let read = read.iter().map(Into::into).collect();
+        line.event(Reply::CaughtUp { cursor: &cursor, events, read }.text(), at.position, at.mark);
+    } else {
+        feed.tell(&read);
     }
     feed.stay_live().await;
 }

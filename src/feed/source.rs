@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 
 use super::{PAGE, Stopped};
 use crate::{
-    domain::Position,
+    domain::{Marker, Position},
     hub::{Node, Seat},
     store::Head,
     wire::{Envelope, seal},
@@ -18,8 +18,8 @@ pub struct Sealed {
     pub events: Vec<Envelope>,
     /// Everything of this user at or below this place is among them or before them.
     pub complete_to: Head,
-    /// Whether that was the log's end when it was read.
-    pub at_end: bool,
+    /// Where that is the log's end: the read markers that have moved since the catch-up began.
+    pub read: Option<Vec<Marker>>,
 }
 
 /// See the module.
@@ -27,7 +27,8 @@ pub trait Source {
     /// The next events after a position; or [`Stopped::Store`], [`Stopped::Pruned`].
     fn page(&self, after: Position) -> impl Future<Output = Result<Sealed, Stopped>>;
 
-    /// Turns the seat live, if everything up to `read` covers what its worker thread has delivered.
+    /// Turns the seat live, if everything up to `read` covers what its worker thread has delivered, and no marker has
+    /// passed since the page was begun.
     fn try_live(&self, read: Position) -> bool;
 
     /// Waits until the seat must catch up again; from where.
@@ -49,12 +50,13 @@ impl Seated {
 
 impl Source for Seated {
     async fn page(&self, after: Position) -> Result<Sealed, Stopped> {
-        let page = self.node.reads.page(self.seat.user().clone(), after, PAGE).await.map_err(Stopped::Store)?;
+        let (user, moved) = (self.seat.user().clone(), self.seat.begin_page(after));
+        let page = self.node.reads.page(user, after, moved, PAGE).await.map_err(Stopped::Store)?;
         if page.pruned {
             return Err(Stopped::Pruned);
         }
-        let at_end = (page.events.len() as u64) < PAGE;
-        Ok(Sealed { events: page.events.iter().map(seal::seal).collect(), complete_to: page.complete_to, at_end })
+        let events = page.events.iter().map(seal::seal).collect();
+        Ok(Sealed { events, complete_to: page.complete_to, read: page.read })
     }
 
     fn try_live(&self, read: Position) -> bool {

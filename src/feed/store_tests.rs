@@ -197,7 +197,7 @@ impl Truth for Store {
         let full = visible.len() == limit;
         let complete_to = visible.last().copied().filter(|_| full).unwrap_or(self.end());
         let events = visible.iter().map(|position| Envelope::clone(&self.envelope(*position))).collect();
-        Sealed { events, complete_to: head(complete_to), at_end: !full }
+        Sealed { events, complete_to: head(complete_to), read: (!full).then(Vec::new) }
     }
 
     fn model(&self) -> &Store {

@@ -3,6 +3,8 @@
 
 #[path = "histories_tests.rs"]
 mod histories;
+#[path = "marker_tests.rs"]
+mod markers;
 #[path = "store_tests.rs"]
 mod store;
 #[path = "world_tests.rs"]
@@ -125,8 +127,9 @@ proptest! {
     #[test]
     fn a_resume_never_replays_more_than_its_limit(at in 0..100u64, end in 0..100u64, events in 0..20u64, limit in 0..20u64) {
         let given = store::head(at).cursor();
-        let missed = Missed { head: store::head(end), mark_there: Some(0), events };
-        let resumes = decide(&given, &missed, limit) == Resume::After(Position(at));
+        let missed = Missed { head: store::head(end), mark_there: Some(0), events, markers: 0 };
+        let limits = Limits { resume_events: limit, ..Limits::default() };
+        let resumes = decide(&given, &missed, &limits) == Resume::After(Position(at));
         prop_assert_eq!(resumes, at <= end && events <= limit);
     }
 }

@@ -20,10 +20,9 @@ use crate::{
     domain::{ConnectionId, Credential, Limits, ThreadId, Time, UserId},
     hub::{
         Out, Transport,
-        registry::{Registry, SeatKey},
+        registry::{Item, Registry, SeatKey},
         roster::Roster,
     },
-    wire::Envelope,
 };
 
 /// User and outlet of each client: several of one user on one outlet, and on two.
@@ -43,7 +42,7 @@ enum ToHub {
 }
 
 enum ToOutlet {
-    Deliver { envelopes: Vec<Arc<Envelope>>, to: Head },
+    Deliver { envelopes: Vec<Item>, to: Head },
     Hear { users: Vec<(UserId, Arc<HashSet<ThreadId>>)>, at: Head, behind: bool },
 }
 
@@ -51,7 +50,7 @@ struct Outlet {
     registry: Rc<RefCell<Registry>>,
     inbox: VecDeque<ToOutlet>,
     /// A batch of which so many events are left.
-    under_way: Option<(Vec<Arc<Envelope>>, Head, usize)>,
+    under_way: Option<(Vec<Item>, Head, usize)>,
     behind: bool,
     /// The next message does not fit.
     full: bool,
@@ -202,11 +201,11 @@ impl<S: Truth> World<S> {
     /// The hub releases so many more events.
     pub fn release(&mut self, count: u64) {
         let to = self.store.end().min(self.released + count);
-        let mut told: BTreeMap<usize, Vec<Arc<Envelope>>> = BTreeMap::new();
+        let mut told: BTreeMap<usize, Vec<Item>> = BTreeMap::new();
         for position in self.released + 1..=to {
             let envelope = self.store.envelope(position);
             for outlet in self.roster.release(envelope.position, envelope.thread, &envelope.change) {
-                told.entry(outlet).or_default().push(Arc::clone(&envelope));
+                told.entry(outlet).or_default().push(Item::Event(Arc::clone(&envelope)));
             }
         }
         self.released = to;

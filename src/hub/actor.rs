@@ -26,7 +26,7 @@ use crate::{
     domain::{Limits, Position, UserId},
     error::{Code, Error},
     store::{Act, Head, Reads, Write},
-    wire::{Envelope, seal},
+    wire::seal,
 };
 
 /// Messages that may wait for the hub; over it posters are told that the server is busy.
@@ -60,6 +60,8 @@ pub struct Hub {
     released: Head,
     early: BTreeMap<Position, Batch>,
     filling: bool,
+    /// Where the log ended a second ago: what is still missing then is read.
+    owed: Position,
     permits: HashMap<UserId, u64>,
     open: u64,
     pub(super) endings: Endings,
@@ -84,6 +86,7 @@ impl Hub {
             released,
             early: BTreeMap::new(),
             filling: false,
+            owed: released.position,
             permits: HashMap::new(),
             open: 0,
             endings: Endings::after(last_ending),
@@ -101,63 +104,52 @@ impl Hub {
     /// Releases a batch if it is next; keeps it if it came early; asks the store if there is a hole.
     fn arrive(&mut self, batch: Batch, ctx: &mut Context<Self>) {
         if batch.from > self.released.position {
-            if self.early.len() < EARLY {
-                self.early.insert(batch.from, batch);
-            }
+            let displaced = if self.early.len() < EARLY { self.early.insert(batch.from, batch) } else { Some(batch) };
+            displaced.iter().for_each(|displaced| self.read_markers_again(displaced));
             self.fill(ctx);
             return;
         }
-        self.release(&batch.envelopes);
+        self.release(&batch);
         while let Some(entry) = self.early.first_entry() {
             if *entry.key() > self.released.position {
                 break;
             }
             let batch = entry.remove();
-            self.release(&batch.envelopes);
+            self.release(&batch);
         }
     }
 
     /// Tells each outlet that has listeners: one message an outlet a batch.
-    fn release(&mut self, envelopes: &[Arc<Envelope>]) {
-        let mut told: HashMap<OutletNumber, Vec<Arc<Envelope>>> = HashMap::new();
-        for envelope in envelopes.iter().filter(|envelope| envelope.position > self.released.position) {
-            self.ephemeral.presence.release(envelope.thread, &envelope.change);
-            for outlet in self.roster.release(envelope.position, envelope.thread, &envelope.change) {
-                told.entry(outlet).or_default().push(Arc::clone(envelope));
-            }
-        }
-        if let Some(last) = envelopes.last().filter(|last| last.position > self.released.position) {
+    fn release(&mut self, batch: &Batch) {
+        let told = self.route(batch, self.released.position);
+        if let Some(last) = batch.envelopes.last().filter(|last| last.position > self.released.position) {
             self.released = Head { position: last.position, mark: last.mark, ..self.released };
         }
-        for (number, envelopes) in told {
+        for (number, items) in told {
             let entry = &mut self.outlets[number];
             if !entry.behind {
-                entry.behind = entry.address.try_send(Deliver { envelopes, to: self.released }).is_err();
+                entry.behind = entry.address.try_send(Deliver { items, to: self.released }).is_err();
             }
         }
     }
 
-    /// Reads what is missing from the store, one read at a time.
+    /// Reads a hole from the store, one read at a time: what lies before the first batch that came early; without one,
+    /// what was in the log a second ago. Never more: a batch that is still on its way brings its markers in their place.
     fn fill(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.filling, true) {
+        let (from, to) = (self.released.position, self.early.keys().next().copied().unwrap_or(self.owed));
+        if to <= from || std::mem::replace(&mut self.filling, true) {
             return;
         }
-        let (reads, from) = (Arc::clone(&self.reads), self.released.position);
-        let read = async move {
-            let head = reads.head().await?;
-            let to = Position(head.position.0.min(from.0 + FILL));
-            let events = if to > from { reads.events(from, to).await? } else { Vec::new() };
-            Ok::<_, crate::domain::Outage>((to < head.position, events))
-        };
+        let (reads, to) = (Arc::clone(&self.reads), Position(to.0.min(from.0 + FILL)));
+        let read = async move { reads.events(from, to).await };
         ctx.spawn(read.into_actor(self).map(|read, hub, ctx| {
             hub.filling = false;
             match read {
-                Ok((more, events)) => {
+                Ok(events) => {
                     let envelopes: Vec<_> = events.iter().map(|event| Arc::new(seal::seal(event))).collect();
                     if let Some(last) = envelopes.last() {
-                        hub.arrive(Batch { from: Position(0), to: last.position, envelopes }, ctx);
-                    }
-                    if more {
+                        let to = last.position;
+                        hub.arrive(Batch { from: Position(0), to, envelopes, markers: Vec::new() }, ctx);
                         hub.fill(ctx);
                     }
                 }
@@ -167,10 +159,20 @@ impl Hub {
         }));
     }
 
+    /// Where the log ends is looked up once a second: a batch that never came leaves no hole behind it.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let reads = Arc::clone(&self.reads);
+        let head = async move { reads.head().await }.into_actor(self);
+        ctx.spawn(head.map(|head, hub, _| match head {
+            Ok(head) => hub.owed = head.position,
+            Err(outage) => log::warn!("the hub could not read the log's end: {outage}"),
+        }));
+    }
+
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.ticks += 1;
-        // A batch that never came leaves no hole behind it: once a second the log itself is asked.
         self.fill(ctx);
+        self.look(ctx);
         for number in 0..self.outlets.len() {
             if self.outlets[number].behind {
                 let hear = Hear { users: self.roster.on(number), at: self.released, behind: true };

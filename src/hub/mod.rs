@@ -7,6 +7,7 @@ mod endings;
 mod ephemeral;
 mod guest;
 pub mod line;
+mod markers;
 pub mod messages;
 pub mod outbox;
 pub mod outlet;
@@ -116,9 +117,15 @@ impl Node {
         // The hub needs the writer and the writer, through the backplane, the hub.
         let hub_address: Arc<OnceLock<Addr<Hub>>> = Arc::default();
         let to_hub = Arc::clone(&hub_address);
-        let arrive = move |batch| {
-            // A batch that does not fit is no loss: the hub finds the hole and reads the store.
-            let _ = to_hub.get().map(|hub| hub.try_send(say::Arrived(batch)));
+        let arrive = move |batch: Batch| {
+            let Some(hub) = to_hub.get() else { return };
+            if batch.markers.is_empty() {
+                // A batch that does not fit is no loss: the hub finds the hole and reads the store.
+                let _ = hub.try_send(say::Arrived(batch));
+            } else {
+                // Markers leave no hole. Each was a post, and of those only `writer_posts` are under way: no need of a bound.
+                hub.do_send(say::Arrived(batch));
+            }
         };
         let (writer, writer_thread) =
             Writer::start(log, backplane(Box::new(arrive)), &limits, Bell::new("the writer", &ending))

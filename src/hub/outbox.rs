@@ -161,6 +161,26 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn what_nobody_needs_later_finds_no_room_in_the_second_half_and_events_do(
+            steps in prop::collection::vec((any::<bool>(), 0..200usize), 0..100),
+        ) {
+            let mut outbox = Outbox::new(1_000, 20);
+            for (ephemeral, length) in steps {
+                let (out, bytes, frames) = (Out::Text("x".repeat(length).into()), outbox.bytes(), outbox.frames.len());
+                let whole = out.bytes();
+                if ephemeral {
+                    let room = bytes + whole <= 500 && frames < 10;
+                    prop_assert_eq!(outbox.push_ephemeral(out).is_ok(), room);
+                } else {
+                    let room = frames == 0 || (bytes + whole <= 1_000 && frames < 20);
+                    prop_assert_eq!(outbox.push(out).is_ok(), room);
+                }
+            }
+        }
+    }
+
     #[test]
     fn only_the_last_ping_is_answered() {
         let mut outbox = Outbox::new(100, 10);

@@ -18,13 +18,13 @@ use super::{
     bell::Bell,
     line::{Closing, Line},
     messages::{Enter, Leave, Listen, Meet},
-    registry::{Registry, SWEEP, SeatKey, Sitter},
+    registry::{Item, Registry, SWEEP, SeatKey, Sitter},
 };
 use crate::{
     domain::{Credential, Outage, Position, ThreadId, Time, UserId},
     error::{Code, Error},
     store::{Head, Memberships},
-    wire::{Envelope, cursor::Purpose, frame::Reply},
+    wire::{cursor::Purpose, frame::Reply},
 };
 
 /// Batches that may wait for one outlet; over it the outlet's connections catch up from the store.
@@ -94,7 +94,7 @@ impl Outlet {
 #[rtype(result = "()")]
 pub struct Deliver {
     /// In position order.
-    pub envelopes: Vec<Arc<Envelope>>,
+    pub items: Vec<Item>,
     /// Up to where everything has now been told.
     pub to: Head,
 }
@@ -105,7 +105,7 @@ impl Handler<Deliver> for Outlet {
     fn handle(&mut self, batch: Deliver, ctx: &mut Self::Context) {
         let (registry, bytes_max) = (Rc::clone(&self.registry), self.node.limits.outbox_bytes / 8);
         registry.borrow_mut().at(self.node.clock.now());
-        let mut rest = registry.borrow_mut().deliver_slice(&batch.envelopes, batch.to, bytes_max);
+        let mut rest = registry.borrow_mut().deliver_slice(&batch.items, batch.to, bytes_max);
         if rest == 0 {
             return;
         }
@@ -113,7 +113,7 @@ impl Handler<Deliver> for Outlet {
         let deliver = async move {
             while rest > 0 {
                 tokio::task::yield_now().await;
-                let left = &batch.envelopes[batch.envelopes.len() - rest..];
+                let left = &batch.items[batch.items.len() - rest..];
                 rest = registry.borrow_mut().deliver_slice(left, batch.to, bytes_max);
             }
         };
@@ -242,6 +242,11 @@ impl Seat {
     /// From now on the seat is held by another credential of the same user.
     pub fn renew(&self, credential: Credential, expires_at: Time) {
         self.here.registry.borrow_mut().renew(self.key, credential, expires_at);
+    }
+
+    /// A page of a catch-up is about to be read after a position: since when markers have to be read with it.
+    pub fn begin_page(&self, after: Position) -> Position {
+        self.here.registry.borrow_mut().begin_page(self.key, after)
     }
 
     /// Turns live if everything up to `read` covers what this thread has delivered.

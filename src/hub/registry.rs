@@ -2,11 +2,12 @@
 //! A plain data structure: it queues into lines, and nothing runs inside it.
 
 mod ephemeral;
+mod markers;
+mod slice;
 
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -14,6 +15,8 @@ use std::{
 use slab::Slab;
 use uuid::Uuid;
 
+use self::markers::Owed;
+pub use self::slice::Item;
 use super::line::{Closing, Line};
 use crate::{
     auth::token::LEEWAY,
@@ -88,6 +91,7 @@ struct Seat {
     /// Whether a ping was queued then and nothing has been heard since.
     unanswered: bool,
     told: Position,
+    owed: Owed,
 }
 
 impl Seat {
@@ -156,8 +160,18 @@ impl Registry {
         self.generation += 1;
         let generation = self.generation;
         let (mode, told) = (Mode::Joining, self.released.position);
-        let seat =
-            Seat { sitter, generation, user, line, mode, waker: None, pinged: Instant::now(), unanswered: false, told };
+        let seat = Seat {
+            sitter,
+            generation,
+            user,
+            line,
+            mode,
+            waker: None,
+            pinged: Instant::now(),
+            unanswered: false,
+            told,
+            owed: Owed::NOTHING,
+        };
         let slot = self.seats.insert(seat);
         self.users[user].seats.push(slot);
         SeatKey { slot, generation }
@@ -267,20 +281,6 @@ impl Registry {
         self.advance(Head { position: envelope.position, mark: envelope.mark, ..self.released });
     }
 
-    /// Delivers the first events of a batch that ends at `to`, up to so many and so many bytes; how many are left.
-    pub fn deliver_slice(&mut self, envelopes: &[Arc<Envelope>], to: Head, bytes_max: u64) -> usize {
-        let mut bytes = 0;
-        for (number, envelope) in envelopes.iter().enumerate() {
-            if number > 0 && (number >= SLICE || bytes > bytes_max) {
-                return envelopes.len() - number;
-            }
-            bytes += envelope.payload.len() as u64;
-            self.deliver(envelope);
-        }
-        self.advance(to);
-        0
-    }
-
     /// Everything up to here has been delivered to this thread's listeners.
     pub fn advance(&mut self, released: Head) {
         if released.position > self.released.position {
@@ -306,10 +306,10 @@ impl Registry {
 
     /// Turns a seat live if its feed has read as far as this thread has come; else it must read on.
     pub fn try_live(&mut self, key: SeatKey, read: Position) -> bool {
-        let reached = read >= self.released.position;
+        let reached = read >= self.released.position && self.owes_nothing_more(key);
         if let Some(seat) = self.seat(key).filter(|_| reached) {
             seat.mode = Mode::Live { after: read };
-            seat.told = read;
+            (seat.told, seat.owed) = (read, Owed::NOTHING);
         }
         reached
     }
@@ -335,13 +335,19 @@ impl Registry {
 
     /// Batches were lost on the way to this thread: every live seat catches up from the store, from where it was.
     pub fn fall_behind(&mut self) {
-        let released = self.released.position;
-        for (_, seat) in &mut self.seats {
-            if let Mode::Live { after } = seat.mode {
-                seat.mode = Mode::CatchingUp;
-                seat.told = released.max(after);
-                seat.waker.take().into_iter().for_each(Waker::wake);
-            }
+        for slot in self.seats.iter().map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.fall_back(slot);
+        }
+    }
+
+    /// A seat that is live catches up; one that does so already may have missed a marker.
+    fn fall_back(&mut self, slot: usize) {
+        let (released, seat) = (self.released.position, &mut self.seats[slot]);
+        seat.owed.passed = true;
+        if let Mode::Live { after } = seat.mode {
+            seat.mode = Mode::CatchingUp;
+            seat.told = released.max(after);
+            seat.waker.take().into_iter().for_each(Waker::wake);
         }
     }
 
@@ -395,9 +401,6 @@ impl Registry {
         fits.map(|(seat, closing)| seat.line.close(closing)).count() as u64
     }
 }
-
-/// Events of one slice of a batch at most.
-const SLICE: usize = 64;
 
 /// How often the sweep comes.
 pub const SWEEP: Duration = Duration::from_secs(1);

@@ -140,6 +140,7 @@ impl World {
             Step::Live { seat } => {
                 let head = self.head.position;
                 if let Some(seat) = self.seats.get_mut(seat).filter(|seat| seat.heard && !seat.live) {
+                    self.registry.begin_page(seat.key, head);
                     assert!(
                         head == Position(0) || !self.registry.try_live(seat.key, Position(head.0 - 1)),
                         "live too early"

@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::bell::Bell;
 use crate::{
     backplane::{Backplane, Batch},
-    domain::{Limits, Outage, Position},
+    domain::{Event, Limits, Outage, Position},
     error::Error,
-    store::{Done, Log, Write},
+    store::{Done, Log, Moved, Write},
     wire::seal,
 };
 
@@ -135,7 +135,7 @@ fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<
         }
         let outcomes = match log.commit(&writes) {
             Ok(committed) => {
-                publish(backplane, &committed.events);
+                publish(backplane, &committed.events, &committed.markers);
                 committed.outcomes
             }
             Err(outage) => writes.iter().map(|_| Err(outage.into())).collect(),
@@ -148,8 +148,11 @@ fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<
     log.end();
 }
 
-fn publish(backplane: &dyn Backplane, events: &[crate::domain::Event]) {
-    let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
+fn publish(backplane: &dyn Backplane, events: &[Event], moved: &[Moved]) {
+    let begins = events.first().map(|first| Position(first.position.0 - 1)).or(moved.first().map(|first| first.at));
+    let Some(from) = begins else { return };
+    let to = events.last().map_or(from, |last| last.position);
     let envelopes = events.iter().map(|event| Arc::new(seal::seal(event))).collect();
-    backplane.publish(Batch { from: Position(first.position.0 - 1), to: last.position, envelopes });
+    let markers = moved.iter().map(|Moved { at, user, marker }| Arc::new(seal::marker(*at, user, marker))).collect();
+    backplane.publish(Batch { from, to, envelopes, markers });
 }

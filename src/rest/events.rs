@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     auth::AuthContext,
-    domain::Reset,
+    domain::{Marker, Reset},
     error::{Code, Error},
     feed::{self, Feed, Opening, Seated, Stopped},
     hub::{Closing, Guest, Line, Node, Out, Transport},
@@ -53,9 +53,11 @@ async fn poll(who: &AuthContext, node: &Arc<Node>, since: Option<&str>, wait: Du
     if let Some(reset) = opening.reset {
         return Err(does_not_hold(reset));
     }
+    let since = opening.at.position;
     let (events, at) = hear(node, opening, &line, wait).await?;
+    let read = node.reads.markers(who.user_id().clone(), since, at.position).await?;
     let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
-    Ok(answer(&events, &cursor))
+    Ok(answer(&events, &read, &cursor))
 }
 
 fn does_not_hold(reset: Reset) -> Error {
@@ -114,18 +116,20 @@ fn taken(line: &Line, mut at: Head) -> (Vec<ByteString>, Head, bool) {
     let mut events = Vec::new();
     while (events.len() as u64) < feed::PAGE {
         let Poll::Ready(out) = line.poll_out(&waker) else { return (events, at, true) };
-        if let Out::Event { position, mark, .. } = out {
+        // Of markers it is enough to have been woken: the answer brings them as they are at its end.
+        if let Out::Event { text, position, mark } = out {
             at = Head { position, mark, ..at };
+            events.push(text);
         }
-        events.extend(out.text());
     }
     (events, at, false)
 }
 
-/// `{events, cursor}`; events are sealed JSON already and the cursor's alphabet needs no escape.
-fn answer(events: &[ByteString], cursor: &str) -> HttpResponse {
+/// `{events, read, cursor}`; events are sealed JSON already and the cursor's alphabet needs no escape.
+fn answer(events: &[ByteString], read: &[Marker], cursor: &str) -> HttpResponse {
     let events: Vec<&str> = events.iter().map(AsRef::as_ref).collect();
-    let body = format!(r#"{{"events":[{}],"cursor":"{cursor}"}}"#, events.join(","));
+    let read = rest::markers(read);
+    let body = format!(r#"{{"events":[{}],"read":{read},"cursor":"{cursor}"}}"#, events.join(","));
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(header::ContentType::json())

@@ -11,10 +11,8 @@ use crate::{
     store::{Act, Done, ThreadView},
     wire::{
         cursor::Purpose,
-        rest::{
-            self, MembersAnswer, MembersQuery, ReadAnswer, ReadBody, ThreadBody, ThreadPatch, ThreadsAnswer, ThreadsQuery,
-        },
-        shape::{ThreadShape, UserShape},
+        rest::{self, MembersAnswer, MembersQuery, ReadBody, ThreadBody, ThreadPatch, ThreadsAnswer, ThreadsQuery},
+        shape::{MarkerShape, ThreadShape, UserShape},
     },
 };
 
@@ -175,9 +173,7 @@ pub async fn read(
 ) -> Result<HttpResponse, Error> {
     let thread = id(&path)?;
     match node.post(Post::read(&who, node.clock.now(), thread, Sequence(body.0.sequence))).await? {
-        Done::Read { sequence, unread } => {
-            Ok(ok(&ReadAnswer { thread_id: thread.to_string(), sequence: sequence.0, unread }))
-        }
+        Done::Read(marker) => Ok(ok(&MarkerShape::from(&marker))),
         _ => Err(odd()),
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Account, Answer, Content, Credential, Draft, Event, LoginAct, LoginDone, Message, MessageId, Outage, Person,
+        Account, Answer, Content, Credential, Draft, Event, LoginAct, LoginDone, Marker, Message, MessageId, Outage, Person,
         Position, RetryKey, Sequence, SessionRecord, Thread, ThreadId, Time, UserId,
         cursor::Cursor,
         logins::{Ending, Fallen, Login, SecretHash, Standing, Ticket},
@@ -133,7 +133,7 @@ pub enum Done {
     /// The thread as its maker or changer sees it.
     Thread { view: ThreadView, duplicate: bool },
     /// The read marker now, and what is unread above it.
-    Read { sequence: Sequence, unread: u64 },
+    Read(Marker),
     /// What a change to accounts and logins did.
     Login(LoginDone),
     /// So many events are gone; whether there is more to clear away.
@@ -149,6 +149,19 @@ pub struct Committed {
     pub outcomes: Vec<Result<Done, Error>>,
     /// In position order, dense.
     pub events: Vec<Event>,
+    /// In the order in which they were set.
+    pub markers: Vec<Moved>,
+}
+
+/// A read marker that was set, moved by that or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The log's end at that moment: its place among the events.
+    pub at: Position,
+    /// Whose.
+    pub user: UserId,
+    /// As it is now.
+    pub marker: Marker,
 }
 
 /// The writing half of an engine. Blocking: it lives in the writer's thread.
@@ -190,6 +203,8 @@ pub struct Missed {
     pub mark_there: Option<u32>,
     /// How many events.
     pub events: u64,
+    /// How many read markers have moved at that position or after it, counted in the same way.
+    pub markers: u64,
 }
 
 /// A page of the events a user may see, and the position up to which it is complete.
@@ -201,6 +216,9 @@ pub struct Page {
     pub complete_to: Head,
     /// What came right after the position asked for is no longer kept: the page may lack something.
     pub pruned: bool,
+    /// Where the page is complete to the log's end: the read markers that have moved since the position asked for,
+    /// with what is unread there.
+    pub read: Option<Vec<Marker>>,
 }
 
 /// What a user may hear, and on what ground, read at one moment.
@@ -270,8 +288,11 @@ pub trait Reads: LoginReads {
     fn memberships(&self, credential: Credential, now: Time) -> Answer<'_, Result<Memberships, Outage>>;
     /// How much a user missed after a position; counts no further than `limit` + 1.
     fn missed(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, Result<Missed, Outage>>;
-    /// The next events a user may see after a position.
-    fn page(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, Result<Page, Outage>>;
+    /// The next events a user may see after a position; at the log's end the read markers that have moved at the position
+    /// `moved` or after it, too.
+    fn page(&self, user: UserId, after: Position, moved: Position, limit: u64) -> Answer<'_, Result<Page, Outage>>;
+    /// The read markers that moved between two places in the log, both included, with what was unread at the second.
+    fn markers(&self, user: UserId, from: Position, to: Position) -> Answer<'_, Result<Vec<Marker>, Outage>>;
     /// A page of a user's threads, latest activity first; after the given one, if any. `None`: no such thread.
     #[allow(clippy::type_complexity, reason = "a page and the head it was read at")]
     fn threads(

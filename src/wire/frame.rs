@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 
 use super::{
     rest::{self, SendBody},
-    shape::{MessageShape, OnlineShape},
+    shape::{MarkerShape, MessageShape, OnlineShape},
 };
 use crate::{
-    domain::{Content, Draft, Limits, Message, MessageId, RetryKey, ThreadId},
+    domain::{Content, Draft, Limits, Marker, Message, MessageId, RetryKey, Sequence, ThreadId},
     error::{Code, Error},
 };
 
@@ -33,6 +33,8 @@ pub enum Command {
     Edit { message: MessageId, content: Content },
     /// Delete a message.
     Delete { message: MessageId },
+    /// Move the read marker.
+    Read { thread: ThreadId, sequence: Sequence },
     /// Tell the others that this user types, or has stopped.
     Typing { thread: ThreadId, active: bool },
     /// Go on by this token.
@@ -68,6 +70,12 @@ struct EditData {
 #[derive(Deserialize)]
 struct DeleteData {
     message_id: String,
+}
+
+#[derive(Deserialize)]
+struct ReadData {
+    thread_id: String,
+    sequence: u64,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +131,10 @@ fn command(frame: &Frame<'_>, limits: &Limits) -> Result<Command, Error> {
             Ok(Command::Edit { message: message_id(&id)?, content: rest::content(content, limits)? })
         }
         "message.delete" => Ok(Command::Delete { message: message_id(&data::<DeleteData>(frame)?.message_id)? }),
+        "thread.read" => {
+            let ReadData { thread_id, sequence } = data(frame)?;
+            Ok(Command::Read { thread: thread(&thread_id)?, sequence: Sequence(sequence) })
+        }
         "typing" => {
             let TypingData { thread_id, active } = data(frame)?;
             Ok(Command::Typing { thread: thread(&thread_id)?, active })
@@ -158,9 +170,12 @@ pub enum Reply<'a> {
     /// First on every connection.
     ConnectionEstablished(Established<'a>),
     /// The missed events have been sent.
-    CaughtUp { cursor: &'a str, events: u64, read: [(); 0] },
+    CaughtUp { cursor: &'a str, events: u64, read: Vec<MarkerShape> },
     /// Every logged event of this user at or below it was sent before.
     Cursor { cursor: &'a str },
+    /// A read marker of this user was set, on whatever connection. Not in the log.
+    #[serde(rename = "thread.read")]
+    ThreadRead(MarkerShape),
     /// Another member types, or has stopped. Not in the log.
     Typing { thread_id: String, user_id: &'a str, active: bool },
     /// Who has come or gone of those one shares a thread with. Not in the log.
@@ -307,6 +322,11 @@ pub fn ack(id: Option<&FrameId>, message: &Message, duplicate: bool) -> ByteStri
         duplicate: bool,
     }
     answer("ack", id, Ack { message: message.into(), duplicate })
+}
+
+/// `ack` of `thread.read`: the marker now.
+pub fn read(id: Option<&FrameId>, marker: &Marker) -> ByteString {
+    answer("ack", id, MarkerShape::from(marker))
 }
 
 /// `ack` of `token.refresh`: the connection goes on until then.

@@ -10,4 +10,4 @@ pub mod shape;
 pub mod sse;
 
 pub use cursor::CursorSeal;
-pub use seal::{Change, Envelope};
+pub use seal::{Change, Envelope, SealedMarker};

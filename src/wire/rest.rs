@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::{MessageShape, OnlineShape, ThreadShape, UserShape};
+use super::shape::{MarkerShape, MessageShape, OnlineShape, ThreadShape, UserShape};
 use crate::{
-    domain::{Content, Draft, Limits, Metadata, RetryKey, ThreadId, UserId},
+    domain::{Content, Draft, Limits, Marker, Metadata, RetryKey, ThreadId, UserId},
     error::{Code, Error},
 };
 
@@ -323,6 +323,14 @@ pub struct UsersAnswer<'a> {
     pub users: Vec<UserShape<'a>>,
 }
 
+/// The list `read` of a poll's answer.
+///
+/// # Panics
+/// Never: the shapes hold text and numbers only.
+pub fn markers(read: &[Marker]) -> String {
+    serde_json::to_string(&read.iter().map(MarkerShape::from).collect::<Vec<_>>()).expect("text and numbers")
+}
+
 /// `GET /api/presence`: members who are here, how many they are, and whether a socket is told of those who come and go.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs, reason = "named as on the wire")]
@@ -330,15 +338,6 @@ pub struct PresenceAnswer<'a> {
     pub users: Vec<OnlineShape<'a>>,
     pub online: u64,
     pub live: bool,
-}
-
-/// `PUT /api/threads/{id}/read`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct ReadAnswer {
-    pub thread_id: String,
-    pub sequence: u64,
-    pub unread: u64,
 }
 
 /// `GET /api/system/info`; what only signed-in users see is left out for others.

@@ -3,8 +3,11 @@
 use bytestring::ByteString;
 use serde::Serialize;
 
-use super::shape::{self, MessageShape, ThreadShape, UserShape};
-use crate::domain::{Event, Fact, Position, ThreadId, UserId};
+use super::{
+    frame::Reply,
+    shape::{self, MessageShape, ThreadShape, UserShape},
+};
+use crate::domain::{Event, Fact, Marker, Position, ThreadId, UserId};
 
 /// What an event changes in who listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,22 @@ pub struct Envelope {
     pub change: Change,
     /// The frame's text.
     pub payload: ByteString,
+}
+
+/// A read marker sealed into bytes, for its user's own connections.
+#[derive(Debug, Clone)]
+pub struct SealedMarker {
+    /// Its place among the events: right after this position.
+    pub at: Position,
+    /// Whose.
+    pub user: UserId,
+    /// The frame's text.
+    pub payload: ByteString,
+}
+
+/// Seals a read marker that was set at a place in the log.
+pub fn marker(at: Position, user: &UserId, marker: &Marker) -> SealedMarker {
+    SealedMarker { at, user: user.clone(), payload: Reply::ThreadRead(marker.into()).text() }
 }
 
 #[derive(Serialize)]

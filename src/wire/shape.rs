@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{Message, Person, Thread, Time};
+use crate::domain::{Marker, Message, Person, Thread, Time};
 
 /// RFC 3339 in UTC with milliseconds.
 pub fn time(time: Time) -> String {
@@ -34,6 +34,21 @@ impl<'a> From<&'a Person> for UserShape<'a> {
 pub struct OnlineShape<'a> {
     pub user_id: &'a str,
     pub online: bool,
+}
+
+/// How far a user has read a thread.
+#[derive(Debug, Serialize)]
+pub struct MarkerShape {
+    thread_id: String,
+    sequence: u64,
+    unread: u64,
+}
+
+impl From<&Marker> for MarkerShape {
+    fn from(marker: &Marker) -> Self {
+        let Marker { thread, sequence, unread } = marker;
+        MarkerShape { thread_id: thread.to_string(), sequence: sequence.0, unread: *unread }
+    }
 }
 
 /// A message; a deleted one has neither content nor metadata.

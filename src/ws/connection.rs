@@ -126,6 +126,7 @@ impl Connection {
             Command::Send { thread, draft, key } => self.post(id, Post::by(who, now, thread, draft, key), ctx),
             Command::Edit { message, content } => self.post(id, Post::edit(who, now, message, content), ctx),
             Command::Delete { message } => self.post(id, Post::deletion(who, now, message), ctx),
+            Command::Read { thread, sequence } => self.post(id, Post::read(who, now, thread, sequence), ctx),
             Command::Typing { thread, active } => {
                 if self.typing.may_tell(thread, Instant::now()) {
                     self.node.types(who.user_id(), thread, active);
@@ -188,6 +189,7 @@ impl Connection {
                 Ok(Done::Message { message, duplicate }) => {
                     connection.line.send(frame::ack(id.as_ref(), &message, duplicate));
                 }
+                Ok(Done::Read(marker)) => connection.line.send(frame::read(id.as_ref(), &marker)),
                 Ok(_) => connection.refuse(id.as_ref(), &Code::Internal.into()),
                 Err(error) => connection.refuse(id.as_ref(), &error),
             }

@@ -36,6 +36,7 @@ mod limits;
 mod live;
 mod login;
 mod logins;
+mod markers;
 mod matrix;
 mod messages;
 mod oidc;

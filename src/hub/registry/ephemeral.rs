@@ -1,4 +1,5 @@
-//! What a thread's listeners are told and nobody keeps: to whoever listens for longer than one answer, and only where there is room.
+//! What a thread's listeners are told and nobody keeps: to whoever listens for longer than one answer, and only where there is
+//! room.
 
 use bytestring::ByteString;
 

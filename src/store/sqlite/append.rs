@@ -4,13 +4,13 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use uuid::Uuid;
 
 use super::{
-    super::{Act, Change, Committed, Done, ThreadView, Write},
+    super::{Act, Change, Committed, Done, Moved, ThreadView, Write},
     logins, messages, prune,
     rows::{self, Membership, kind, signed},
     threads,
 };
 use crate::{
-    domain::{Event, Fact, Limits, Message, MessageId, Position, Sequence, Thread, ThreadId, UserId},
+    domain::{Event, Fact, Limits, Marker, Message, MessageId, Position, Sequence, Thread, ThreadId, UserId},
     error::{Code, Error},
 };
 
@@ -23,14 +23,15 @@ pub(super) struct Batch<'a> {
     pub limits: &'a Limits,
     head: u64,
     events: Vec<Event>,
+    markers: Vec<Moved>,
 }
 
 /// Applies every write in order.
 pub(super) fn apply_all(tx: &Connection, writes: &[Write], limits: &Limits) -> Result<Committed> {
     let head = rows::head(tx)?.position.0;
-    let mut batch = Batch { tx, limits, head, events: Vec::with_capacity(writes.len()) };
+    let mut batch = Batch { tx, limits, head, events: Vec::with_capacity(writes.len()), markers: Vec::new() };
     let outcomes = writes.iter().map(|write| batch.apply(write)).collect::<Result<_>>()?;
-    Ok(Committed { outcomes, events: batch.events })
+    Ok(Committed { outcomes, events: batch.events, markers: batch.markers })
 }
 
 /// Whether a transaction whose commit failed is in the log after all: its last event tells for the whole. Nothing, if it has
@@ -163,6 +164,16 @@ impl Batch<'_> {
     /// The position that the next event will get.
     pub fn next_position(&self) -> u64 {
         self.head + 1
+    }
+
+    /// Where the log ends so far.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// Tells the user's own connections of a read marker, in its place among the events.
+    pub fn tell_marker(&mut self, user: &UserId, marker: Marker) {
+        self.markers.push(Moved { at: Position(self.head), user: user.clone(), marker });
     }
 
     /// Appends an event: the next position of the log, the next sequence of its thread.

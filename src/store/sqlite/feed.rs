@@ -8,8 +8,9 @@ use super::{
     merge::{self, Walk},
     prune,
     rows::{self, EVENT, For, count, signed},
+    threads,
 };
-use crate::domain::{Event, Position, ThreadId, UserId};
+use crate::domain::{Event, Marker, Position, Sequence, ThreadId, UserId};
 
 /// The positions a user may see above `:after`: all events of the threads they are a member of, from where they
 /// joined, and of the threads they left since only the one event that says so.
@@ -59,7 +60,11 @@ pub(super) fn missed(connection: &Connection, user: &UserId, after: Position, li
             named_params! { ":user": user.as_str(), ":after": signed(after.0), ":limit": signed(limit + 1) },
             |row| count(row, 0),
         )?;
-    Ok(Missed { head, mark_there, events })
+    let markers = connection.prepare_cached(&format!("SELECT count(*) FROM (SELECT 1 {MOVED} LIMIT :limit)"))?.query_row(
+        named_params! { ":user": user.as_str(), ":moved": signed(after.0), ":limit": signed(limit + 1) },
+        |row| count(row, 0),
+    )?;
+    Ok(Missed { head, mark_there, events, markers })
 }
 
 /// The lowest positions that a user may see after one: of [`VISIBLE`], but each thread is read only as far as needed.
@@ -89,7 +94,7 @@ fn positions(connection: &Connection, user: &UserId, after: Position, limit: u64
     Ok(positions)
 }
 
-pub(super) fn page(connection: &Connection, user: &UserId, after: Position, limit: u64) -> Result<Page> {
+pub(super) fn page(connection: &Connection, user: &UserId, after: Position, moved: Position, limit: u64) -> Result<Page> {
     let head = rows::head(connection)?;
     let mut one = connection
         .prepare_cached(&format!("SELECT {EVENT} FROM events e JOIN threads t USING (thread_num) WHERE e.position = ?1"))?;
@@ -102,5 +107,48 @@ pub(super) fn page(connection: &Connection, user: &UserId, after: Position, limi
         Some(last) if events.len() as u64 >= limit => Head { position: last.position, mark: last.mark, ..head },
         _ => head,
     };
-    Ok(Page { events, complete_to, pruned: prune::kept_from(connection)? > after.0 + 1 })
+    // Further back they would count messages as unread that are still to be sent.
+    let whole = complete_to.position == head.position;
+    let read = whole.then(|| markers(connection, user, moved, head.position)).transpose()?;
+    Ok(Page { events, complete_to, pruned: prune::kept_from(connection)? > after.0 + 1, read })
+}
+
+/// A user's memberships whose read marker has moved at the log's position `:moved` or after it.
+const MOVED: &str = "FROM memberships m WHERE m.user_id = :user AND m.until_position IS NULL
+    AND m.read_position > 0 AND m.read_position >= :moved";
+
+/// Those that moved at `from` or after it and at `to` or before it, with what was unread at `to`.
+pub(super) fn markers(connection: &Connection, user: &UserId, from: Position, to: Position) -> Result<Vec<Marker>> {
+    let mut found = connection.prepare_cached(&format!(
+        "SELECT m.thread_num, m.read_sequence, (SELECT t.thread_id FROM threads t WHERE t.thread_num = m.thread_num)
+         {MOVED} AND m.read_position <= :to ORDER BY m.read_position, m.thread_num"
+    ))?;
+    let range = named_params! { ":user": user.as_str(), ":moved": signed(from.0), ":to": signed(to.0) };
+    found
+        .query_and_then(range, |row| {
+            let sequence = count(row, 1)?;
+            let unread = threads::unread_at(connection, row.get(0)?, user, sequence, to)?;
+            Ok(Marker { thread: ThreadId(row.get(2)?), sequence: Sequence(sequence), unread })
+        })?
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::Limits, store::sqlite::Sqlite};
+
+    #[test]
+    fn moved_markers_are_found_by_their_index() {
+        let store = Sqlite::in_memory(&Limits::default()).expect("a database in memory");
+        let connection = store.log.connection.as_ref().expect("the writing connection");
+        let plan: Vec<String> = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN SELECT 1 {MOVED}"))
+            .expect("a plan")
+            .query_map(named_params! { ":user": "alice", ":moved": 5 }, |row| row.get(3))
+            .expect("rows")
+            .collect::<Result<_>>()
+            .expect("text");
+        assert!(plan.iter().any(|step| step.contains("INDEX markers (user_id=? AND read_position>?")), "{plan:#?}");
+    }
 }

@@ -20,7 +20,7 @@ async fn missed(world: &World, name: &str, after: u64) -> Missed {
 }
 
 async fn page(world: &World, name: &str, after: u64) -> Page {
-    world.store.reads.page(user(name), Position(after), 10_000).await.expect("a page")
+    world.store.reads.page(user(name), Position(after), Position(after), 10_000).await.expect("a page")
 }
 
 async fn view(world: &World, name: &str, thread: ThreadId) -> ThreadView {

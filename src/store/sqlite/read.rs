@@ -9,7 +9,9 @@ use super::{
     rows::{self, Membership, signed},
     standing, threads,
 };
-use crate::domain::{Answer, Credential, Event, Message, MessageId, Outage, Person, Position, ThreadId, Time, UserId};
+use crate::domain::{
+    Answer, Credential, Event, Marker, Message, MessageId, Outage, Person, Position, ThreadId, Time, UserId,
+};
 
 impl Reads for Pool {
     fn head(&self) -> Answer<'_, std::result::Result<Head, Outage>> {
@@ -31,8 +33,18 @@ impl Reads for Pool {
         self.read(move |connection| feed::missed(connection, &user, after, limit))
     }
 
-    fn page(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, std::result::Result<Page, Outage>> {
-        self.read(move |connection| feed::page(connection, &user, after, limit))
+    fn page(
+        &self,
+        user: UserId,
+        after: Position,
+        moved: Position,
+        limit: u64,
+    ) -> Answer<'_, std::result::Result<Page, Outage>> {
+        self.read(move |connection| feed::page(connection, &user, after, moved, limit))
+    }
+
+    fn markers(&self, user: UserId, from: Position, to: Position) -> Answer<'_, std::result::Result<Vec<Marker>, Outage>> {
+        self.read(move |connection| feed::markers(connection, &user, from, to))
     }
 
     fn threads(

@@ -88,7 +88,8 @@ const DEEDS: [(&str, Deed); 23] = [
         assert_eq!(feed::missed(world.connection(), &user("bob"), Position(0), 1_000).expect("an answer").events, 1_001);
     }),
     ("a page of a catch-up", |world, long| {
-        let page = feed::page(world.connection(), &user("bob"), Position(long.middle()), 100).expect("a page");
+        let page =
+            feed::page(world.connection(), &user("bob"), Position(long.middle()), Position(u64::MAX), 100).expect("a page");
         assert_eq!((page.events.len(), page.complete_to.position), (100, Position(long.middle() + 100)));
     }),
     ("a hole that the hub fills", |world, long| {

@@ -112,7 +112,7 @@ impl World {
 
     pub fn read(&mut self, by: &str, thread: ThreadId, sequence: u64) -> u64 {
         match self.act(by, None, Act::Read { thread, sequence: Sequence(sequence) }) {
-            Ok(Done::Read { unread, .. }) => unread,
+            Ok(Done::Read(marker)) => marker.unread,
             other => panic!("{other:?}"),
         }
     }

@@ -10,7 +10,7 @@ use super::{
     rows::{self, Membership, count, kind, signed},
 };
 use crate::{
-    domain::{Fact, Person, RetryKey, Sequence, ThreadId, UserId, draft::fingerprint},
+    domain::{Fact, Marker, Person, Position, RetryKey, Sequence, ThreadId, UserId, draft::fingerprint},
     error::{Code, Error},
 };
 
@@ -268,36 +268,60 @@ pub(super) fn read(batch: &mut Batch<'_>, change: &Change, thread: ThreadId, seq
         batch
             .tx
             .prepare_cached(
-                "UPDATE memberships SET read_sequence = ?3 WHERE thread_num = ?1 AND user_id = ?2 AND until_position IS NULL",
+                "UPDATE memberships SET read_sequence = ?3, read_position = ?4
+                 WHERE thread_num = ?1 AND user_id = ?2 AND until_position IS NULL",
             )?
-            .execute((membership.thread_num, change.by.as_str(), signed(read)))?;
+            .execute((membership.thread_num, change.by.as_str(), signed(read), signed(batch.head())))?;
     }
     let unread = unread(batch.tx, membership.thread_num, &change.by, read)?;
-    Ok(Ok(Done::Read { sequence: Sequence(read), unread }))
+    let marker = Marker { thread, sequence: Sequence(read), unread };
+    // One that did not move is told as well: who sets it again may have missed the answer, and so may the others.
+    batch.tell_marker(&change.by, marker.clone());
+    Ok(Ok(Done::Read(marker)))
 }
 
 /// Messages by others, not deleted, above the marker, counted up to [`UNREAD_MAX`].
 pub(super) fn unread(tx: &Connection, thread_num: i64, user: &UserId, read: u64) -> Result<u64> {
+    unread_up_to(tx, thread_num, user, read, u64::MAX)
+}
+
+/// The same, of the messages that were there at a place in the log.
+pub(super) fn unread_at(tx: &Connection, thread_num: i64, user: &UserId, read: u64, at: Position) -> Result<u64> {
+    let last = tx
+        .prepare_cached(
+            "SELECT sequence FROM events WHERE thread_num = ?1 AND position <= ?2 ORDER BY position DESC LIMIT 1",
+        )?
+        .query_row((thread_num, signed(at.0)), |row| count(row, 0))
+        .optional()?;
+    unread_up_to(tx, thread_num, user, read, last.unwrap_or(0))
+}
+
+fn unread_up_to(tx: &Connection, thread_num: i64, user: &UserId, read: u64, last: u64) -> Result<u64> {
     let (looked_at, unread) = tx
         .prepare_cached(
             "SELECT count(*), coalesce(sum(author <> ?3 AND deleted_at IS NULL), 0) FROM (
-                 SELECT author, deleted_at FROM messages WHERE thread_num = ?1 AND sequence > ?2 LIMIT ?4)",
+                 SELECT author, deleted_at FROM messages
+                  WHERE thread_num = ?1 AND sequence > ?2 AND sequence <= ?5 LIMIT ?4)",
         )?
-        .query_row((thread_num, signed(read), user.as_str(), signed(UNREAD_MAX)), |row| {
+        .query_row((thread_num, signed(read), user.as_str(), signed(UNREAD_MAX), signed(last)), |row| {
             Ok((count(row, 0)?, count(row, 1)?))
         })?;
-    if looked_at < UNREAD_MAX || unread == UNREAD_MAX { Ok(unread) } else { unread_by_author(tx, thread_num, user, read) }
+    if looked_at < UNREAD_MAX || unread == UNREAD_MAX {
+        Ok(unread)
+    } else {
+        unread_by_author(tx, thread_num, user, read, last)
+    }
 }
 
 /// The same without a look at what one wrote oneself, or what is deleted, however much that is.
-fn unread_by_author(tx: &Connection, thread_num: i64, user: &UserId, read: u64) -> Result<u64> {
+fn unread_by_author(tx: &Connection, thread_num: i64, user: &UserId, read: u64, last: u64) -> Result<u64> {
     let mut next = tx.prepare_cached(
         "SELECT author FROM messages INDEXED BY messages_by_author
          WHERE thread_num = ?1 AND author > ?2 AND deleted_at IS NULL ORDER BY author LIMIT 1",
     )?;
     let mut theirs = tx.prepare_cached(
         "SELECT count(*) FROM (SELECT 1 FROM messages INDEXED BY messages_by_author
-         WHERE thread_num = ?1 AND author = ?2 AND deleted_at IS NULL AND sequence > ?3 LIMIT ?4)",
+         WHERE thread_num = ?1 AND author = ?2 AND deleted_at IS NULL AND sequence > ?3 AND sequence <= ?5 LIMIT ?4)",
     )?;
     let (mut author, mut unread) = (String::new(), 0);
     while unread < UNREAD_MAX {
@@ -305,7 +329,7 @@ fn unread_by_author(tx: &Connection, thread_num: i64, user: &UserId, read: u64) 
         author = found;
         if author != user.as_str() {
             let room = signed(UNREAD_MAX - unread);
-            unread += theirs.query_row((thread_num, &author, signed(read), room), |row| count(row, 0))?;
+            unread += theirs.query_row((thread_num, &author, signed(read), room, signed(last)), |row| count(row, 0))?;
         }
     }
     Ok(unread)

@@ -1,0 +1,49 @@
+//! A batch in slices: a burst of events must not stall a worker thread or fill outboxes that are read.
+
+use std::sync::Arc;
+
+use super::Registry;
+use crate::{
+    store::Head,
+    wire::{Envelope, SealedMarker},
+};
+
+/// Events of one slice of a batch at most.
+const SLICE: usize = 64;
+
+/// What is delivered, in log order.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// To those who hear its thread.
+    Event(Arc<Envelope>),
+    /// To its user.
+    Marker(Arc<SealedMarker>),
+}
+
+impl Item {
+    fn bytes(&self) -> u64 {
+        match self {
+            Item::Event(envelope) => envelope.payload.len() as u64,
+            Item::Marker(marker) => marker.payload.len() as u64,
+        }
+    }
+}
+
+impl Registry {
+    /// Delivers the first of a batch that ends at `to`, up to so many and so many bytes; how many are left.
+    pub fn deliver_slice(&mut self, items: &[Item], to: Head, bytes_max: u64) -> usize {
+        let mut bytes = 0;
+        for (number, item) in items.iter().enumerate() {
+            if number > 0 && (number >= SLICE || bytes > bytes_max) {
+                return items.len() - number;
+            }
+            bytes += item.bytes();
+            match item {
+                Item::Event(envelope) => self.deliver(envelope),
+                Item::Marker(marker) => self.deliver_marker(marker),
+            }
+        }
+        self.advance(to);
+        0
+    }
+}
