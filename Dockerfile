@@ -9,8 +9,9 @@ WORKDIR /hailgate
 # Dependencies first: they change seldom, and this layer is kept while they do not.
 COPY Cargo.toml Cargo.lock ./
 COPY src/build.rs src/build.rs
-RUN mkdir -p tests/gateway tests/browser tests/benches/admission tests/benches/revoke \
-    && echo 'fn main() {}' | tee src/main.rs tests/gateway/main.rs tests/browser/main.rs tests/tidy.rs \
+RUN mkdir -p tests/gateway tests/browser tests/delivery tests/faults tests/benches/admission tests/benches/revoke \
+    && echo 'fn main() {}' | tee src/main.rs tests/gateway/main.rs tests/browser/main.rs tests/delivery/main.rs \
+        tests/faults/main.rs tests/tidy.rs \
         tests/benches/admission/main.rs tests/benches/revoke/main.rs > src/lib.rs \
     && cargo build --release --locked && rm -rf src
 

@@ -9,6 +9,7 @@ mod limits;
 mod names;
 mod oidc;
 mod read;
+mod store;
 
 use std::{
     ffi::OsString,
@@ -24,7 +25,7 @@ pub use self::{
     oidc::Oidc,
     read::Sources,
 };
-use crate::domain::Limits;
+use crate::domain::{Limits, Synchronous};
 
 /// Where the program runs. Nothing about who gets in depends on it, except that development is for this machine only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub struct Config {
     pub bind: SocketAddr,
     /// The database file.
     pub database: PathBuf,
+    /// How sure a commit must be before it counts.
+    pub sqlite_synchronous: Synchronous,
     /// The own issuer's key.
     pub own_key: OwnKey,
     /// Where the own private key was read, if it stands in a file of its own.
@@ -203,6 +206,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development"),
     setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),
     setting("database_url", "HAILGATE_DATABASE_URL", "", "sqlite:///absolute/path.db"),
+    setting(
+        "sqlite_synchronous",
+        "HAILGATE_SQLITE_SYNCHRONOUS",
+        "full",
+        "full: what is acknowledged survives power loss; normal: faster, and a power cut may cost the last messages",
+    ),
     secret(
         "jwt_secret",
         "HAILGATE_JWT_SECRET",

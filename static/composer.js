@@ -1,9 +1,9 @@
 // composer.js: where a message is written: grows to six lines, Enter sends, counts near the limit, keeps what is unsent of each thread.
 
 import { $, on } from './dom.js';
-import { characters, count } from './text.js';
+import { fit, onEnter } from './field.js';
+import { characters } from './text.js';
 
-const NEAR_LIMIT = 500;       // characters left from which the counter shows
 const UNSENT_KEPT_MAX = 100;  // threads whose unsent text is kept
 
 export class Composer {
@@ -11,16 +11,21 @@ export class Composer {
   #unsent = new Map();
   #thread = null;
 
-  /** @param {(thread_id: string, content: string) => boolean} send */
-  constructor(hailgate, send) {
+  /**
+   * @param {{onSend: (thread_id: string, content: string) => boolean, onWriting: (thread_id: string, writing: boolean) => void,
+   *          onUp: () => void}} parts `onUp`: the arrow key in an empty field
+   */
+  constructor(hailgate, parts) {
     this.hailgate = hailgate;
-    this.send = send;
+    Object.assign(this, parts);
     on($('#composer-form'), 'submit', (event) => { event.preventDefault(); this.#submit(); });
-    on(this.#field, 'input', () => this.#fit());
+    on(this.#field, 'input', () => { this.#fit(); this.onWriting(this.#thread, this.#field.value.trim() !== ''); });
+    on(this.#field, 'blur', () => this.onWriting(this.#thread, false));
+    on(this.#field, 'keydown', onEnter(() => this.#submit()));
     on(this.#field, 'keydown', (event) => {
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;   // Enter that ends an input method's word is not ours
+      if (event.key !== 'ArrowUp' || this.#field.value) return;
       event.preventDefault();
-      this.#submit();
+      this.onUp();
     });
   }
 
@@ -28,6 +33,7 @@ export class Composer {
 
   open(thread_id, title) {
     this.#keep();
+    if (this.#thread) this.onWriting(this.#thread, false);
     this.#thread = thread_id;
     this.#field.value = this.#unsent.get(thread_id) ?? '';
     this.rename(title);
@@ -48,21 +54,15 @@ export class Composer {
   #submit() {
     const content = this.#field.value;
     if (!content.trim() || characters(content) > this.max) return;
-    if (!this.send(this.#thread, content)) { $('#counter').textContent = 'Too many messages are waiting to be sent'; return; }
+    if (!this.onSend(this.#thread, content)) { $('#counter').textContent = 'Too many messages are waiting to be sent'; return; }
     this.#field.value = '';
     this.#fit();
+    this.onWriting(this.#thread, false);
     this.focus();
   }
 
   #fit() {
-    const field = this.#field;
-    field.style.height = 'auto';
-    field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;   // the style sheet stops it at six lines
-    const left = field.value.length < this.max - NEAR_LIMIT ? Infinity : this.max - characters(field.value);
-    const counter = $('#counter');
-    counter.textContent = left > NEAR_LIMIT ? '' : left >= 0 ? `${count(left, 'character')} left` : `${count(-left, 'character')} too many. Shorten it or send it in parts`;
-    counter.classList.toggle('over', left < 0);
-    field.setAttribute('aria-invalid', left < 0);
-    $('#send').disabled = left < 0 || !field.value.trim();
+    const left = fit(this.#field, $('#counter'), this.max);
+    $('#send').disabled = left < 0 || !this.#field.value.trim();
   }
 }

@@ -4,78 +4,108 @@ import { $, announce, arrange, el, on, soon } from './dom.js';
 import { History } from './history.js';
 import { messageElement } from './message.js';
 import { count, dayInWords, dayOf, minute } from './text.js';
-import { confirmed } from './dialogs.js';
+import { confirmed, withdraw } from './dialogs.js';
+import { Editor } from './editor.js';
 
 const NEAR_PX = 800;        // distance from an end at which the next page is asked for
 const END_PX = 40;          // closer than this counts as being at the end
 const READ_EVERY_MS = 1_000;
 const SPOKEN_CHARACTERS = 200;
+const THREADS_HELD_MAX = 20;  // threads read lately whose messages stay here, to be read without a server too
+const EDITS_MAX = 20;
 
 export class Conversation {
   #scroller = $('#history');
   #list = $('#messages');
   #toEnd = $('#to-end');
   #history = null;
+  #held = new Map();         // thread_id -> History, the latest opened last
+  #edits = new Map();        // message_id -> Editor
   #drawn = new Map();        // key -> {element, version}
   #marks = new Map();        // day separators and other rows between messages, by key
   #unfolded = new Set();
   #newFrom = null;           // sequence of the first message under the "new messages" line
   #missed = 0;               // messages that came while the reader was further up
   #atEnd = true;
+  #begun = false;            // the place to begin reading has been found
   #loading = null;           // the history that a page is being read for
   #again = false;            // events were missed meanwhile: read anew when that page is here
+  #owed = false;             // the network failed us: read anew when it is back
   #readTimer = null;
   #untold = new Map();       // thread_id -> read up to here, not told yet
   thread_id = null;
   draw = soon(() => this.#history && this.#draw());
 
-  /** @param {{hailgate, model, outbox, onRead: () => void, onFocus: () => void}} parts */
+  /** @param {{hailgate, model, outbox, max: () => number, onRead: () => void, onFocus: () => void}} parts */
   constructor(parts) {
     Object.assign(this, parts);
     on(this.#scroller, 'scroll', () => this.#scrolled(), { passive: true });
     on(this.#toEnd, 'click', () => { this.#scroller.focus(); this.toEnd(); });
     on($('#trouble-again'), 'click', () => { $('#trouble').hidden = true; if (this.#history.loaded) this.#scrolled(); else this.reload(); });
+    on(this.hailgate, 'state', ({ detail: { state } }) => this.#owed && ['live', 'fallback'].includes(state) && this.reload());
     new ResizeObserver(() => this.#history && this.#atEnd && this.#scrollToEnd()).observe(this.#scroller);
     on(document, 'visibilitychange', () => this.#read());
   }
 
   get thread() { return this.model.threads.get(this.thread_id); }
+  get editing() { return [...this.#edits.values()].some((editor) => editor.changed); }
 
   close() {
+    withdraw('thread', 'owner');
     this.thread_id = this.#history = this.#newFrom = null;
     this.#missed = 0;
     this.#atEnd = true;
     this.#loading = null;
-    this.#again = false;
+    this.#begun = this.#again = this.#owed = false;
     for (const kept of [this.#drawn, this.#marks, this.#unfolded]) kept.clear();
     this.#list.replaceChildren();
     $('#trouble').hidden = this.#toEnd.hidden = $('#empty').hidden = true;
   }
 
+  /** What was read before is shown at once, and read anew behind it. */
   async open(thread_id) {
     this.close();
     this.thread_id = thread_id;
-    this.#history = new History();
-    this.#list.replaceChildren(...Array.from({ length: 8 }, (_, i) => el('li', { class: `skeleton ${i % 3 ? 'other' : 'own'}`, 'aria-hidden': 'true' })));
-    await this.reload();
+    this.#history = this.#held.get(thread_id) ?? new History();
+    this.#held.delete(thread_id);
+    this.#held.set(thread_id, this.#history);
+    if (this.#held.size > THREADS_HELD_MAX) this.#held.delete(this.#held.keys().next().value);
+    if (this.#history.loaded) this.#begin();
+    else this.#list.replaceChildren(...Array.from({ length: 8 }, (_, i) => el('li', { class: `skeleton ${i % 3 ? 'other' : 'own'}`, 'aria-hidden': 'true' })));
+    await this.#readAnew((history, page) => history.restart(page));
   }
 
-  /** Reads the thread again: on opening, and when events were missed. A reader further up stays there. */
+  /** Nothing of it may be shown again. */
+  forget(thread_id) { this.#held.delete(thread_id); }
+
+  /** Reads the thread again: when events were missed. A reader further up stays there. */
   async reload() {
-    if (this.#loading === this.#history) { this.#again = true; return; }
     const from = this.#atEnd || !this.#history.loaded ? null : Number(this.#place()?.element.dataset.sequence ?? 0);
-    const first = !this.#history.loaded;
-    const which = { limit: 100, ...(from && { after: Math.max(0, from - 50) }) };
-    if (!await this.#page(which, (history, page) => (from ? history.restartAt(page) : history.restart(page)))) return;
-    if (first) this.#placeNewLine();
+    if (from) await this.#readAnew((history, page) => history.restartAt(page), { after: Math.max(0, from - 50) });
+    else await this.#readAnew((history, page) => history.restart(page));
+  }
+
+  async #readAnew(put, which = {}) {
+    if (this.#loading === this.#history) { this.#again = true; return; }
+    if (!await this.#page({ limit: 100, ...which }, put, this.#history.loaded)) return;
+    if (!this.#begun && this.#atEnd) this.#begin();
+    else { this.#draw(); this.#scrolled(); }
+  }
+
+  /** Shows the thread from the first unread message, or from its end. */
+  #begin() {
+    this.#begun = this.#whole;
+    if (this.#begun) this.#placeNewLine();
     this.#draw();
-    const line = first && $('.new-line', this.#list);
+    const line = $('.new-line', this.#list);
     if (line) this.#scroller.scrollTop = line.offsetTop - this.#scroller.clientHeight / 4;
     this.#scrolled();
   }
 
-  take({ type, data }) {
-    if (!type.startsWith('message.') || !this.#history) return;
+  /** An event of any thread: those that are held stay whole while nobody looks at them. */
+  take({ type, thread_id, data }) {
+    if (!type.startsWith('message.')) return;
+    if (thread_id !== this.thread_id) { this.#held.get(thread_id)?.put(data); return; }
     if (type === 'message.created' && data.author !== this.model.me.user_id && !data.deleted_at) this.#arrived(data);
     this.put(data);
   }
@@ -107,7 +137,7 @@ export class Conversation {
 
   // Pages
 
-  async #page(which, put) {
+  async #page(which, put, calm = false) {
     const history = this.#history;
     if (this.#loading === history) return false;
     this.#loading = history;
@@ -116,9 +146,10 @@ export class Conversation {
       if (history !== this.#history) return false;
       put(history, page);
       $('#trouble').hidden = true;
+      this.#owed = false;
       return true;
     } catch (error) {
-      if (history === this.#history && error.status !== 401) this.#trouble(error);
+      if (history === this.#history && error.status !== 401) this.#trouble(error, calm);
       return false;
     } finally {
       if (this.#loading === history) {
@@ -128,8 +159,10 @@ export class Conversation {
     }
   }
 
-  #trouble(error) {
+  #trouble(error, calm) {
+    this.#owed = !error.status;
     if (!this.#history.loaded) this.#list.replaceChildren();
+    else if (this.#owed && calm) return;   // what was read stays, and the connection's line says why it is not the newest
     this.#say(`The messages could not be loaded: ${error.detail}`);
   }
 
@@ -169,11 +202,14 @@ export class Conversation {
     if (left) this.#newFrom = null;
   }
 
+  /** Whether the newest message that the server told of is among those held. */
+  get #whole() { return (this.#history.last ?? 0) >= (this.thread?.last_message?.sequence ?? 0); }
+
   /** At the end and looked at: everything is read. The server is told at most once a second. */
   #read() {
     const thread = this.thread;
     if (!thread?.unread || !this.#history?.loaded || !this.#atEnd || document.visibilityState !== 'visible') return;
-    if (!(this.#history.last >= (thread.last_message?.sequence ?? 0))) return;
+    if (!this.#whole) return;
     thread.unread = 0;
     this.onRead();
     this.#untold.set(thread.thread_id, this.#history.last);
@@ -189,7 +225,8 @@ export class Conversation {
   #draw() {
     const history = this.#history;
     if (!history?.loaded) return;
-    const stay = this.#atEnd && !history.newer ? null : this.#place();
+    const writing = [...this.#edits.values()].some((editor) => editor.focused);   // whoever edits is not taken along to the end
+    const stay = this.#atEnd && !history.newer && !writing ? null : this.#place();
     const waiting = history.newer ? [] : this.outbox.of(this.thread_id);
     arrange(this.#list, this.#rows([...history.messages, ...waiting]));
     $('#empty').hidden = history.messages.length + waiting.length > 0;
@@ -240,25 +277,58 @@ export class Conversation {
     const key = own && message.client_message_id ? `own ${message.client_message_id}` : message.message_id;
     const author = this.model.nameOf(message.author), folded = !this.#unfolded.has(message.message_id);
     const removable = own || this.thread?.owner === me.user_id;
-    const version = [message.state, message.reason, message.edited_at, message.deleted_at, message.message_id, author, folded, removable].join('\n');
-    const known = this.#drawn.get(key);
+    let version = [message.state, message.reason, message.edited_at, message.deleted_at, message.message_id, author, folded, removable].join('\n');
+    const known = this.#drawn.get(key), editor = this.#edits.get(message.message_id);
+    if (editor) { editor.told(message); version = 'editor'; }   // never made again under the writer's hands
     if (known?.version === version) { drawn.set(key, known); return known.element; }
-    const element = messageElement(message, { own, author, folded, removable, on: this.#actions });
+    const element = messageElement(message, { own, author, folded, removable, editor: editor?.element, on: this.#actions });
     if (known?.element.contains(document.activeElement)) this.onFocus();
     drawn.set(key, { element, version });
     return element;
   }
 
   #actions = {
+    edit: (message) => this.#edit(message, () => this.#elementOf(message.message_id)?.querySelector('.edit')?.focus()),
     remove: (message) => this.#remove(message),
     retry: (key) => this.outbox.retry(key),
     discard: (key) => this.outbox.discard(key),
     unfold: ({ message_id }) => { this.#unfolded.add(message_id); this.#atEnd = false; this.#draw(); },
   };
 
+  #elementOf(message_id) { return [...this.#drawn.values()].find(({ element }) => element.dataset.messageId === message_id)?.element; }
+
+  /** The last own message here, from the keyboard: the writer comes back to where they wrote. */
+  editLast() {
+    const last = this.#history?.messages.findLast(({ author, deleted_at }) => author === this.model.me.user_id && !deleted_at);
+    if (last) this.#edit(last, () => this.onFocus());
+  }
+
+  #edit(message, back) {
+    const { message_id, thread_id } = message;
+    if (!this.#edits.has(message_id)) {
+      if (this.#edits.size >= EDITS_MAX) { this.#say('Too many messages are being edited. Save or cancel some first'); return; }
+      const end = () => {
+        const focused = this.#edits.get(message_id).focused;
+        this.#edits.delete(message_id);
+        if (this.thread_id !== thread_id) return;
+        this.#draw();
+        if (focused) back();
+      };
+      const save = async (content) => {
+        const told = await this.hailgate.editMessage(message_id, content);
+        if (this.thread_id === thread_id) this.put(told);
+        else this.#held.get(thread_id)?.put(told);
+      };
+      this.#edits.set(message_id, new Editor({ message, max: this.max(), onSave: save, onEnd: end }));
+      this.#draw();
+    }
+    this.#edits.get(message_id).fit();
+    this.#edits.get(message_id).focus();
+  }
+
   async #remove(message) {
     const whose = message.author === this.model.me.user_id ? 'your message' : `the message by ${this.model.nameOf(message.author)}`;
-    if (!await confirmed(`Delete ${whose} of ${minute(message.created_at)} for everyone? This cannot be undone.`, 'Delete')) return;
+    if (!await confirmed(`Delete ${whose} of ${minute(message.created_at)} for everyone? This cannot be undone.`, 'Delete', message.author === this.model.me.user_id ? 'thread' : 'owner')) return;
     try {
       await this.hailgate.deleteMessage(message.message_id);
       if (this.thread_id === message.thread_id) this.put({ ...message, content: null, metadata: null, deleted_at: new Date().toISOString() });

@@ -5,9 +5,12 @@ import { Model } from './model.js';
 import { Outbox } from './outbox.js';
 import { Composer } from './composer.js';
 import { Conversation } from './conversation.js';
+import { withdraw } from './dialogs.js';
 import { newThreadDialog } from './newthread.js';
 import { People } from './people.js';
+import { Presence, presenceDot } from './presence.js';
 import { peopleInWords, ThreadList } from './threads.js';
+import { Typists, Writing } from './typing.js';
 
 const PAGES_MAX = 50;      // of 100 threads; one user owns 5,000 at most
 const RETRY_MS = 3_000;
@@ -17,15 +20,21 @@ export class Conversations {
   #app = $('#app');
   #loading = false;
   #stale = false;           // a reload was asked for while one was under way
+  #owner = null;            // of the open thread, as last shown
 
   constructor(hailgate, me) {
     this.hailgate = hailgate;
     this.model = new Model(me);
     this.outbox = new Outbox(hailgate);
     this.list = new ThreadList(this.model);
-    this.composer = new Composer(hailgate, (thread_id, content) => this.#write(thread_id, content));
-    this.open = new Conversation({ hailgate, model: this.model, outbox: this.outbox, onRead: () => this.list.draw(), onFocus: () => this.composer.focus() });
-    this.people = new People({ hailgate, model: this.model, onToggle: (open) => this.#people(open) });
+    this.presence = new Presence(hailgate);
+    this.typists = new Typists(hailgate, this.model);
+    const writing = new Writing(hailgate);
+    this.composer = new Composer(hailgate, {
+      onSend: (thread_id, content) => this.#write(thread_id, content), onWriting: (thread_id, active) => writing.now(thread_id, active), onUp: () => this.open.editLast() });
+    this.open = new Conversation({
+      hailgate, model: this.model, outbox: this.outbox, max: () => this.composer.max, onRead: () => this.list.draw(), onFocus: () => this.composer.focus() });
+    this.people = new People({ hailgate, model: this.model, presence: this.presence, onToggle: (open) => this.#people(open) });
     $('#me').textContent = me.name;
     $('#me').title = me.user_id;
     this.#listen();
@@ -37,6 +46,8 @@ export class Conversations {
     on(hailgate, 'notice', ({ detail: { type, thread_id, data } }) => type === 'thread.read' && this.#marker({ thread_id, ...data }));
     on(hailgate, 'caught_up', ({ detail }) => Array.isArray(detail.read) && detail.read.forEach((marker) => this.#marker(marker)));
     on(hailgate, 'reload', ({ detail }) => (detail.thread_id ? this.#reloadThread(detail.thread_id) : this.#reload()));
+    on(this.presence, 'change', () => this.#drawPresence());
+    on($('#told-ok'), 'click', () => { this.#say(''); this.composer.focus(); });
     on(outbox, 'change', ({ detail }) => detail === this.open.thread_id && this.open.draw());
     on(outbox, 'stored', ({ detail }) => detail.thread_id === this.open.thread_id && this.open.put(detail));
     on(window, 'hashchange', () => this.#route());
@@ -47,7 +58,7 @@ export class Conversations {
     on($('#skip'), 'click', () => (this.open.thread_id ? this.composer.focus() : $('#conversation').focus()));
   }
 
-  get unsent() { return this.outbox.size > 0 || this.composer.written; }
+  get unsent() { return this.outbox.size > 0 || this.composer.written || this.open.editing; }
 
   /** Threads by REST first, then the stream from the cursor of that answer: nothing falls between the two. */
   async start() {
@@ -69,7 +80,7 @@ export class Conversations {
       this.#put(first.threads);
       const shown = this.open.thread_id;
       this.#route();
-      if (shown && shown === this.open.thread_id) this.open.reload();
+      if (shown && shown === this.open.thread_id) { this.open.reload(); this.presence.ask(); }
       this.#rest(first.threads);
     } catch (error) {
       if (error.status !== 401) setTimeout(() => (this.hailgate.cursor ? this.#reload() : this.start()), Math.max(error.retryAfterMs, RETRY_MS));
@@ -106,28 +117,46 @@ export class Conversations {
     }
   }
 
+  /** We were put into a thread. Whoever was taken out of it while reading has it before them again. */
+  async #joined(thread_id) {
+    if (!await this.#loadThread(thread_id)) return;
+    if (this.open.thread_id === thread_id) { this.#reloadThread(thread_id); return; }
+    announce(`You were added to ${this.model.titleOf(this.model.threads.get(thread_id))}`);
+    if (this.open.thread_id || this.#wanted !== thread_id) return;
+    this.#show(thread_id);
+    this.#say('You are in this thread now.');
+  }
+
   #reloadThread(thread_id) {
     this.#loadThread(thread_id);
-    if (thread_id === this.open.thread_id) this.open.reload();
+    if (thread_id !== this.open.thread_id) return;
+    this.open.reload();
+    this.presence.ask();
   }
 
   // Events
 
   #take(event) {
-    const { type, thread_id, data } = event, next = this.model.apply(event);
-    if (type === 'message.created' && data.author === this.model.me.user_id && data.client_message_id) this.outbox.confirm(data.client_message_id);
-    if (thread_id === this.open.thread_id) this.open.take(event);
-    else if (type === 'message.created' && data.author !== this.model.me.user_id && this.model.threads.has(thread_id)) {
+    const { type, thread_id, data } = event, { me } = this.model, next = this.model.apply(event);
+    if (type === 'message.created') this.typists.done(thread_id, data.author);
+    if (type === 'thread.member_added' && thread_id === this.open.thread_id) this.presence.ask();   // nobody had to tell us of them before
+    if (type === 'thread.member_removed') this.typists.done(thread_id, data.user_id);
+    if (type === 'message.created' && data.author === me.user_id && data.client_message_id) this.outbox.confirm(data.client_message_id);
+    this.open.take(event);
+    if (thread_id !== this.open.thread_id && type === 'message.created' && data.author !== me.user_id && this.model.threads.has(thread_id)) {
       announce(`New message from ${this.model.nameOf(data.author)} in ${this.model.titleOf(this.model.threads.get(thread_id))}`);
     }
-    if (next === 'gone') this.#gone(thread_id, type);
+    if (next === 'gone') this.#gone(thread_id, event);
+    else if (next === 'load' && type === 'thread.member_added') this.#joined(thread_id);
     else if (next === 'load') this.#loadThread(thread_id);
     else this.#changed(thread_id, type);
   }
 
-  #marker({ thread_id, unread }) {
+  /** What another window has read. Told beside the log: messages above the marker may have come before the telling. */
+  #marker({ thread_id, sequence, unread }) {
     const thread = this.model.threads.get(thread_id);
     if (!thread || typeof unread !== 'number') return;
+    if (unread < thread.unread && thread.last_message?.sequence > sequence) { this.#loadThread(thread_id); return; }
     thread.unread = unread;
     this.list.draw();
   }
@@ -140,19 +169,28 @@ export class Conversations {
     if (!$('#people').hidden) this.people.refresh();
   }
 
-  #gone(thread_id, type) {
+  /** @param event why, if an event tells it */
+  #gone(thread_id, { type, by } = {}) {
     this.model.forget(thread_id);
+    this.open.forget(thread_id);
     this.list.draw();
-    if (thread_id === this.open.thread_id) {
-      this.#show(null, type === 'thread.deleted' ? 'This thread was deleted.' : 'You are no longer in this thread.');
-    }
+    if (thread_id !== this.open.thread_id) return;
+    const who = by && this.model.nameOf(by), own = by === this.model.me.user_id;
+    const words = type === 'thread.deleted' ? (who && !own ? `${who} deleted this thread.` : 'This thread was deleted.')
+      : own ? 'You left this thread. Its owner can add you again.'
+      : who && type ? `${who} removed you from this thread. Its owner can add you again.` : 'You are no longer in this thread. Its owner can add you again.';
+    this.#show(null, words);
+    announce(words);
+    $('#conversation').focus();
   }
 
   // What is open
 
+  get #wanted() { return /^#thread=([\w-]+)$/.exec(location.hash)?.[1]; }
+
   /** The address says which thread is open, so that back, forward and reload do what they say. */
   async #route() {
-    const wanted = /^#thread=([\w-]+)$/.exec(location.hash)?.[1];
+    const wanted = this.#wanted;
     if (!wanted) {
       const newest = this.model.inOrder()[0];
       if (WIDE.matches && newest && !location.hash) { history.replaceState(null, '', `#thread=${newest.thread_id}`); this.#route(); return; }
@@ -168,31 +206,56 @@ export class Conversations {
     this.list.draw();
     $('#conversation').dataset.open = Boolean(thread_id);
     $('#nothing-words').textContent = words;
+    this.#owner = null;
+    this.#say('');
+    this.typists.open(thread_id);
     $('#nothing-start').hidden = this.model.threads.size > 0;
     this.#app.dataset.pane = thread_id || (words && location.hash) ? 'conversation' : 'threads';
-    if (!thread_id) { this.open.close(); this.#people(false); this.composer.open(null, ''); $('#thread-title').textContent = ''; return; }
+    if (!thread_id) { this.open.close(); this.#people(false); this.composer.open(null, ''); $('#thread-title').textContent = ''; this.presence.ask(null); return; }
     this.#head();
     this.composer.open(thread_id, $('#thread-title').textContent);
     if (!$('#people').hidden) this.people.show(thread_id);
     if (!WIDE.matches) $('#thread-title').focus({ preventScroll: true });
     else this.composer.focus();
     this.open.open(thread_id);
+    this.presence.ask(thread_id);
+    this.#drawPresence();
   }
 
   #head() {
     const thread = this.model.threads.get(this.list.open);
     if (!thread) return;
-    const title = this.model.titleOf(thread);
+    const title = this.model.titleOf(thread), { thread_id, owner } = thread;
     $('#thread-title').textContent = title;
     $('#people-toggle').textContent = peopleInWords(thread);
     this.composer.rename(title);
+    if (this.#owner?.thread_id === thread_id && this.#owner.owner !== owner) {
+      this.#say(owner === this.model.me.user_id ? 'You own this thread now. You can rename and delete it, add and remove people, and delete any message.' : `${this.model.nameOf(owner)} owns this thread now.`);
+    }
+    if (owner !== this.model.me.user_id) withdraw('owner');
+    this.#owner = { thread_id, owner };
+    this.#drawPresence();
+  }
+
+  /** Something about the open thread, until it is acknowledged or another is opened. */
+  #say(words) {
+    $('#told').hidden = !words;
+    $('#told-words').textContent = words;
+  }
+
+  /** In the head where two are in the thread; its place is kept, so that nothing moves when it becomes known. */
+  #drawPresence() {
+    const thread = this.model.threads.get(this.open.thread_id), { me } = this.model;
+    const other = thread?.member_count === 2 && thread.members.find(({ user_id }) => user_id !== me.user_id);
+    $('#head-presence').replaceChildren(...(other ? [presenceDot(this.presence.of(other.user_id))] : []));
+    this.people.dots();
   }
 
   #people(open) {
     const panel = $('#people'), toggle = $('#people-toggle'), had = panel.contains(document.activeElement);
     toggle.setAttribute('aria-expanded', open);
     this.#app.dataset.people = open;
-    if (open) { this.people.show(this.open.thread_id); $('#people-close').focus(); } else { this.people.hide(); if (had) toggle.focus(); }
+    if (open) { this.people.show(this.open.thread_id); this.presence.ask(); $('#people-close').focus(); } else { this.people.hide(); if (had) toggle.focus(); }
   }
 
   #write(thread_id, content) {

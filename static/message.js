@@ -8,9 +8,9 @@ const CHARACTERS_SHOWN = 3_000;
 
 /**
  * @param {object} message as stored, or an entry of the outbox
- * @param {{own: boolean, author: string, folded: boolean, removable: boolean, on: {remove, retry, discard, unfold}}} view
+ * @param {{own: boolean, author: string, folded: boolean, removable: boolean, editor?: Element, on: {edit, remove, retry, discard, unfold}}} view
  */
-export function messageElement(message, { own, author, folded, removable, on }) {
+export function messageElement(message, { own, author, folded, removable, editor, on }) {
   const { message_id, client_message_id, sequence, state = 'sent', deleted_at } = message;
   const at = message.created_at;
   const item = el('li', {
@@ -21,12 +21,19 @@ export function messageElement(message, { own, author, folded, removable, on }) 
     el('p', { class: 'meta' },
       el('span', { class: own ? 'author sr' : 'author', dir: 'auto' }, own ? 'You' : author), ' ',
       el('time', { datetime: at, title: exact(at) }, minute(at))),
-    el('div', { class: 'row' },
+    editor ?? el('div', { class: 'row' },
       deleted_at ? el('p', { class: 'bubble' }, own ? 'You deleted this message' : 'Message deleted') : bubble(message, folded, on),
-      removable && state === 'sent' && !deleted_at && el('button', { type: 'button', class: 'quiet remove', onclick: () => on.remove(message), 'aria-label': `Delete ${own ? 'your message' : `the message by ${author}`} of ${minute(at)}` }, 'Delete')),
+      state === 'sent' && !deleted_at && deeds(message, { own, author, removable, on })),
   );
   if (state === 'waiting' || state === 'failed') item.append(fate(message, on));
   return item;
+}
+
+/** What can be done with it. */
+function deeds(message, { own, author, removable, on }) {
+  const which = `${own ? 'your message' : `the message by ${author}`} of ${minute(message.created_at)}`;
+  const button = (name, words) => el('button', { type: 'button', class: `quiet ${name}`, onclick: () => on[name](message), 'aria-label': `${words} ${which}` }, words);
+  return removable && el('span', { class: 'deeds' }, own && button('edit', 'Edit'), button('remove', 'Delete'));
 }
 
 function bubble(message, folded, on) {
@@ -35,7 +42,7 @@ function bubble(message, folded, on) {
   const long = lines > LINES_SHOWN || content.length > CHARACTERS_SHOWN;
   return el('div', { class: `bubble${long && folded ? ' folded' : ''}`, title: exact(created_at) },
     el('div', { class: 'text', dir: 'auto' }, ...pieces(content).map(pieceElement)),
-    edited_at && el('span', { class: 'edited', title: exact(edited_at) }, 'edited'),
+    edited_at && el('time', { class: 'edited', datetime: edited_at, title: `Edited ${exact(edited_at)}` }, 'edited'),
     long && folded && el('button', { type: 'button', class: 'quiet unfold', onclick: () => on.unfold(message) }, lines > LINES_SHOWN ? `Show all ${count(lines, 'line')}` : 'Show the whole message'));
 }
 

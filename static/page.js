@@ -70,5 +70,6 @@ on($('#signout'), 'click', async () => {
     sure = await confirmed(`You are still signed in: ${error.detail}.`, 'Try again');
   }
 });
+on(window, 'hashchange', () => location.hash.startsWith('#signin') && begin());   // a link that is opened where the page is loaded already
 on(window, 'beforeunload', (event) => !leaving && conversations?.unsent && event.preventDefault());
 begin();

@@ -158,12 +158,19 @@ fn print(lines: &str) -> Result<(), Failure> {
 
 /// Opens the configured database.
 fn open(config: &Config) -> Result<Sqlite, Failure> {
+    Sqlite::open(&config.database, &config.limits).map_err(|error| not_opened(config, &error))
+}
+
+/// Opens it for the one who serves from it.
+fn open_to_serve(config: &Config) -> Result<Sqlite, Failure> {
+    open(config)?.serving(config.sqlite_synchronous).map_err(|error| not_opened(config, &error))
+}
+
+fn not_opened(config: &Config, error: &OpenError) -> Failure {
     let path = &config.database;
-    Sqlite::open(path, &config.limits).map_err(|error: OpenError| {
-        let (what, remedy) = files::obstacle(path).unwrap_or_else(|| {
-            let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
-            (error.to_string(), remedy.to_owned())
-        });
-        Failure::Unavailable(format!("the database {} cannot be opened: {what}. {remedy}", path.display()))
-    })
+    let (what, remedy) = files::obstacle(path).unwrap_or_else(|| {
+        let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
+        (error.to_string(), remedy.to_owned())
+    });
+    Failure::Unavailable(format!("the database {} cannot be opened: {what}. {remedy}", path.display()))
 }

@@ -4,7 +4,7 @@ use std::{net::TcpListener, sync::Arc};
 
 use clap::Args;
 
-use super::{Failure, Where, keys, logging, open, reload::Reload};
+use super::{Failure, Where, keys, logging, open_to_serve, reload::Reload};
 use crate::{
     auth::{Addresses, Cookies, KeyRing, Origins, Provider, Tokens, oidc::Terms, provider::Registration},
     config::{Config, Environment, Oidc},
@@ -61,7 +61,7 @@ pub(super) async fn serve(
     load: impl Fn() -> Result<Config, Failure>,
     ready: impl FnOnce(u16) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let store = open(config)?;
+    let store = open_to_serve(config)?;
     let limits = within_files(&config.limits);
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
     ready(address.port())?;

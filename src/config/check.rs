@@ -38,13 +38,13 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let environment = checker.environment();
     let bind = checker.bind();
     let database = checker.database();
+    let synchronous = checker.synchronous();
     let (own_key, trusted_issuers) = checker.issuers();
     let session_keys = checker.session_keys();
     let public_url = checker.public_url(environment);
     let oidc = checker.oidc(public_url.as_deref(), &trusted_issuers);
     let allowed_origins = checker.allowed_origins(environment);
-    let create_users = checker.flag("create_users");
-    let query_tokens = checker.flag("query_tokens");
+    let (create_users, query_tokens) = (checker.flag("create_users"), checker.flag("query_tokens"));
     let trusted_proxies = checker.trusted_proxies();
     let (log_format, workers, limits) = (checker.log_format(), checker.workers(), checker.limits());
     checker.development_stays_here(environment, bind);
@@ -52,11 +52,12 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let (jwt_issuer, jwt_audience) = (checker.claim("jwt_issuer"), checker.claim("jwt_audience"));
     let private_key_file = checker.private_key_file();
     let Checker { complaints, .. } = checker;
-    let parts = (environment, bind, database, own_key, session_keys, log_format, workers, limits);
+    let parts = (environment, bind, database, synchronous, own_key, session_keys, log_format, workers, limits);
     let (
         Some(environment),
         Some(bind),
         Some(database),
+        Some(sqlite_synchronous),
         Some(own_key),
         Some(session_keys),
         Some(log_format),
@@ -74,6 +75,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         environment,
         bind,
         database,
+        sqlite_synchronous,
         own_key,
         private_key_file,
         trusted_issuers,

@@ -1,7 +1,7 @@
 //! Limits as they were written: each between its least and its largest, and no two that contradict each other.
 
 use super::{Complaint, Place, check::Checker};
-use crate::domain::Limits;
+use crate::domain::{Limits, RETRY_KEYS_KEPT};
 
 /// Largest value of any limit: what a configuration file can hold.
 const LARGEST: u64 = i64::MAX.unsigned_abs();
@@ -47,6 +47,15 @@ impl Checker<'_> {
             );
             let remedy = format!("Set frame_bytes to {frame_bytes} or more, or the others lower.");
             self.contradiction(&["frame_bytes", "content_chars", "metadata_bytes"], what, remedy);
+        }
+        let kept = u64::try_from(RETRY_KEYS_KEPT.as_millis()).unwrap_or(u64::MAX);
+        if (1..kept).contains(&limits.retention_ms) {
+            let what = format!(
+                "`retention_ms` is {}: retry keys go with their messages, and are promised for 7 days.",
+                limits.retention_ms
+            );
+            let remedy = format!("Set retention_ms to {kept} (7 days) or more, or to 0 to keep everything.");
+            self.contradiction(&["retention_ms"], what, remedy);
         }
         if limits.access_token_ms > limits.token_lifetime_ms {
             let what = format!(
@@ -104,7 +113,8 @@ mod tests {
                 load(&limits.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>())
             };
             with(least.to_string()).unwrap_or_else(|said| panic!("{name}: {said}"));
-            let said = with((least - 1).to_string()).expect_err("below the least");
+            let Some(below) = least.checked_sub(1) else { continue };
+            let said = with(below.to_string()).expect_err("below the least");
             assert!(said.contains(&format!("HAILGATE_LIMIT_{}\n", name.to_uppercase())), "{said}");
             assert!(said.contains(&format!("The least is {least} ")), "{said}");
         }
@@ -117,6 +127,8 @@ mod tests {
             (&[("frame_bytes", "5159"), ("content_chars", "10")], "FRAME_BYTES", "frame_bytes to 5160 or more"),
             (&[("metadata_bytes", "9223372036854775807")], "METADATA_BYTES", "would not fit"),
             (&[("access_token_ms", "86400001")], "ACCESS_TOKEN_MS", "access_token_ms to token_lifetime_ms or less"),
+            (&[("retention_ms", "1")], "RETENTION_MS", "retention_ms to 604800000 (7 days) or more, or to 0"),
+            (&[("retention_ms", "604799999")], "RETENTION_MS", "retry keys go with their messages"),
             (&[("token_lifetime_ms", "60000")], "TOKEN_LIFETIME_MS", "`access_token_ms` is 900000"),
         ] {
             let said = load(limits).expect_err("a contradiction");
@@ -124,6 +136,7 @@ mod tests {
         }
         let fits = load(&[("frame_bytes", "5160"), ("content_chars", "10")]).expect("no contradiction");
         assert_eq!(fits.frame_bytes, 5_160);
+        assert_eq!(load(&[("retention_ms", "604800000")]).expect("7 days").retention_ms, 604_800_000);
     }
 
     #[test]

@@ -66,13 +66,12 @@ pub enum Resume {
 }
 
 /// Judges a cursor against the log: its epoch, its head, and the mark it has now at the cursor's position
-/// (`None` if there is no such row).
+/// (`None` if there is no such row; position 0 has the mark 0 as long as the log is kept from its beginning).
 pub fn judge(cursor: &Cursor, epoch: Uuid, head: Position, mark_there: Option<u32>) -> Resume {
     if cursor.epoch != epoch || cursor.position > head {
         return Resume::Reset(Reset::EpochChanged);
     }
     match mark_there {
-        _ if cursor.position == Position(0) => Resume::After(cursor.position),
         Some(mark) if mark == cursor.mark => Resume::After(cursor.position),
         Some(_) => Resume::Reset(Reset::EpochChanged),
         None => Resume::Reset(Reset::Expired),
@@ -98,9 +97,9 @@ mod tests {
             let verdict = judge(&cursor, Uuid::from_u128(other), Position(head), there);
             if let Resume::After(position) = verdict {
                 prop_assert_eq!(position, cursor.position);
-                prop_assert!(epoch == other && at <= head && (at == 0 || there == Some(mark)));
+                prop_assert!(epoch == other && at <= head && there == Some(mark));
             } else {
-                prop_assert!(epoch != other || at > head || (at > 0 && there != Some(mark)));
+                prop_assert!(epoch != other || at > head || there != Some(mark));
             }
         }
     }

@@ -55,36 +55,55 @@ impl RetryKey {
     }
 }
 
-/// Content and metadata within the limits. Content is kept as sent.
+/// What a message says, kept as sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content(String);
+
+impl Content {
+    /// 1..=`content_chars` Unicode scalar values, not blank, without NUL.
+    ///
+    /// # Errors
+    /// The field and the reason.
+    pub fn new(text: String, limits: &Limits) -> Result<Content, FieldReason> {
+        let max = limits.content_chars;
+        // Bytes first: counting the characters of a large text is the costly part.
+        if text.len() as u64 > max.saturating_mul(4) || text.chars().count() as u64 > max {
+            return Err(("content", format!("must be at most {max} characters").into()));
+        }
+        if text.trim().is_empty() {
+            return Err(("content", "must not be empty or blank".into()));
+        }
+        if text.contains('\0') {
+            return Err(("content", "must not contain NUL".into()));
+        }
+        Ok(Content(text))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Content and metadata within the limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    content: String,
+    content: Content,
     metadata: Option<Metadata>,
 }
 
 impl Draft {
-    /// A draft: content of 1..=`content_chars` Unicode scalar values, not blank, without NUL.
+    /// A draft of content as [`Content::new`] takes it.
     ///
     /// # Errors
     /// The field and the reason.
     pub fn new(content: String, metadata: Option<Metadata>, limits: &Limits) -> Result<Draft, FieldReason> {
-        let max = limits.content_chars;
-        // Bytes first: counting the characters of a large text is the costly part.
-        if content.len() as u64 > max.saturating_mul(4) || content.chars().count() as u64 > max {
-            return Err(("content", format!("must be at most {max} characters").into()));
-        }
-        if content.trim().is_empty() {
-            return Err(("content", "must not be empty or blank".into()));
-        }
-        if content.contains('\0') {
-            return Err(("content", "must not contain NUL".into()));
-        }
-        Ok(Draft { content, metadata })
+        Ok(Draft { content: Content::new(content, limits)?, metadata })
     }
 
     /// The text.
     pub fn content(&self) -> &str {
-        &self.content
+        self.content.as_str()
     }
 
     /// The metadata, if any.
@@ -94,12 +113,16 @@ impl Draft {
 
     /// Bytes this draft occupies on its way to the store.
     pub fn bytes(&self) -> usize {
-        self.content.len() + self.metadata.as_ref().map_or(0, |m| m.0.len())
+        self.content().len() + self.metadata.as_ref().map_or(0, |m| m.0.len())
     }
 
     /// What "the same body" means for a retry key: SHA-256 over thread, content and metadata.
     pub fn fingerprint(&self, thread: ThreadId) -> [u8; 32] {
-        fingerprint(&[thread.0.as_bytes(), self.content.as_bytes(), self.metadata.as_ref().map_or(b"", |m| m.0.as_bytes())])
+        fingerprint(&[
+            thread.0.as_bytes(),
+            self.content().as_bytes(),
+            self.metadata.as_ref().map_or(b"", |m| m.0.as_bytes()),
+        ])
     }
 }
 

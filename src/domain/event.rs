@@ -30,6 +30,8 @@ pub struct Message {
     pub sequence: Sequence,
     /// When it was posted.
     pub created_at: Time,
+    /// When it was last edited.
+    pub edited_at: Option<Time>,
     /// When it was deleted.
     pub deleted_at: Option<Time>,
 }
@@ -58,6 +60,8 @@ pub struct Thread {
 pub enum Fact {
     /// A message was posted.
     MessageCreated(Message),
+    /// A message says something else.
+    MessageEdited(Message),
     /// A message was deleted; its content is gone.
     MessageDeleted(Message),
     /// A thread was created, with these members; the list is complete only where the event is on its way
@@ -78,6 +82,7 @@ impl Fact {
     pub fn name(&self) -> &'static str {
         match self {
             Fact::MessageCreated(_) => "message.created",
+            Fact::MessageEdited(_) => "message.edited",
             Fact::MessageDeleted(_) => "message.deleted",
             Fact::ThreadCreated(..) => "thread.created",
             Fact::ThreadUpdated(_) => "thread.updated",

@@ -1,5 +1,10 @@
 //! Every limit with its unit, its default, the least that it may be, and what it bounds. A deployment sets them by name.
 
+use std::time::Duration;
+
+/// A retry key is kept for so long at least: messages, which take theirs with them, are kept no shorter.
+pub const RETRY_KEYS_KEPT: Duration = Duration::from_hours(7 * 24);
+
 macro_rules! limits {
     ($($name:ident $default:literal $least:literal $unit:literal $told:ident $meaning:literal)*) => {
         /// The limits in force.
@@ -70,10 +75,16 @@ limits! {
     thread_members          10_000      2 "members"      told "members of one thread"
     outbox_bytes         1_048_576 65_536 "bytes"        told "frames waiting for one connection"
     outbox_frames            4_096      4 "frames"       told "frames waiting for one connection"
+    typing_per_second            1      1 "per second"   told "typing notices of one connection for one thread"
+    typing_told_per_second   2_000      1 "per second"   told "members told who types in one thread; with more of them present nobody is told"
+    presence_members           200      2 "members"      told "present members of a thread up to which they are told who comes and goes; above it they ask"
+    presence_linger_ms      10_000      1 "milliseconds" told "time after a user's last connection until others are told that it has gone"
+    presence_told_per_second 50_000     1 "per second"   own  "comings and goings told on this node, each to each who is told; the rest waits"
     heartbeat_ms            25_000  1_000 "milliseconds" told "time between the server's pings"
     heartbeat_grace_ms      10_000  1_000 "milliseconds" told "time after a missed ping until the connection ends"
     page                       100      1 "rows"         told "largest page of a list"
     resume_events           10_000      1 "events"       told "most events that a resume replays"
+    retention_ms                 0      0 "milliseconds" told "time for which events and messages are kept, 7 days or more; 0: for ever"
     poll_ms                 30_000     10 "milliseconds" told "longest wait of a long poll"
     access_token_ms        900_000 10_000 "milliseconds" told "life of an access token that a login gets"
     body_ms                 10_000    100 "milliseconds" told "time for a request body to arrive"

@@ -8,15 +8,17 @@ pub mod ids;
 pub mod limits;
 pub mod logins;
 pub mod permission;
+pub mod synchronous;
 pub mod time;
 
 pub use cursor::{Cursor, Reset, Resume};
-pub use draft::{Draft, Metadata, RetryKey};
+pub use draft::{Content, Draft, Metadata, RetryKey};
 pub use event::{Event, Fact, Message, Person, Thread};
 pub use ids::{ConnectionId, FamilyId, MessageId, Position, RequestId, Sequence, SessionId, ThreadId, UserId};
-pub use limits::Limits;
+pub use limits::{Limits, RETRY_KEYS_KEPT};
 pub use logins::{Account, Credential, LoginAct, LoginDone, Logins, Outage, SessionRecord};
 pub use permission::Permission;
+pub use synchronous::Synchronous;
 pub use time::{Clock, Time};
 
 use std::{future::Future, pin::Pin};

@@ -20,7 +20,7 @@ use super::{
     world::{Client, World},
 };
 use crate::{
-    domain::{self, Account, Draft, Event, Limits, LoginAct, MessageId, ThreadId, Time, UserId},
+    domain::{self, Account, Content, Draft, Event, Limits, LoginAct, MessageId, ThreadId, Time, UserId},
     error::Error,
     store::{Act, Change, Done, Log, Reads, Write, sqlite::Sqlite},
     wire::{Envelope, seal},
@@ -31,6 +31,7 @@ use crate::{
 pub enum Wish {
     Create { by: usize, with: Vec<usize> },
     Send { thread: usize, by: usize },
+    Edit { message: usize },
     Delete { message: usize },
     Add { thread: usize, user: usize },
     Remove { thread: usize, user: usize },
@@ -78,9 +79,11 @@ impl Real {
                 let draft = Draft::new("hello".to_owned(), None, &Limits::default()).ok()?;
                 (user(*by), Act::Send { thread: of(thread)?.0, draft })
             }
-            Wish::Delete { message } => {
+            Wish::Edit { message } | Wish::Delete { message } => {
                 let (message, author) = self.messages.get(message % self.messages.len().max(1))?.clone();
-                (author, Act::DeleteMessage { message })
+                let content = Content::new("hello again".to_owned(), &Limits::default()).ok()?;
+                let edits = matches!(wish, Wish::Edit { .. });
+                (author, if edits { Act::EditMessage { message, content } } else { Act::DeleteMessage { message } })
             }
             Wish::Add { thread, user: number } => {
                 let (thread, owner) = of(thread)?;
@@ -146,8 +149,9 @@ impl Truth for Real {
             34..41 => Wish::Remove { thread, user },
             41..46 => Wish::Leave { thread, user },
             46..50 => Wish::HandOver { thread, user },
-            50..54 => Wish::Delete { message: one },
-            54..58 => Wish::Rename { thread },
+            50..53 => Wish::Delete { message: one },
+            53..56 => Wish::Edit { message: one },
+            56..58 => Wish::Rename { thread },
             _ => Wish::End { thread },
         }
     }
@@ -203,15 +207,15 @@ fn miscounted(client: &Client) -> Option<String> {
         let (kind, sequence) = (event["type"].as_str().expect("a type"), event["sequence"].as_u64().expect("a sequence"));
         let own = event["data"]["user_id"] == me.as_str();
         let counted = counts.get(&thread).copied();
+        let left = kind == "thread.deleted" || (kind == "thread.member_removed" && own);
         let fine = match (kind, counted) {
+            // Also of a membership that came and went unseen.
+            _ if left => true,
             ("thread.created", _) => counted.is_none(),
             ("thread.member_added", _) if own => counted.flatten().is_none(),
-            ("thread.member_removed", _) if own => counted != Some(None),
-            ("thread.deleted", _) => counted != Some(None),
             (_, Some(next)) => next == Some(sequence),
             (_, None) => true,
         };
-        let left = kind == "thread.deleted" || (kind == "thread.member_removed" && own);
         if !fine || counted.flatten().is_some_and(|next| sequence < next) {
             return Some(format!("after {counted:?}: {text}"));
         }
@@ -231,9 +235,10 @@ fn differs(real: &Real, client: &Client) -> Option<String> {
             let Some(live) = told.get(&position) else { return Some(format!("never told: {again}")) };
             let (mut live, mut again): (Value, Value) =
                 (serde_json::from_str(live).expect("JSON"), serde_json::from_str(&again).expect("JSON"));
-            // A replay shows threads, and messages that were deleted, as they are now.
+            // A replay shows threads and messages as they are now.
             let kind = again["type"].as_str().expect("a type");
-            if kind == "thread.created" || kind == "thread.updated" || again["data"]["deleted_at"].is_string() {
+            let changed = ["edited_at", "deleted_at"].iter().any(|at| again["data"][at].is_string());
+            if kind == "thread.created" || kind == "thread.updated" || changed {
                 (live["data"], again["data"]) = (Value::Null, Value::Null);
             }
             if live != again {

@@ -120,6 +120,8 @@ pub struct CaughtUp {
 pub enum Stopped {
     /// The store did not answer. Called again, the catch-up goes on.
     Store(Outage),
+    /// It has read for so long that what comes next is kept no more.
+    Pruned,
     /// The line ends.
     Line,
 }
@@ -145,7 +147,7 @@ impl<S: Source> Feed<S> {
     /// If it stopped before.
     pub async fn catch_up(&mut self) -> Result<CaughtUp, Stopped> {
         loop {
-            let Sealed { events, complete_to, at_end } = self.source.page(self.from).await.map_err(Stopped::Store)?;
+            let Sealed { events, complete_to, at_end } = self.source.page(self.from).await?;
             for event in events {
                 self.line.has_room().await;
                 if self.line.gone() || self.line.closing().is_some() {
@@ -170,6 +172,11 @@ impl<S: Source> Feed<S> {
             match self.catch_up().await {
                 Ok(caught_up) => return Some(caught_up),
                 Err(Stopped::Line) => return None,
+                Err(Stopped::Pruned) => {
+                    // With its cursor it is told so when it comes back.
+                    self.line.close(Code::SlowReader);
+                    return None;
+                }
                 Err(Stopped::Store(outage)) => {
                     log::debug!("a catch-up waits for the store: {outage}");
                     tokio::time::sleep(RETRY).await;

@@ -3,9 +3,9 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::PAGE;
+use super::{PAGE, Stopped};
 use crate::{
-    domain::{Outage, Position},
+    domain::Position,
     hub::{Node, Seat},
     store::Head,
     wire::{Envelope, seal},
@@ -24,8 +24,8 @@ pub struct Sealed {
 
 /// See the module.
 pub trait Source {
-    /// The next events after a position.
-    fn page(&self, after: Position) -> impl Future<Output = Result<Sealed, Outage>>;
+    /// The next events after a position; or [`Stopped::Store`], [`Stopped::Pruned`].
+    fn page(&self, after: Position) -> impl Future<Output = Result<Sealed, Stopped>>;
 
     /// Turns the seat live, if everything up to `read` covers what its worker thread has delivered.
     fn try_live(&self, read: Position) -> bool;
@@ -48,8 +48,11 @@ impl Seated {
 }
 
 impl Source for Seated {
-    async fn page(&self, after: Position) -> Result<Sealed, Outage> {
-        let page = self.node.reads.page(self.seat.user().clone(), after, PAGE).await?;
+    async fn page(&self, after: Position) -> Result<Sealed, Stopped> {
+        let page = self.node.reads.page(self.seat.user().clone(), after, PAGE).await.map_err(Stopped::Store)?;
+        if page.pruned {
+            return Err(Stopped::Pruned);
+        }
         let at_end = (page.events.len() as u64) < PAGE;
         Ok(Sealed { events: page.events.iter().map(seal::seal).collect(), complete_to: page.complete_to, at_end })
     }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::super::*;
 use super::store::{Truth, USERS, head, user};
 use crate::{
-    domain::{ConnectionId, Credential, Limits, Outage, ThreadId, Time, UserId},
+    domain::{ConnectionId, Credential, Limits, ThreadId, Time, UserId},
     hub::{
         Out, Transport,
         registry::{Registry, SeatKey},
@@ -82,7 +82,7 @@ struct Stand {
 }
 
 impl Source for Stand {
-    async fn page(&self, after: Position) -> Result<Sealed, Outage> {
+    async fn page(&self, after: Position) -> Result<Sealed, Stopped> {
         self.desk.asked.set(Some(after));
         let answer = || self.desk.answer.take().map_or(Poll::Pending, Poll::Ready);
         Ok(poll_fn(|_| answer()).await)
@@ -194,7 +194,7 @@ impl<S: Truth> World<S> {
                     }
                 }
             }
-            Some(ToHub::Leave { user: number, outlet, joining }) => self.roster.leave(&user(number), outlet, joining),
+            Some(ToHub::Leave { user: number, outlet, joining }) => _ = self.roster.leave(&user(number), outlet, joining),
         }
         true
     }

@@ -110,9 +110,11 @@ routes! {
     "/api/messages"                         { Protected get    messages::list;
                                               Protected post   messages::send; }
     "/api/messages/{message_id}"            { Protected get    messages::get;
+                                              Protected patch  messages::edit;
                                               Protected delete messages::delete; }
     "/api/events"                           { Stream    get    events::receive; }
     "/api/users"                            { Protected get    users::find; }
+    "/api/presence"                         { Protected get    users::presence; }
     "/api/system/info"                      { Public    get    system::info; }
     "/health"                               { Public    get    system::live; }
     "/health/live"                          { Public    get    system::live; }

@@ -6,15 +6,12 @@ use actix_server::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::gateway::Gateway;
-use crate::{
-    domain::{LoginAct, LoginDone},
-    socket::Cutter,
-};
+use crate::socket::Cutter;
 
 /// Seconds that requests under way get after the connections have left.
 const FINISH: u64 = 5;
 
-/// How often logins that are over their time, and what they left, are cleared away.
+/// How often what is over its time is cleared away: logins and what they left, and the oldest of the log.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// Plain requests a worker may have open beside sockets.
@@ -32,7 +29,6 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: im
     let stopping = gateway.stopping.clone();
     let gateway = Arc::new(gateway);
     let mut sweep = tokio::time::interval(SWEEP);
-    let (logins, clock) = (Arc::clone(&gateway.logins), Arc::clone(&node.clock));
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     // The limit on connections is ours, at admission, where it has an answer; the library's would let clients hang.
@@ -52,11 +48,8 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: im
             _ = interrupt.recv() => break,
             Some(()) = hangup.recv() => reload(),
             _ = sweep.tick() => {
-                match logins.act(LoginAct::Sweep { at: clock.now() }).await {
-                    // A part at a time, so that nobody's message waits for all of it.
-                    Ok(LoginDone::Swept { more: true }) => sweep.reset_immediately(),
-                    Ok(_) => {}
-                    Err(outage) => log::warn!("logins over their time could not be cleared away: {outage}"),
+                if node.sweep().await {
+                    sweep.reset_immediately();
                 }
             }
         }

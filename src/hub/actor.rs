@@ -4,16 +4,17 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::prelude::*;
 use governor::{RateLimiter, clock::Clock as _, clock::MonotonicClock, state::keyed::HashMapStateStore};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     bell::Bell,
     endings::{self, Endings},
+    ephemeral::{Ephemeral, INBOX_EPHEMERAL},
     messages::{Admit, Arrived, Drain, End, Enter, Leave, Listen, Meet, Permit, Post, Ready, Release, WouldAdmit},
     outlet::{self, Close, Deliver, Hear, Outlet, Whose},
     quota,
@@ -39,10 +40,12 @@ const FORGET: u64 = 60;
 
 type Rates = RateLimiter<UserId, HashMapStateStore<UserId>, MonotonicClock>;
 
-struct OutletEntry {
-    address: Addr<Outlet>,
+pub(super) struct OutletEntry {
+    pub(super) address: Addr<Outlet>,
     /// A batch did not fit into its inbox: it hears nothing until it has been told everything anew.
-    behind: bool,
+    pub(super) behind: bool,
+    /// Places in its inbox for what is not kept.
+    pub(super) ephemeral: Arc<Semaphore>,
 }
 
 /// See the module.
@@ -51,8 +54,9 @@ pub struct Hub {
     writer: Writer,
     pub(super) reads: Arc<dyn Reads>,
     rates: Rates,
-    outlets: Vec<OutletEntry>,
-    roster: Roster,
+    pub(super) outlets: Vec<OutletEntry>,
+    pub(super) roster: Roster,
+    pub(super) ephemeral: Ephemeral,
     released: Head,
     early: BTreeMap<Position, Batch>,
     filling: bool,
@@ -76,6 +80,7 @@ impl Hub {
             rates: RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock),
             outlets: Vec::new(),
             roster: Roster::default(),
+            ephemeral: Ephemeral::new(limits),
             released,
             early: BTreeMap::new(),
             filling: false,
@@ -116,6 +121,7 @@ impl Hub {
     fn release(&mut self, envelopes: &[Arc<Envelope>]) {
         let mut told: HashMap<OutletNumber, Vec<Arc<Envelope>>> = HashMap::new();
         for envelope in envelopes.iter().filter(|envelope| envelope.position > self.released.position) {
+            self.ephemeral.presence.release(envelope.thread, &envelope.change);
             for outlet in self.roster.release(envelope.position, envelope.thread, &envelope.change) {
                 told.entry(outlet).or_default().push(Arc::clone(envelope));
             }
@@ -171,8 +177,10 @@ impl Hub {
                 self.outlets[number].behind = self.outlets[number].address.try_send(hear).is_err();
             }
         }
+        self.tell_presence();
         if self.ticks.is_multiple_of(FORGET) {
             self.rates.retain_recent();
+            self.ephemeral.forget();
         }
     }
 
@@ -196,7 +204,8 @@ impl Handler<Meet> for Hub {
     type Result = ();
 
     fn handle(&mut self, meet: Meet, _: &mut Self::Context) {
-        self.outlets.push(OutletEntry { address: meet.outlet, behind: false });
+        let ephemeral = Arc::new(Semaphore::new(INBOX_EPHEMERAL));
+        self.outlets.push(OutletEntry { address: meet.outlet, behind: false, ephemeral });
     }
 }
 
@@ -222,6 +231,7 @@ impl Handler<Listen> for Hub {
     fn handle(&mut self, listen: Listen, _: &mut Self::Context) {
         let heard = self.roster.listen(&listen.user, listen.at.position, listen.threads);
         let Some((threads, outlets)) = heard else { return };
+        self.ephemeral.presence.arrive(&listen.user, &threads);
         for number in outlets {
             let entry = &mut self.outlets[number];
             let users = vec![(listen.user.clone(), Arc::clone(&threads))];
@@ -237,8 +247,9 @@ impl Handler<Leave> for Hub {
     type Result = ();
 
     fn handle(&mut self, leave: Leave, _: &mut Self::Context) {
-        if let Some(outlet) = self.number(&leave.outlet) {
-            self.roster.leave(&leave.user, outlet, leave.joining);
+        let Some(outlet) = self.number(&leave.outlet) else { return };
+        if self.roster.leave(&leave.user, outlet, leave.joining) {
+            self.ephemeral.presence.leave(&leave.user, Instant::now());
         }
     }
 }

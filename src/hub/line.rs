@@ -167,6 +167,13 @@ impl Line {
         self.out.wake();
     }
 
+    /// Queues a text frame that is dropped where the outbox is half full: a slow reader needs the room for events.
+    pub fn send_ephemeral(&self, text: ByteString) {
+        if self.closing.get().is_none() && self.outbox.borrow_mut().push_ephemeral(Out::Text(text)).is_ok() {
+            self.out.wake();
+        }
+    }
+
     /// Queues a protocol ping, if there is room; without room the reader is slow and will be noticed.
     pub fn ping(&self) {
         let _: Result<(), Full> = self.outbox.borrow_mut().push(Out::Ping);

@@ -4,11 +4,11 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Hub, outlet::Outlet};
+use super::{Hub, outlet::Outlet, presence::Here};
 use crate::{
     auth::AuthContext,
     backplane::Batch,
-    domain::{Draft, MessageId, RetryKey, Sequence, ThreadId, Time, UserId},
+    domain::{Content, Draft, MessageId, RetryKey, Sequence, ThreadId, Time, UserId},
     error::Error,
     store::{Act, Change, Done, Head},
 };
@@ -109,6 +109,11 @@ impl Post {
         Self::act(who, at, key, Act::Send { thread, draft })
     }
 
+    /// Other content for a message.
+    pub fn edit(who: &AuthContext, at: Time, message: MessageId, content: Content) -> (Post, Answer) {
+        Self::act(who, at, None, Act::EditMessage { message, content })
+    }
+
     /// The deletion of a message.
     pub fn deletion(who: &AuthContext, at: Time, message: MessageId) -> (Post, Answer) {
         Self::act(who, at, None, Act::DeleteMessage { message })
@@ -125,6 +130,14 @@ impl Post {
         let change = Change { id: Uuid::now_v7(), by: who.user_id().clone(), at, key, act };
         (Post { change, reply }, answer)
     }
+}
+
+/// Which members of a thread are here? Asked for a member.
+#[derive(Message)]
+#[rtype(result = "Here")]
+pub struct WhoIsHere {
+    /// Of which thread.
+    pub thread: ThreadId,
 }
 
 /// A batch came over the backplane.

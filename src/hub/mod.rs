@@ -4,13 +4,16 @@ mod accounts;
 mod actor;
 mod bell;
 mod endings;
+mod ephemeral;
 mod guest;
 pub mod line;
 pub mod messages;
 pub mod outbox;
 pub mod outlet;
+mod presence;
 pub mod registry;
 pub mod roster;
+mod sweep;
 mod writer;
 
 use std::{
@@ -25,7 +28,7 @@ use std::{
 
 use actix::prelude::*;
 use governor::Quota;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 pub use self::{
@@ -36,6 +39,7 @@ pub use self::{
     line::{Closing, Inbound, LAST_WORDS, Line},
     outbox::Out,
     outlet::Seat,
+    presence::Here,
     registry::{Sitter, Transport},
     writer::Writer,
 };
@@ -93,6 +97,8 @@ pub struct Node {
     pub hub: Addr<Hub>,
     /// The one writer.
     pub writer: Writer,
+    /// Places in the hub's mailbox for what is not kept.
+    ephemeral: Arc<Semaphore>,
     ending: Arc<AtomicBool>,
     threads: Mutex<Option<(Arbiter, JoinHandle<()>)>>,
 }
@@ -134,6 +140,7 @@ impl Node {
             cursors: CursorSeal::new(&identity.cursor_key),
             hub,
             writer,
+            ephemeral: Arc::new(Semaphore::new(ephemeral::MAILBOX_EPHEMERAL)),
             ending,
             threads: Mutex::new(Some((arbiter, writer_thread))),
         }))

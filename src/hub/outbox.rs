@@ -79,6 +79,17 @@ impl Outbox {
         Ok(())
     }
 
+    /// Queues a frame that nobody needs a moment later, if the outbox is not half full.
+    ///
+    /// # Errors
+    /// [`Full`]; the frame is not queued.
+    pub fn push_ephemeral(&mut self, out: Out) -> Result<(), Full> {
+        if self.bytes + out.bytes() > self.bytes_max / 2 || self.frames.len() >= self.frames_max / 2 {
+            return Err(Full);
+        }
+        self.push(out)
+    }
+
     /// Queues a pong, in place of one that still waits: only the last ping needs its answer (RFC 6455 section 5.5.3).
     pub fn push_pong(&mut self, data: Bytes) {
         let waiting = self.frames.iter().position(|out| matches!(out, Out::Pong(_)));

@@ -32,8 +32,8 @@ const INBOX: usize = 256;
 
 /// The actor half.
 pub struct Outlet {
-    registry: Rc<RefCell<Registry>>,
-    node: Arc<Node>,
+    pub(super) registry: Rc<RefCell<Registry>>,
+    pub(super) node: Arc<Node>,
     _bell: Bell,
 }
 

@@ -1,6 +1,8 @@
 //! Who listens to what on one worker thread: seats (connections), their users, and the threads those hear.
 //! A plain data structure: it queues into lines, and nothing runs inside it.
 
+mod ephemeral;
+
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
@@ -123,6 +125,9 @@ pub struct Registry {
     /// The time of the delivery under way: between two sweeps, too, nothing goes to whose credentials have ended.
     now: Time,
     generation: u64,
+    swept: Instant,
+    /// From when on silence is held against anybody.
+    judges_from: Instant,
 }
 
 impl Registry {
@@ -136,6 +141,8 @@ impl Registry {
             released,
             now: Time::default(),
             generation: 0,
+            swept: Instant::now(),
+            judges_from: Instant::now(),
         }
     }
 
@@ -338,6 +345,16 @@ impl Registry {
         }
     }
 
+    /// Whether silence is held against anybody now. A sweep that comes late was held up, by this thread or with the whole
+    /// machine, and answers may wait unread: the transports get the time until the next one to read them.
+    fn judges(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.swept) > SWEEP * 2 {
+            self.judges_from = now + SWEEP;
+        }
+        self.swept = now;
+        now >= self.judges_from
+    }
+
     /// Once a second: pings, deadlines, cursor frames. `cursor` makes the text of one and is called at most once.
     pub fn sweep(
         &mut self,
@@ -347,6 +364,7 @@ impl Registry {
         cursor: impl FnOnce(Head) -> bytestring::ByteString,
     ) {
         let (instant, released) = (Instant::now(), self.released);
+        let judges = self.judges(instant);
         let mut cursor = Some(cursor);
         let mut text = None;
         for (_, seat) in &mut self.seats {
@@ -356,7 +374,9 @@ impl Registry {
             if seat.sitter.transport == Transport::Poll {
                 continue;
             }
-            seat.beat(instant, heartbeat, grace);
+            if judges {
+                seat.beat(instant, heartbeat, grace);
+            }
             let live_after = matches!(seat.mode, Mode::Live { after } if released.position > after);
             if live_after && seat.told < released.position {
                 seat.told = released.position;

@@ -91,13 +91,13 @@ impl Roster {
         Some((Arc::clone(&present.threads), outlets))
     }
 
-    /// A seat was given up, perhaps while it was still joining.
-    pub fn leave(&mut self, user: &UserId, outlet: OutletNumber, joining: bool) {
-        let Some(present) = self.users.get_mut(user) else { return };
+    /// A seat was given up, perhaps while it was still joining; whether it was the user's last.
+    pub fn leave(&mut self, user: &UserId, outlet: OutletNumber, joining: bool) -> bool {
+        let Some(present) = self.users.get_mut(user) else { return false };
         if joining {
             present.joined();
         }
-        let Some(seats) = present.seats.get_mut(&outlet) else { return };
+        let Some(seats) = present.seats.get_mut(&outlet) else { return false };
         *seats -= 1;
         if *seats == 0 {
             present.seats.remove(&outlet);
@@ -105,9 +105,26 @@ impl Roster {
                 unroute(&mut self.routes, *thread, &[outlet]);
             }
         }
-        if present.seats.is_empty() {
+        let last = present.seats.is_empty();
+        if last {
             self.users.remove(user);
         }
+        last
+    }
+
+    /// Whether a present user hears a thread.
+    pub fn hears(&self, user: &UserId, thread: ThreadId) -> bool {
+        self.users.get(user).is_some_and(|present| present.threads.contains(&thread))
+    }
+
+    /// Where a thread is heard, and by how many users there.
+    pub fn hearing(&self, thread: ThreadId) -> impl Iterator<Item = (OutletNumber, usize)> {
+        self.routes.get(&thread).into_iter().flatten().map(|(outlet, users)| (*outlet, *users))
+    }
+
+    /// Where a user has seats.
+    pub fn seats_of(&self, user: &UserId) -> impl Iterator<Item = OutletNumber> {
+        self.users.get(user).into_iter().flat_map(|present| present.seats.keys().copied())
     }
 
     /// Where an event goes, in log order: applies what it changes, before for who is added, after for who is removed.

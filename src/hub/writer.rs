@@ -145,6 +145,7 @@ fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<
             let _ = reply.send(outcome);
         }
     }
+    log.end();
 }
 
 fn publish(backplane: &dyn Backplane, events: &[crate::domain::Event]) {

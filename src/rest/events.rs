@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     auth::AuthContext,
+    domain::Reset,
     error::{Code, Error},
     feed::{self, Feed, Opening, Seated, Stopped},
     hub::{Closing, Guest, Line, Node, Out, Transport},
@@ -50,14 +51,15 @@ async fn poll(who: &AuthContext, node: &Arc<Node>, since: Option<&str>, wait: Du
     let line = Rc::new(Line::new(&node.limits));
     let opening = feed::open(node, Guest::new(who).sitter(Transport::Poll), &line, since).await?;
     if let Some(reset) = opening.reset {
-        return Err(Error::new(
-            feed::reset_code(reset),
-            "The cursor does not hold. Load what you need by REST and follow from there.",
-        ));
+        return Err(does_not_hold(reset));
     }
     let (events, at) = hear(node, opening, &line, wait).await?;
     let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
     Ok(answer(&events, &cursor))
+}
+
+fn does_not_hold(reset: Reset) -> Error {
+    Error::new(feed::reset_code(reset), "The cursor does not hold. Load what you need by REST and follow from there.")
 }
 
 /// What was missed, a page of it at most; if that is nothing, whatever comes until the time is over. And the place up to
@@ -78,6 +80,7 @@ async fn hear(
         done = feed.catch_up() => match done {
             Ok(done) => caught_up = Some(done.at),
             Err(Stopped::Store(outage)) => return Err(outage.into()),
+            Err(Stopped::Pruned) => return Err(does_not_hold(Reset::Expired)),
             Err(Stopped::Line) => {}
         },
         () = line.holds_something() => {}

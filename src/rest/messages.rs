@@ -11,7 +11,7 @@ use crate::{
     store::{Done, Head, Window},
     wire::{
         cursor::Purpose,
-        rest::{self, MessagesAnswer, MessagesQuery, SendBody, SentAnswer, StrictSendBody},
+        rest::{self, EditBody, MessagesAnswer, MessagesQuery, SendBody, SentAnswer, StrictSendBody},
         shape::MessageShape,
     },
 };
@@ -120,6 +120,23 @@ fn id(path: &str) -> Result<MessageId, Error> {
 pub async fn get(who: AuthContext, path: web::Path<String>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     let message = node.reads.message(who.user_id().clone(), id(&path)?).await?.ok_or_else(Error::no_message)?;
     Ok(ok(&MessageShape::from(&message)))
+}
+
+/// `PATCH /api/messages/{id}`: the author says something else.
+///
+/// # Errors
+/// `invalid`, `not_found`, `forbidden`, `rate_limited`, or an outage.
+pub async fn edit(
+    who: AuthContext,
+    path: web::Path<String>,
+    body: Body<EditBody>,
+    node: web::Data<Node>,
+) -> Result<HttpResponse, Error> {
+    let content = rest::content(body.0.content, &node.limits)?;
+    match node.post(Post::edit(&who, node.clock.now(), id(&path)?, content)).await? {
+        Done::Message { message, .. } => Ok(ok(&MessageShape::from(&message))),
+        _ => Err(odd()),
+    }
 }
 
 /// `DELETE /api/messages/{id}`.

@@ -1,15 +1,16 @@
-//! `/api/users`: find people to talk to.
+//! `/api/users` and `/api/presence`: find people to talk to, and see who is here.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::ok;
 use crate::{
     auth::{AuthContext, Rates},
+    domain::{Outage, ThreadId},
     error::Error,
-    hub::Node,
+    hub::{Node, messages::WhoIsHere},
     wire::{
-        rest::{self, UsersAnswer, UsersQuery},
-        shape::UserShape,
+        rest::{self, PresenceAnswer, PresenceQuery, UsersAnswer, UsersQuery},
+        shape::{OnlineShape, UserShape},
     },
 };
 
@@ -30,4 +31,17 @@ pub async fn find(request: HttpRequest, who: AuthContext, node: web::Data<Node>)
     }
     let people = node.reads.people(prefix.to_owned(), RESULTS).await?;
     Ok(ok(&UsersAnswer { users: people.iter().map(UserShape::from).collect() }))
+}
+
+/// `GET /api/presence?thread_id=`: which members of a thread are here, as far as a socket is told, and how many.
+///
+/// # Errors
+/// `invalid`, `not_found`, or an outage.
+pub async fn presence(request: HttpRequest, who: AuthContext, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+    let query: PresenceQuery = rest::from_query(request.query_string())?;
+    let thread = ThreadId::parse(&query.thread_id).map_err(|reason| Error::field("thread_id", reason))?;
+    node.reads.members(who.user_id().clone(), thread, None, 1).await?.ok_or_else(Error::no_thread)?;
+    let here = node.hub.send(WhoIsHere { thread }).await.map_err(|_| Outage::Busy)?;
+    let users = here.users.iter().map(|user| OnlineShape { user_id: user.as_str(), online: true }).collect();
+    Ok(ok(&PresenceAnswer { users, online: here.count, live: here.told }))
 }

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Account, Answer, Credential, Draft, Event, LoginAct, LoginDone, Message, MessageId, Outage, Person, Position,
-        RetryKey, Sequence, SessionRecord, Thread, ThreadId, Time, UserId,
+        Account, Answer, Content, Credential, Draft, Event, LoginAct, LoginDone, Message, MessageId, Outage, Person,
+        Position, RetryKey, Sequence, SessionRecord, Thread, ThreadId, Time, UserId,
         cursor::Cursor,
         logins::{Ending, Fallen, Login, SecretHash, Standing, Ticket},
     },
@@ -64,6 +64,8 @@ pub struct Change {
 pub enum Act {
     /// Appends a message.
     Send { thread: ThreadId, draft: Draft },
+    /// Replaces what a message says: its author may.
+    EditMessage { message: MessageId, content: Content },
     /// Deletes a message: its author or the thread's owner may.
     DeleteMessage { message: MessageId },
     /// Creates a thread owned by `by`, with these other members.
@@ -86,6 +88,7 @@ impl Change {
         size_of::<Self>()
             + match &self.act {
                 Act::Send { draft, .. } => draft.bytes(),
+                Act::EditMessage { content, .. } => content.as_str().len(),
                 Act::CreateThread { members, .. } => members.iter().map(|m| m.as_str().len() + 16).sum(),
                 _ => 0,
             }
@@ -100,6 +103,9 @@ pub enum Write {
     Change(Change),
     /// Accounts and logins: outside the log.
     Login(Box<LoginAct>),
+    /// Lets a part of the log before a time go, with what only it needed; `None`: nothing is too old. And goes on
+    /// erasing what deleted threads said.
+    Prune { before: Option<Time> },
     /// Shows that writing works: one row outside the log.
     Canary { at: Time },
 }
@@ -130,6 +136,8 @@ pub enum Done {
     Read { sequence: Sequence, unread: u64 },
     /// What a change to accounts and logins did.
     Login(LoginDone),
+    /// So many events are gone; whether there is more to clear away.
+    Pruned { events: u64, more: bool },
     /// There is nothing to tell.
     Nothing,
 }
@@ -150,6 +158,8 @@ pub trait Log: Send {
     /// # Errors
     /// [`Outage`]; but for [`Outage::Unknown`], nothing of the batch is stored then.
     fn commit(&mut self, batch: &[Write]) -> Result<Committed, Outage>;
+    /// Nothing more is written: what has to be noted so that the next start knows that this was a good end.
+    fn end(&mut self) {}
 }
 
 /// The log's end, and what a cursor there needs.
@@ -175,7 +185,8 @@ impl Head {
 pub struct Missed {
     /// The log's end when it was counted.
     pub head: Head,
-    /// The mark of the row at the position asked for, if there is one.
+    /// The mark of the row at the position asked for, if it is kept; at position 0, which has no row, 0 if nothing
+    /// has been pruned.
     pub mark_there: Option<u32>,
     /// How many events.
     pub events: u64,
@@ -188,6 +199,8 @@ pub struct Page {
     pub events: Vec<Event>,
     /// Everything of this user at or below this place is in this page or before it.
     pub complete_to: Head,
+    /// What came right after the position asked for is no longer kept: the page may lack something.
+    pub pruned: bool,
 }
 
 /// What a user may hear, and on what ground, read at one moment.

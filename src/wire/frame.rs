@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 
 use super::{
     rest::{self, SendBody},
-    shape::MessageShape,
+    shape::{MessageShape, OnlineShape},
 };
 use crate::{
-    domain::{Draft, Limits, Message, MessageId, RetryKey, ThreadId},
+    domain::{Content, Draft, Limits, Message, MessageId, RetryKey, ThreadId},
     error::{Code, Error},
 };
 
@@ -29,8 +29,12 @@ pub enum Command {
     Beat,
     /// Post a message.
     Send { thread: ThreadId, draft: Draft, key: Option<RetryKey> },
+    /// Replace what a message says.
+    Edit { message: MessageId, content: Content },
     /// Delete a message.
     Delete { message: MessageId },
+    /// Tell the others that this user types, or has stopped.
+    Typing { thread: ThreadId, active: bool },
     /// Go on by this token.
     Refresh { token: Token },
 }
@@ -56,8 +60,20 @@ struct Frame<'a> {
 }
 
 #[derive(Deserialize)]
+struct EditData {
+    message_id: String,
+    content: String,
+}
+
+#[derive(Deserialize)]
 struct DeleteData {
     message_id: String,
+}
+
+#[derive(Deserialize)]
+struct TypingData {
+    thread_id: String,
+    active: bool,
 }
 
 #[derive(Deserialize)]
@@ -102,14 +118,26 @@ fn command(frame: &Frame<'_>, limits: &Limits) -> Result<Command, Error> {
             let (thread, draft, key) = data::<SendBody>(frame)?.accept(limits)?;
             Ok(Command::Send { thread, draft, key })
         }
-        "message.delete" => {
-            let message = data::<DeleteData>(frame)?.message_id;
-            let message = MessageId::parse(&message).map_err(|reason| Error::field("message_id", reason))?;
-            Ok(Command::Delete { message })
+        "message.edit" => {
+            let EditData { message_id: id, content } = data(frame)?;
+            Ok(Command::Edit { message: message_id(&id)?, content: rest::content(content, limits)? })
+        }
+        "message.delete" => Ok(Command::Delete { message: message_id(&data::<DeleteData>(frame)?.message_id)? }),
+        "typing" => {
+            let TypingData { thread_id, active } = data(frame)?;
+            Ok(Command::Typing { thread: thread(&thread_id)?, active })
         }
         "token.refresh" => Ok(Command::Refresh { token: data::<RefreshData>(frame)?.token }),
         other => Err(Error::new(Code::UnknownType, format!("There is no frame type `{}`.", shortened(other)))),
     }
+}
+
+fn message_id(text: &str) -> Result<MessageId, Error> {
+    MessageId::parse(text).map_err(|reason| Error::field("message_id", reason))
+}
+
+fn thread(text: &str) -> Result<ThreadId, Error> {
+    ThreadId::parse(text).map_err(|reason| Error::field("thread_id", reason))
 }
 
 /// At most 40 characters of what a client wrote, without control characters, to say back to it.
@@ -133,6 +161,10 @@ pub enum Reply<'a> {
     CaughtUp { cursor: &'a str, events: u64, read: [(); 0] },
     /// Every logged event of this user at or below it was sent before.
     Cursor { cursor: &'a str },
+    /// Another member types, or has stopped. Not in the log.
+    Typing { thread_id: String, user_id: &'a str, active: bool },
+    /// Who has come or gone of those one shares a thread with. Not in the log.
+    Presence { users: Vec<OnlineShape<'a>> },
     /// The connection is about to close.
     Bye(Bye),
 }
@@ -333,6 +365,8 @@ mod tests {
             ("{\"type\":\"ping\",\"id\":{}}", Code::Invalid),
             ("{\"type\":\"ping\",\"id\":9007199254740992}", Code::Invalid),
             ("{\"type\":\"message.send\"}", Code::Invalid),
+            ("{\"type\":\"typing\"}", Code::Invalid),
+            ("{\"type\":\"typing\",\"data\":{\"thread_id\":\"x\",\"active\":true}}", Code::Invalid),
             ("{\"type\":\"message.send\",\"data\":{\"thread_id\":5,\"content\":\"x\"}}", Code::Invalid),
             ("{\"type\":\"message.send\",\"data\":{\"thread_id\":\"x\",\"content\":\"x\"}}", Code::Invalid),
             (deep.as_str(), Code::Invalid),

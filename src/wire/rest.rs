@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::{MessageShape, ThreadShape, UserShape};
+use super::shape::{MessageShape, OnlineShape, ThreadShape, UserShape};
 use crate::{
-    domain::{Draft, Limits, Metadata, RetryKey, ThreadId, UserId},
+    domain::{Content, Draft, Limits, Metadata, RetryKey, ThreadId, UserId},
     error::{Code, Error},
 };
 
@@ -112,6 +112,8 @@ bodies! {
         #[serde(default)] client_message_id: Option<String>,
         #[serde(default)] metadata: Option<serde_json::Map<String, serde_json::Value>>,
     }
+    /// `PATCH /api/messages/{id}`.
+    EditBody { content: String }
     /// `POST /api/auth/login`.
     LoginBody { username: String, password: String }
     /// `POST /api/auth/link`.
@@ -142,6 +144,8 @@ bodies! {
     }
     /// `GET /api/users`.
     UsersQuery { q: String }
+    /// `GET /api/presence`.
+    PresenceQuery { thread_id: String }
     /// `GET /api/events`.
     EventsQuery {
         #[serde(default)] since: Option<String>,
@@ -166,6 +170,14 @@ impl From<StrictSendBody> for SendBody {
 /// Tells `null` from a field that is not there.
 fn present<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Option<Option<String>>, D::Error> {
     Deserialize::deserialize(reader).map(Some)
+}
+
+/// What a message shall say instead.
+///
+/// # Errors
+/// `invalid`, as for a message that is sent.
+pub fn content(content: String, limits: &Limits) -> Result<Content, Error> {
+    Content::new(content, limits).map_err(|(field, reason)| Error::field(field, reason))
 }
 
 /// A title within its limit: `None` if it is blank.
@@ -309,6 +321,15 @@ pub struct MembersAnswer<'a> {
 #[allow(missing_docs, reason = "named as on the wire")]
 pub struct UsersAnswer<'a> {
     pub users: Vec<UserShape<'a>>,
+}
+
+/// `GET /api/presence`: members who are here, how many they are, and whether a socket is told of those who come and go.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct PresenceAnswer<'a> {
+    pub users: Vec<OnlineShape<'a>>,
+    pub online: u64,
+    pub live: bool,
 }
 
 /// `PUT /api/threads/{id}/read`.

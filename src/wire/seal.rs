@@ -59,7 +59,9 @@ enum Data<'a> {
 /// Never: the shapes hold text and numbers only.
 pub fn seal(event: &Event) -> Envelope {
     let (data, change) = match &event.fact {
-        Fact::MessageCreated(message) | Fact::MessageDeleted(message) => (Data::Message(message.into()), Change::None),
+        Fact::MessageCreated(message) | Fact::MessageEdited(message) | Fact::MessageDeleted(message) => {
+            (Data::Message(message.into()), Change::None)
+        }
         Fact::ThreadCreated(thread, joined) => (Data::Thread(thread.into()), Change::Added(joined.clone())),
         Fact::ThreadUpdated(thread) => (Data::Thread(thread.into()), Change::None),
         Fact::ThreadDeleted => (Data::Nothing {}, Change::Ended),

@@ -28,6 +28,14 @@ impl<'a> From<&'a Person> for UserShape<'a> {
     }
 }
 
+/// Whether a user is here.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "named as on the wire")]
+pub struct OnlineShape<'a> {
+    pub user_id: &'a str,
+    pub online: bool,
+}
+
 /// A message; a deleted one has neither content nor metadata.
 #[derive(Debug, Serialize)]
 pub struct MessageShape<'a> {
@@ -39,6 +47,8 @@ pub struct MessageShape<'a> {
     client_message_id: Option<&'a str>,
     sequence: u64,
     created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deleted_at: Option<String>,
 }
@@ -55,6 +65,7 @@ impl<'a> From<&'a Message> for MessageShape<'a> {
             client_message_id: message.client_message_id.as_deref(),
             sequence: message.sequence.0,
             created_at: time(message.created_at),
+            edited_at: message.edited_at.map(time),
             deleted_at: message.deleted_at.map(time),
         }
     }

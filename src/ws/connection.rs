@@ -10,7 +10,7 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
-use super::{admission::Admitted, strikes::Strikes};
+use super::{admission::Admitted, strikes::Strikes, typing::Typing};
 use crate::{
     auth::{AuthContext, Judge, token::LEEWAY},
     domain::logins::SESSION_TOUCH,
@@ -41,6 +41,7 @@ pub(super) struct Connection {
     line: Rc<Line>,
     node: Arc<Node>,
     rate: Rate,
+    typing: Typing,
     bad: Strikes,
     hasty: Strikes,
     unanswered: u64,
@@ -58,6 +59,7 @@ impl Connection {
             admitted,
             opening: Some(opening),
             line,
+            typing: Typing::new(&node.limits),
             node,
             rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
             bad: Strikes::default(),
@@ -122,7 +124,13 @@ impl Connection {
             Command::Ping => self.line.send(frame::pong(id.as_ref(), now)),
             Command::Beat => {}
             Command::Send { thread, draft, key } => self.post(id, Post::by(who, now, thread, draft, key), ctx),
+            Command::Edit { message, content } => self.post(id, Post::edit(who, now, message, content), ctx),
             Command::Delete { message } => self.post(id, Post::deletion(who, now, message), ctx),
+            Command::Typing { thread, active } => {
+                if self.typing.may_tell(thread, Instant::now()) {
+                    self.node.types(who.user_id(), thread, active);
+                }
+            }
             Command::Refresh { token } => self.refresh(id, token, ctx),
         }
     }

@@ -3,3 +3,4 @@
 pub mod admission;
 mod connection;
 mod strikes;
+mod typing;

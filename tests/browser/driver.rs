@@ -8,6 +8,8 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Condvar, Mutex, MutexGuard},
+    thread,
     time::Duration,
 };
 
@@ -36,6 +38,34 @@ const AS_ROOT: &[&str] = &["--no-sandbox", "--disable-dev-shm-usage"];
 /// How long an orderly end may take before the driver is killed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// Tests that drive browsers now: as many at once as there are cores, for a page that gets no time looks broken.
+static DRIVING: Mutex<usize> = Mutex::new(0);
+static FEWER: Condvar = Condvar::new();
+
+fn driving() -> MutexGuard<'static, usize> {
+    // A test that failed while it held the count has not spoilt it.
+    DRIVING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A test's turn to drive browsers.
+struct Turn;
+
+impl Turn {
+    fn wait() -> Turn {
+        let most = thread::available_parallelism().map_or(1, usize::from);
+        let mut now = FEWER.wait_while(driving(), |now| *now >= most).unwrap_or_else(std::sync::PoisonError::into_inner);
+        *now += 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *driving() -= 1;
+        FEWER.notify_one();
+    }
+}
+
 /// One driver, and the browsers it has started.
 pub struct Driver {
     process: Child,
@@ -44,6 +74,7 @@ pub struct Driver {
     /// Profiles and whatever else a browser leaves; gone with the driver.
     scratch: TempDir,
     windows: Cell<u32>,
+    _turn: Turn,
 }
 
 impl Driver {
@@ -63,6 +94,7 @@ impl Driver {
     /// Starts the driver on a port of its choice; `None` if it ends before it listens.
     fn listen(driver: &Path, chromium: &Path) -> Option<Driver> {
         let scratch = TempDir::new().expect("a directory for the browsers");
+        let turn = Turn::wait();
         let mut process = Command::new(driver)
             .arg("--port=0")
             .env("TMPDIR", scratch.path())
@@ -84,8 +116,8 @@ impl Driver {
             }
         };
         // It must always find a reader, or it stops at a full pipe.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Some(Driver { process, port, chromium: chromium.to_owned(), scratch, windows: Cell::new(0) })
+        thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        Some(Driver { process, port, chromium: chromium.to_owned(), scratch, windows: Cell::new(0), _turn: turn })
     }
 
     /// A browser of its own for one person.

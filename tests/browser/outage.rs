@@ -100,7 +100,7 @@ async fn a_message_kept_while_the_server_is_away_survives_two_kills() {
     }
 }
 
-/// A server behind a proxy, and both people at the proxy's address.
+/// A server, and a proxy before it.
 struct Behind {
     _driver: Driver,
     alice: Window,
@@ -110,20 +110,26 @@ struct Behind {
 }
 
 impl Behind {
-    /// Alice comes through the proxy; bob comes straight.
     async fn set() -> Option<Behind> {
         let driver = Driver::start()?;
         let proxy = Proxy::start().await;
-        let server = Server::start_with(&[("HAILGATE_ALLOWED_ORIGINS", &format!("http://127.0.0.1:{}", proxy.port))]);
+        let origins = format!("http://127.0.0.1:{0},http://localhost:{0}", proxy.port);
+        let server = Server::start_with(&[("HAILGATE_ALLOWED_ORIGINS", &origins)]);
         proxy.serves(server.port);
         let (alice, bob) = tokio::join!(driver.window(), driver.window());
         Some(Behind { _driver: driver, alice, bob, proxy, server })
     }
 
+    /// Alice comes through the proxy; bob comes straight.
     async fn sign_in(&self) {
-        let link = self.server.links[0].replace(&self.server.port.to_string(), &self.proxy.port.to_string());
-        self.alice.go(&link).await;
+        self.alice.go(&self.links()[0]).await;
         self.bob.sign_in(&self.server.links[1]).await;
+    }
+
+    /// The sign-in links at the proxy's address.
+    fn links(&self) -> [String; 2] {
+        let at = |port: u16| format!(":{port}/");
+        self.server.links.clone().map(|link| link.replace(&at(self.server.port), &at(self.proxy.port)))
     }
 }
 
@@ -133,6 +139,13 @@ async fn falls_back(window: &Window) {
             view.connection == "fallback" && view.connection_words == FALLBACK
         })
         .await;
+}
+
+/// The page looks for the socket every half minute or more. From now on it need not wait for it, nor for the next time.
+async fn hurries(window: &Window) {
+    let hurry = "const { LIMITS } = await import('/hailgate.js'); LIMITS.probe_min_ms = 500; LIMITS.probe_max_ms = 1000;
+        dispatchEvent(new Event('online')); return true";
+    assert_eq!(window.run_module(hurry).await, true);
 }
 
 /// How often the page has asked this path by `fetch`.
@@ -173,9 +186,7 @@ async fn the_page_returns_to_the_socket_by_itself_with_its_cursor() {
     let Behind { alice, bob, proxy, server, .. } = &behind;
     behind.sign_in().await;
     alice.is_live().await;
-    // The page looks for the socket every half minute or more; here it need not wait for it.
-    let hurry = "const { LIMITS } = await import('/hailgate.js'); LIMITS.probe_min_ms = 500; LIMITS.probe_max_ms = 1000; return true";
-    alice.run_module(hurry).await;
+    hurries(alice).await;
     proxy.lets_sockets_through(false);
     falls_back(alice).await;
     bob.writes("while you polled").await;
@@ -236,4 +247,55 @@ async fn when_the_network_comes_back_the_page_looks_for_the_socket_at_once() {
     alice.sees("that it is live", |view| view.connection == "live").await;
     bob.writes("welcome back").await;
     alice.sees_messages(&[HELLO, "welcome back"]).await;
+}
+
+#[tokio::test]
+async fn two_browsers_behind_a_proxy_that_strips_upgrade_chat_say_how_and_go_back_to_the_socket_when_it_may_pass() {
+    let Some(behind) = Behind::set().await else { return };
+    let Behind { alice, bob, proxy, server, .. } = &behind;
+    proxy.strips_upgrades();
+    let [to_alice, to_bob] = behind.links();
+    tokio::join!(alice.go(&to_alice), bob.go(&to_bob));
+    for window in [alice, bob] {
+        falls_back(window).await;
+        hurries(window).await;
+    }
+    let mut all = vec![HELLO.to_owned()];
+    for number in 1..=3 {
+        for (from, to, who) in [(alice, bob, "alice"), (bob, alice, "bob")] {
+            all.push(format!("{number} from {who}"));
+            from.writes(&all[all.len() - 1]).await;
+            to.sees("it", |view| view.sent().last() == all.last().map(String::as_str).as_ref()).await;
+        }
+    }
+    // A change and a deletion come this way too.
+    bob.presses(fantoccini::key::Key::Up).await;
+    bob.types(", changed").await;
+    bob.presses(fantoccini::key::Key::Enter).await;
+    all[6] += ", changed";
+    alice.click("[data-sequence] .remove").await;
+    alice.click("#question-yes").await;
+    let seen = |first: &'static str, all: &[String]| {
+        let wanted: Vec<String> = std::iter::once(first.to_owned()).chain(all[1..].iter().cloned()).collect();
+        move |view: &View| view.sent() == wanted && view.connection_words == FALLBACK
+    };
+    alice.sees("both changes", seen("You deleted this message", &all)).await;
+    bob.sees("both changes", seen("Message deleted", &all)).await;
+    assert!(proxy.upgrades().is_empty(), "{:?}", proxy.upgrades());
+
+    proxy.lets_sockets_through(true);
+    for window in [alice, bob] {
+        window
+            .sees("that it is live, without a word", |view| view.connection == "live" && view.connection_words.is_empty())
+            .await;
+    }
+    assert!(proxy.upgrades().len() >= 2, "{:?}", proxy.upgrades());
+    alice.writes("over the socket").await;
+    bob.sees("it", |view| view.sent().last() == Some(&"over the socket")).await;
+    bob.writes("over mine too").await;
+    let view = alice.sees("it", |view| view.sent().last() == Some(&"over mine too")).await;
+    assert_eq!(view.texts()[1..], server.stored().await[1..]);
+    assert_eq!(view.texts().len(), 9);
+    alice.is_clean().await;
+    bob.is_clean().await;
 }

@@ -1,4 +1,5 @@
-//! A proxy that can be told to let no WebSocket through, as those of some companies do. Loopback only.
+//! A proxy that can be told to let no WebSocket through, by refusing it or by stripping `Upgrade` from what it passes on,
+//! as those of some companies do. Loopback only.
 
 use std::{
     io,
@@ -21,6 +22,15 @@ use tokio::{
 const HEAD_MAX: usize = 16 * 1024;
 const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// What becomes of WebSockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sockets {
+    Passed,
+    Refused,
+    /// Passed on without `Upgrade` and `Connection`, which are between neighbours: the server sees a plain GET.
+    Stripped,
+}
+
 /// A listening proxy. It ends with the test's runtime.
 pub struct Proxy {
     /// Where it listens.
@@ -31,7 +41,7 @@ pub struct Proxy {
 struct Rules {
     /// Where the server listens; 0 until it is there.
     server: AtomicU16,
-    sockets: watch::Sender<bool>,
+    sockets: watch::Sender<Sockets>,
     /// Whether what the server says over sockets is kept from the page.
     mute: watch::Sender<bool>,
     /// The request line of each upgrade that was let through.
@@ -45,7 +55,7 @@ impl Proxy {
         let port = listener.local_addr().expect("a bound port").port();
         let rules = Rules {
             server: AtomicU16::new(0),
-            sockets: watch::Sender::new(true),
+            sockets: watch::Sender::new(Sockets::Passed),
             mute: watch::Sender::new(false),
             upgrades: Mutex::default(),
         };
@@ -68,7 +78,12 @@ impl Proxy {
 
     /// Whether sockets are let through. Those that are open end at once when they are not any more.
     pub fn lets_sockets_through(&self, yes: bool) {
-        self.rules.sockets.send_replace(yes);
+        self.rules.sockets.send_replace(if yes { Sockets::Passed } else { Sockets::Refused });
+    }
+
+    /// From now on `Upgrade` is stripped; open sockets end at once.
+    pub fn strips_upgrades(&self) {
+        self.rules.sockets.send_replace(Sockets::Stripped);
     }
 
     /// Whether what the server says over sockets comes through; if not, it is lost.
@@ -90,20 +105,25 @@ async fn pass(mut stream: TcpStream, rules: &Rules) -> io::Result<()> {
             return Ok(());
         }
     }
-    let text = String::from_utf8_lossy(&head);
+    let text = String::from_utf8_lossy(&head).into_owned();
     let upgrade = text.to_ascii_lowercase().contains("\r\nupgrade: websocket\r\n");
     let mut sockets = rules.sockets.subscribe();
-    if upgrade && !*sockets.borrow_and_update() {
-        stream.write_all(REFUSAL).await?;
-        return stream.shutdown().await;
-    }
-    if upgrade {
-        let line = text.lines().next().unwrap_or_default().to_owned();
-        rules.upgrades.lock().expect("nobody panicked with it").push(line);
+    let rule = if upgrade { *sockets.borrow_and_update() } else { Sockets::Passed };
+    match rule {
+        Sockets::Refused => {
+            stream.write_all(REFUSAL).await?;
+            return stream.shutdown().await;
+        }
+        Sockets::Stripped => head = without_upgrade(&text).into_bytes(),
+        Sockets::Passed if upgrade => {
+            let line = text.lines().next().unwrap_or_default().to_owned();
+            rules.upgrades.lock().expect("nobody panicked with it").push(line);
+        }
+        Sockets::Passed => {}
     }
     let mut server = TcpStream::connect(("127.0.0.1", rules.server.load(Ordering::Relaxed))).await?;
     server.write_all(&head).await?;
-    if !upgrade {
+    if !upgrade || rule == Sockets::Stripped {
         return copy_bidirectional(&mut stream, &mut server).await.map(|_| ());
     }
     let (mut from_page, mut to_page) = stream.split();
@@ -111,8 +131,16 @@ async fn pass(mut stream: TcpStream, rules: &Rules) -> io::Result<()> {
     tokio::select! {
         passed = copy(&mut from_page, &mut to_server) => passed.map(|_| ()),
         passed = hear(&mut from_server, &mut to_page, &rules.mute) => passed,
-        _ = sockets.wait_for(|let_through| !let_through) => Ok(()),
+        _ = sockets.wait_for(|rule| *rule != Sockets::Passed) => Ok(()),
     }
+}
+
+fn without_upgrade(head: &str) -> String {
+    let between_neighbours = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        line.starts_with("upgrade:") || line.starts_with("connection:")
+    };
+    head.split_inclusive("\r\n").filter(|line| !between_neighbours(line)).collect()
 }
 
 /// Passes on what the server says, unless it is muted.

@@ -158,11 +158,11 @@ async fn a_thread_goes_in_words_when_its_reader_is_removed_from_it() {
     let Some(Stage { alice, bob, server, .. }) = &Stage::set().await else { return };
     bob.fills("#composer", "half a sentence").await;
     alice.click("#people-toggle").await;
-    alice.click("#people-list [data-user-id=bob] button").await;
+    alice.click("[aria-label='Remove Bob']").await;
     alice.sees("the question", |view| view.dialog.contains("Remove Bob from this thread?")).await;
     alice.click("#question-yes").await;
     let view = bob.sees("that it is gone", |view| !view.open && view.threads.is_empty()).await;
-    assert!(view.nothing_words.starts_with("You are no longer in this thread."), "{}", view.nothing_words);
+    assert!(view.nothing_words.starts_with("Alice removed you from this thread."), "{}", view.nothing_words);
     assert!(view.messages.is_empty(), "nothing of it stays: {:?}", view.messages);
     server.post("not for bob").await;
     alice.sees_messages(&[HELLO, "not for bob"]).await;

@@ -41,6 +41,15 @@ pub struct View {
     /// Whether a thread is open, and what is said where none is.
     pub open: bool,
     pub nothing_words: String,
+    /// What is said about the open thread, and what could not be done in it.
+    pub told: String,
+    pub trouble: String,
+    /// Who is writing in it.
+    pub typing: String,
+    /// Whether the other of two is here; empty where nobody has told.
+    pub other: String,
+    /// Who is in it, as the panel says: name, and whether they are here.
+    pub people: Vec<(String, String)>,
     pub messages: Vec<Shown>,
     /// Day separators and other lines between the messages.
     pub marks: Vec<String>,
@@ -97,9 +106,13 @@ return {
   threads: [...document.querySelectorAll('#thread-list [data-thread-id]')].map((row) => ({
     id: row.dataset.threadId, title: row.querySelector('.title').textContent, unread: Number(row.querySelector('.unread')?.dataset.unread ?? 0) })),
   heading: $('#thread-title')?.textContent ?? '', open: seen('#messages'), nothing_words: text($('#nothing-words')),
+  told: text($('#told-words')), trouble: text($('#trouble-words')),
+  typing: text($('#typing')), other: $('#head-presence .presence')?.title ?? '',
+  people: [...document.querySelectorAll('#people-list [data-user-id]')].filter((row) => row.checkVisibility())
+    .map((row) => [row.querySelector('bdi').textContent, row.querySelector('.presence').textContent.replace(/[ ()]/g, '')]),
   messages: [...document.querySelectorAll('#messages [data-message-id]')].map((item) => ({
     id: item.dataset.messageId, state: item.dataset.state, own: item.classList.contains('own'), fate: text(item.querySelector('.fate')),
-    text: (item.querySelector('.text') ?? item.querySelector('.bubble')).textContent })),
+    text: item.querySelector('textarea')?.value ?? (item.querySelector('.text') ?? item.querySelector('.bubble')).textContent })),
   marks: [...document.querySelectorAll('#messages > :not([data-message-id])')].map((mark) => mark.textContent),
   to_end: text($('#to-end')), dialog: text($('dialog[open]')),
   focus: active?.id || active?.className || active?.tagName || '',
@@ -208,6 +221,13 @@ impl Window {
         until(&format!("{count} of {selector}"), || async { self.run(script, json!([selector])).await == count }).await;
     }
 
+    /// Opens the thread of this title from the list.
+    pub async fn opens(&self, title: &str) -> View {
+        let view = self.sees(&format!("the thread {title}"), |view| view.thread(title).is_some()).await;
+        self.click(&format!("[data-thread-id='{}']", view.thread(title).expect("it is there").id)).await;
+        self.sees(&format!("{title} open"), |view| view.heading == title).await
+    }
+
     /// From now on it is as small as a phone.
     pub async fn narrow(&self) {
         let screen = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": false });
@@ -234,13 +254,25 @@ impl Window {
 
     /// Presses Tab until the focus is on what matches: how one comes there without a mouse.
     pub async fn tabs_to(&self, selector: &str) {
+        self.moves_to(&[Key::Tab], selector).await;
+    }
+
+    /// The same backwards.
+    pub async fn tabs_back_to(&self, selector: &str) {
+        self.moves_to(&[Key::Shift, Key::Tab], selector).await;
+    }
+
+    async fn moves_to(&self, keys: &[Key], selector: &str) {
         for _ in 0..40 {
-            self.presses(Key::Tab).await;
+            let down = keys.iter().map(|key| KeyAction::Down { value: char::from(*key) });
+            let up = keys.iter().rev().map(|key| KeyAction::Up { value: char::from(*key) });
+            let actions = down.chain(up).fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
+            self.client.perform_actions(actions).await.expect("the keys are pressed");
             if self.run("return document.activeElement.matches(arguments[0])", json!([selector])).await == true {
                 return;
             }
         }
-        panic!("{selector} cannot be reached with Tab: {:#?}", self.look().await);
+        panic!("{selector} cannot be reached with {keys:?}: {:#?}", self.look().await);
     }
 
     /// Puts the focus into a field and types.

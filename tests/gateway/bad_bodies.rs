@@ -74,6 +74,7 @@ async fn an_unknown_field_is_400_and_named() {
         (Method::POST, "/api/messages".to_owned(), message, "contents"),
         (Method::POST, "/api/threads".to_owned(), json!({"members": [], "colour": "red"}), "colour"),
         (Method::PATCH, format!("/api/threads/{thread}"), json!({"title": "x", "colour": "red"}), "colour"),
+        (Method::PATCH, format!("/api/messages/{thread}"), json!({"content": "x", "colour": "red"}), "colour"),
         (Method::PUT, format!("/api/threads/{thread}/read"), json!({"sequence": 1, "colour": "red"}), "colour"),
     ] {
         let problem = ask(alice.request(method, &path).json(&body)).await.invalid(field);

@@ -135,14 +135,15 @@ async fn a_thread_of_others_is_not_found_the_same_as_an_unknown_one() {
     for (thread, message) in [(thread.as_str(), message), (&unknown, &unknown)] {
         let send = json!({"type": "message.send", "id": 1, "data": {"thread_id": thread, "content": "x"}});
         let delete = json!({"type": "message.delete", "id": 1, "data": {"message_id": message}});
-        for frame in [send, delete] {
+        let edit = json!({"type": "message.edit", "id": 1, "data": {"message_id": message, "content": "x"}});
+        for frame in [send, edit, delete] {
             socket.send(frame).await;
             let error = socket.find("error", |frame| frame["type"] == "error").await;
             assert_eq!(error.json["data"]["code"], "not_found");
             told.push(error.bytes);
         }
     }
-    assert_eq!(told[..2], told[2..]);
+    assert_eq!(told[..3], told[3..]);
     socket.is_alive().await;
     assert_eq!(alice.history(&thread).await[0]["content"], "for nobody else");
 }
@@ -168,6 +169,7 @@ async fn over_rest_a_thread_of_others_answers_byte_for_byte_as_an_unknown_one() 
             ("GET", format!("/api/messages?thread_id={thread}"), Value::Null),
             ("POST", "/api/messages".to_owned(), json!({"thread_id": thread, "content": "x"})),
             ("GET", format!("/api/messages/{message}"), Value::Null),
+            ("PATCH", format!("/api/messages/{message}"), json!({"content": "x"})),
             ("DELETE", format!("/api/messages/{message}"), Value::Null),
         ]
     };

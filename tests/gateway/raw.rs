@@ -75,7 +75,7 @@ impl Raw {
         Raw::over(stream)
     }
 
-    /// Over a connection that is there already.
+    /// Over a connection of any kind.
     pub fn over(stream: TcpStream) -> Raw {
         Raw { stream, buffer: Vec::new() }
     }
@@ -83,11 +83,17 @@ impl Raw {
     /// An accepted upgrade whose first frame has been read.
     pub async fn socket(port: u16, token: &str) -> Raw {
         let mut raw = Raw::connect(port).await;
-        raw.send(upgrade("/ws", &format!("Authorization: Bearer {token}\r\n"))).await;
-        assert_eq!(raw.head().await.status, 101);
-        let first = raw.json().await;
-        assert_eq!(first["type"], "connection_established", "{first}");
+        raw.upgrades(token).await;
         raw
+    }
+
+    /// Upgrades this connection; the data of `connection_established`.
+    pub async fn upgrades(&mut self, token: &str) -> Value {
+        self.send(upgrade("/ws", &format!("Authorization: Bearer {token}\r\n"))).await;
+        assert_eq!(self.head().await.status, 101);
+        let first = self.json().await;
+        assert_eq!(first["type"], "connection_established", "{first}");
+        first["data"].clone()
     }
 
     /// Sends all of it, or as much as the other side takes before it ends.

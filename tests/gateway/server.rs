@@ -28,12 +28,14 @@ pub fn random(length: usize) -> String {
 pub struct Site {
     pub directory: TempDir,
     pub variables: Vec<(String, String)>,
+    /// A command that the program is run by, where it is not run straight.
+    pub through: Vec<String>,
 }
 
 impl Site {
     /// With nothing but a directory: no variables at all.
     pub fn empty() -> Site {
-        Site { directory: TempDir::new().expect("a temporary directory"), variables: Vec::new() }
+        Site { directory: TempDir::new().expect("a temporary directory"), variables: Vec::new(), through: Vec::new() }
     }
 
     /// With secrets only, as the second incident's server had; and these variables.
@@ -63,8 +65,9 @@ impl Site {
 
     /// The program with these arguments, and no variable that is not the site's.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hailgate"));
-        command.args(arguments).env_clear().current_dir(self.directory.path());
+        let mut words = self.through.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_hailgate")]);
+        let mut command = Command::new(words.next().expect("a program"));
+        command.args(words).args(arguments).env_clear().current_dir(self.directory.path());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -219,6 +222,12 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// The process.
+    #[allow(dead_code, reason = "the tests of faults use it")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Memory that the process has resident now, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process's status");
@@ -249,7 +258,8 @@ impl Server {
         self.signal("HUP");
     }
 
-    fn signal(&self, name: &str) {
+    /// Sends a signal by its short name.
+    pub fn signal(&self, name: &str) {
         let told = Command::new("sh").args(["-c", "kill -$1 \"$0\"", &self.child.id().to_string(), name]).status();
         assert!(told.expect("a shell").success());
     }

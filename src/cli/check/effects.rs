@@ -3,6 +3,7 @@
 use super::document::Warning;
 use crate::{
     config::{Config, Environment, LogFormat, OwnKey},
+    domain::Synchronous,
     http::routes::Route,
 };
 
@@ -18,6 +19,11 @@ pub fn effect(key: &str, config: &Config) -> Option<String> {
             "accounts, sessions and messages are kept in this file".to_owned()
         }
         "database_url" => "a file in the directory where the server is started".to_owned(),
+        "sqlite_synchronous" => match config.sqlite_synchronous {
+            Synchronous::Full => "what is acknowledged survives a power cut",
+            Synchronous::Normal => "a power cut may cost acknowledged messages; after a kill, too, clients load anew",
+        }
+        .to_owned(),
         "jwt_secret" | "jwt_private_key" => own_key(key, config),
         "jwt_issuer" => format!("own tokens must say iss={:?}", config.jwt_issuer),
         "jwt_audience" => format!("own tokens must say aud={:?}", config.jwt_audience),
@@ -118,6 +124,14 @@ pub fn warnings(config: &Config) -> Vec<Warning> {
             },
         ),
         (
+            live && config.sqlite_synchronous == Synchronous::Normal,
+            Warning {
+                setting: "sqlite_synchronous",
+                what: "A power cut may cost messages that were acknowledged.",
+                r#do: "Set HAILGATE_SQLITE_SYNCHRONOUS=full, unless losing them is worth the speed.",
+            },
+        ),
+        (
             live && !config.bind.ip().is_loopback(),
             Warning {
                 setting: "bind",
@@ -188,8 +202,15 @@ mod tests {
             assert!(warnings.iter().all(|warning| SETTINGS.iter().any(|setting| setting.key == warning.setting)));
             warnings.iter().map(|warning| warning.setting).collect()
         };
-        let all = [("HAILGATE_BIND", "0.0.0.0:8080"), ("HAILGATE_CREATE_USERS", "true")];
-        assert_eq!(named(&all), ["query_tokens", "public_url", "bind", "create_users", "database_url"]);
+        let all = [
+            ("HAILGATE_BIND", "0.0.0.0:8080"),
+            ("HAILGATE_CREATE_USERS", "true"),
+            ("HAILGATE_SQLITE_SYNCHRONOUS", "normal"),
+        ];
+        assert_eq!(
+            named(&all),
+            ["query_tokens", "public_url", "sqlite_synchronous", "bind", "create_users", "database_url"]
+        );
         let none = [
             ("HAILGATE_QUERY_TOKENS", "off"),
             ("HAILGATE_PUBLIC_URL", "https://chat.example.org"),

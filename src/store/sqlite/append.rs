@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Act, Change, Committed, Done, ThreadView, Write},
-    logins,
+    logins, messages, prune,
     rows::{self, Membership, kind, signed},
     threads,
 };
@@ -33,13 +33,14 @@ pub(super) fn apply_all(tx: &Connection, writes: &[Write], limits: &Limits) -> R
     Ok(Committed { outcomes, events: batch.events })
 }
 
-/// Whether a transaction whose commit failed is in the log after all: its last event tells for the whole.
-pub(super) fn landed(connection: &Connection, committed: &Committed) -> Result<bool> {
-    let Some(last) = committed.events.last() else { return Ok(false) };
+/// Whether a transaction whose commit failed is in the log after all: its last event tells for the whole. Nothing, if it has
+/// no event.
+pub(super) fn landed(connection: &Connection, committed: &Committed) -> Result<Option<bool>> {
+    let Some(last) = committed.events.last() else { return Ok(None) };
     let mark: Option<u32> = connection
         .query_row("SELECT mark FROM events WHERE position = ?1", [signed(last.position.0)], |row| row.get(0))
         .optional()?;
-    Ok(mark == Some(last.mark))
+    Ok(Some(mark == Some(last.mark)))
 }
 
 impl Batch<'_> {
@@ -47,6 +48,7 @@ impl Batch<'_> {
         match write {
             Write::Change(change) => self.change(change),
             Write::Login(act) => Ok(Ok(Done::Login(logins::apply(self.tx, act)?))),
+            Write::Prune { before } => Ok(Ok(prune::prune(self.tx, *before)?)),
             Write::Canary { at } => {
                 self.tx.prepare_cached("UPDATE meta SET canary_at = ?1")?.execute([at.0])?;
                 Ok(Ok(Done::Nothing))
@@ -57,7 +59,8 @@ impl Batch<'_> {
     fn change(&mut self, change: &Change) -> Outcome {
         match &change.act {
             Act::Send { thread, draft } => self.send(change, *thread, draft),
-            Act::DeleteMessage { message } => self.delete_message(change, *message),
+            Act::EditMessage { message, content } => messages::edit(self, change, *message, content),
+            Act::DeleteMessage { message } => messages::delete(self, change, *message),
             Act::CreateThread { title, members } => threads::create(self, change, title.as_deref(), members),
             Act::UpdateThread { thread, title, owner } => {
                 threads::update(self, change, *thread, title.as_ref().map(Option::as_deref), owner.as_ref())
@@ -104,6 +107,7 @@ impl Batch<'_> {
             client_message_id: change.key.as_ref().map(|k| k.as_str().to_owned()),
             sequence: Sequence(sequence),
             created_at: change.at,
+            edited_at: None,
             deleted_at: None,
         };
         self.append(
@@ -128,42 +132,6 @@ impl Batch<'_> {
             Some(position) => Ok(Done::Message { message: rows::message_at(self.tx, position)?, duplicate: true }),
             None => Err(Error::no_thread()),
         })
-    }
-
-    fn delete_message(&mut self, change: &Change, message: MessageId) -> Outcome {
-        let found = self
-            .tx
-            .prepare_cached(
-                "SELECT m.position, m.author, m.deleted_at IS NOT NULL, t.thread_id
-                 FROM messages m JOIN threads t USING (thread_num) WHERE m.message_id = ?1",
-            )?
-            .query_row([message.0], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?, row.get::<_, Uuid>(3)?))
-            })
-            .optional()?;
-        let Some((position, author, deleted, thread)) = found else { return Ok(Err(Error::no_message())) };
-        let Some(membership) = rows::membership(self.tx, &change.by, thread)? else { return Ok(Err(Error::no_message())) };
-        if author != change.by.as_str() && membership.owner != change.by {
-            return Ok(Err(Error::new(Code::Forbidden, "Only its author and the thread's owner may delete a message.")));
-        }
-        if !deleted {
-            self.tx
-                .prepare_cached("UPDATE messages SET content = NULL, metadata = NULL, deleted_at = ?2 WHERE position = ?1")?
-                .execute((position, change.at.0))?;
-        }
-        let message = rows::message_at(self.tx, position)?;
-        if !deleted {
-            let target = u64::try_from(position).unwrap_or(0);
-            self.append(
-                change,
-                &membership,
-                kind::MESSAGE_DELETED,
-                Some(target),
-                None,
-                Fact::MessageDeleted(message.clone()),
-            )?;
-        }
-        Ok(Ok(Done::Message { message, duplicate: deleted }))
     }
 
     /// What a retry key says: nothing yet, the target it stands for, or that it stands for something else.

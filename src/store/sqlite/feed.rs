@@ -5,6 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Result, named_params};
 
 use super::{
     super::{Head, Missed, Page},
+    merge::{self, Walk},
+    prune,
     rows::{self, EVENT, For, count, signed},
 };
 use crate::domain::{Event, Position, ThreadId, UserId};
@@ -45,10 +47,13 @@ pub(super) fn memberships(connection: &Connection, user: &UserId) -> Result<(Hea
 
 pub(super) fn missed(connection: &Connection, user: &UserId, after: Position, limit: u64) -> Result<Missed> {
     let head = rows::head(connection)?;
-    let mark_there = connection
-        .prepare_cached("SELECT mark FROM events WHERE position = ?1")?
-        .query_row([signed(after.0)], |row| row.get(0))
-        .optional()?;
+    let mark_there = match after {
+        Position(0) => (prune::kept_from(connection)? == 1).then_some(0),
+        _ => connection
+            .prepare_cached("SELECT mark FROM events WHERE position = ?1")?
+            .query_row([signed(after.0)], |row| row.get(0))
+            .optional()?,
+    };
     let events =
         connection.prepare_cached(&format!("SELECT count(*) FROM (SELECT 1 FROM ({VISIBLE}) LIMIT :limit)"))?.query_row(
             named_params! { ":user": user.as_str(), ":after": signed(after.0), ":limit": signed(limit + 1) },
@@ -57,46 +62,45 @@ pub(super) fn missed(connection: &Connection, user: &UserId, after: Position, li
     Ok(Missed { head, mark_there, events })
 }
 
+/// The lowest positions that a user may see after one: of [`VISIBLE`], but each thread is read only as far as needed.
+fn positions(connection: &Connection, user: &UserId, after: Position, limit: u64) -> Result<Vec<i64>> {
+    let (user, after, most) = (user.as_str(), signed(after.0), usize::try_from(limit).unwrap_or(usize::MAX));
+    let walks: Vec<Walk> = connection
+        .prepare_cached(
+            "SELECT m.thread_num, max(m.from_position, ?2 + 1) FROM memberships m
+             JOIN threads t ON t.thread_num = m.thread_num AND t.last_position > ?2
+             WHERE m.user_id = ?1 AND m.until_position IS NULL",
+        )?
+        .query_map((user, after), |row| Ok(Walk { thread_num: row.get(0)?, from: row.get(1)? }))?
+        .collect::<Result<_>>()?;
+    let mut of_thread = connection
+        .prepare_cached("SELECT position FROM events WHERE thread_num = ?1 AND position >= ?2 ORDER BY position LIMIT ?3")?;
+    let mut positions = merge::lowest(&walks, most, |thread, from, most| {
+        of_thread.query_map((thread, from, signed(most as u64)), |row| row.get(0))?.collect()
+    })?;
+    let mut left = connection.prepare_cached(
+        "SELECT max(until_position) FROM memberships WHERE user_id = ?1 AND until_position > ?2 GROUP BY thread_num",
+    )?;
+    for position in left.query_map((user, after), |row| row.get(0))? {
+        positions.push(position?);
+    }
+    positions.sort_unstable();
+    positions.truncate(most);
+    Ok(positions)
+}
+
 pub(super) fn page(connection: &Connection, user: &UserId, after: Position, limit: u64) -> Result<Page> {
     let head = rows::head(connection)?;
-    let events: Vec<Event> = connection
-        .prepare_cached(&format!(
-            "SELECT {EVENT} FROM (SELECT position FROM ({VISIBLE}) ORDER BY position LIMIT :limit) v
-             JOIN events e USING (position) JOIN threads t USING (thread_num) ORDER BY e.position"
-        ))?
-        .query_and_then(
-            named_params! { ":user": user.as_str(), ":after": signed(after.0), ":limit": signed(limit) },
-            |row| rows::event(connection, row, For::User),
-        )?
+    let mut one = connection
+        .prepare_cached(&format!("SELECT {EVENT} FROM events e JOIN threads t USING (thread_num) WHERE e.position = ?1"))?;
+    let events: Vec<Event> = positions(connection, user, after, limit)?
+        .into_iter()
+        .map(|position| one.query_row([position], |row| rows::event(connection, row, For::User)))
         .collect::<Result<_>>()?;
     // A full page is complete up to its last event; one that is not full, up to the log's end.
     let complete_to = match events.last() {
         Some(last) if events.len() as u64 >= limit => Head { position: last.position, mark: last.mark, ..head },
         _ => head,
     };
-    Ok(Page { events, complete_to })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{domain::Limits, store::sqlite::Sqlite};
-
-    #[test]
-    fn catch_up_never_scans_the_log() {
-        let store = Sqlite::in_memory(&Limits::default()).expect("a database in memory");
-        let connection = store.log.connection.as_ref().expect("the writing connection");
-        let plan: Vec<String> = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN SELECT position FROM ({VISIBLE}) ORDER BY position LIMIT :limit"))
-            .expect("a plan")
-            .query_map(named_params! { ":user": "alice", ":after": 5, ":limit": 10 }, |row| row.get(3))
-            .expect("rows")
-            .collect::<Result<_>>()
-            .expect("text");
-        assert!(plan.iter().any(|step| step.contains("SEARCH e USING COVERING INDEX events_by_thread")), "{plan:#?}");
-        assert!(
-            !plan.iter().any(|step| step.contains("SCAN e") || step.contains("SCAN m") || step.contains("SCAN t")),
-            "{plan:#?}"
-        );
-    }
+    Ok(Page { events, complete_to, pruned: prune::kept_from(connection)? > after.0 + 1 })
 }

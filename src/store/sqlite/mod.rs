@@ -5,21 +5,33 @@
 mod accounts;
 mod append;
 mod feed;
+mod history;
+mod log;
 mod logins;
+mod merge;
+mod messages;
 mod pool;
+mod prune;
 mod read;
+mod relaxed;
 mod rows;
 mod standing;
 mod threads;
 
+#[cfg(test)]
+mod scale_tests;
+#[cfg(test)]
+mod testing;
+
 use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ffi};
 use uuid::Uuid;
 
+pub use self::log::SqliteLog;
 use self::pool::Pool;
-use super::{Committed, Identity, Log, Write};
-use crate::domain::{Limits, Outage};
+use super::Identity;
+use crate::domain::{Limits, Outage, Synchronous};
 
 /// How long a statement waits for another process to release the file.
 const BUSY: Duration = Duration::from_secs(2);
@@ -83,7 +95,13 @@ impl Sqlite {
         migrations::runner().run(&mut connection)?;
         let identity = identity(&mut connection)?;
         let reads = Pool::start(&place, limits.reads_waiting)?;
-        let log = SqliteLog { place, connection: Some(connection), limits: limits.clone() };
+        let log = SqliteLog {
+            place,
+            connection: Some(connection),
+            limits: limits.clone(),
+            synchronous: Synchronous::Full,
+            failing: false,
+        };
         Ok(Sqlite { log, reads, identity })
     }
 }
@@ -131,70 +149,10 @@ fn identity(connection: &mut Connection) -> Result<Identity, OpenError> {
     read(connection)?.ok_or_else(|| OpenError::System("its identity could not be written".into()))
 }
 
-/// The writing connection. Reopened after a failed commit, because what SQLite still holds in memory then
-/// is no evidence of what the disk holds.
-pub struct SqliteLog {
-    place: Place,
-    connection: Option<Connection>,
-    limits: Limits,
-}
-
-impl Log for SqliteLog {
-    fn commit(&mut self, batch: &[Write]) -> Result<Committed, Outage> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| outage(&e))?,
-        };
-        match attempt(&mut connection, batch, &self.limits) {
-            Attempt::Committed(committed) => {
-                self.connection = Some(connection);
-                Ok(committed)
-            }
-            Attempt::Refused(error) => {
-                log::error!("a batch of {} writes was rolled back: {error}", batch.len());
-                if connection.is_autocommit() {
-                    self.connection = Some(connection);
-                }
-                Err(outage(&error))
-            }
-            Attempt::Unknown(committed, error) => {
-                log::error!("a commit of {} writes failed, looking it up: {error}", batch.len());
-                drop(connection);
-                let fresh = self.place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|_| Outage::Unknown)?;
-                let landed = append::landed(&fresh, &committed).map_err(|_| Outage::Unknown)?;
-                self.connection = Some(fresh);
-                if landed { Ok(committed) } else { Err(outage(&error)) }
-            }
-        }
-    }
-}
-
-/// How one transaction ended.
-enum Attempt {
-    Committed(Committed),
-    /// Rolled back before the commit: nothing of it is stored.
-    Refused(rusqlite::Error),
-    /// The commit itself failed: it may be stored or not, as a whole.
-    Unknown(Committed, rusqlite::Error),
-}
-
-fn attempt(connection: &mut Connection, batch: &[Write], limits: &Limits) -> Attempt {
-    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
-        Ok(transaction) => transaction,
-        Err(error) => return Attempt::Refused(error),
-    };
-    match append::apply_all(&transaction, batch, limits) {
-        Err(error) => Attempt::Refused(error),
-        Ok(committed) => match transaction.commit() {
-            Ok(()) => Attempt::Committed(committed),
-            Err(error) => Attempt::Unknown(committed, error),
-        },
-    }
-}
-
 fn outage(error: &rusqlite::Error) -> Outage {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Outage::Full,
+    match (error.sqlite_error_code(), error.sqlite_extended_error_code()) {
+        // The second: no room for the file that the processes share.
+        (Some(ErrorCode::DiskFull), _) | (_, Some(ffi::SQLITE_IOERR_SHMSIZE)) => Outage::Full,
         _ => Outage::Unavailable,
     }
 }

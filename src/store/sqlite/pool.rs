@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::{OpenError, Place, outage};
@@ -15,7 +15,8 @@ use crate::domain::{Answer, Outage};
 /// Read connections of one process. Reads are short; more connections than cores would only take turns.
 const CONNECTIONS: usize = 3;
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+/// A read; whether its connection may be used for the next one.
+type Job = Box<dyn FnOnce(&mut Connection) -> bool + Send>;
 
 /// Runs reads on the pool's threads, at most `reads_waiting` of them waiting; and single rows where they are asked for.
 #[derive(Clone)]
@@ -38,12 +39,15 @@ impl Pool {
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..CONNECTIONS {
             let mut connection = reading(place)?;
-            let queue = Arc::clone(&queue);
+            let (queue, place) = (Arc::clone(&queue), place.clone());
             std::thread::Builder::new()
                 .name(format!("read-{number}"))
                 .spawn(move || {
                     while let Some(job) = next(&queue) {
-                        job(&mut connection);
+                        let sound = job(&mut connection);
+                        if !sound && let Ok(fresh) = reading(&place) {
+                            connection = fresh;
+                        }
                     }
                 })
                 .map_err(|e| OpenError::System(format!("a read thread did not start: {e}")))?;
@@ -66,7 +70,12 @@ impl Pool {
                 here.push((Arc::downgrade(&self.alive), made.ok()));
             }
             let (_, connection) = here.iter().find(|entry| own(entry))?;
-            read(connection.as_ref()?).ok()
+            let found = read(connection.as_ref()?);
+            if found.as_ref().is_err_and(spoils) {
+                // The next one makes another.
+                here.retain(|entry| !own(entry));
+            }
+            found.ok()
         });
         match found {
             Some(found) => Box::pin(std::future::ready(Ok(found))),
@@ -83,13 +92,14 @@ impl Pool {
         let job: Job = Box::new(move |connection| {
             let result = connection
                 .transaction_with_behavior(TransactionBehavior::Deferred)
-                .and_then(|transaction| read(&transaction))
-                .map_err(|error| {
-                    log::error!("a read failed: {error}");
-                    outage(&error)
-                });
+                .and_then(|transaction| read(&transaction));
+            let sound = !result.as_ref().is_err_and(spoils);
             // The asker may have gone away; its answer is then nobody's.
-            let _ = reply.send(result);
+            let _ = reply.send(result.map_err(|error| {
+                log::error!("a read failed: {error}");
+                outage(&error)
+            }));
+            sound
         });
         let queued = self.jobs.try_send(job);
         Box::pin(async move {
@@ -97,6 +107,12 @@ impl Pool {
             answer.await.unwrap_or(Err(Outage::Unavailable))
         })
     }
+}
+
+/// Whether a connection that met this error may hold something that is wrong, or a file that is no longer there.
+fn spoils(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(SystemIoFailure | CannotOpen | DatabaseCorrupt | NotADatabase | ReadOnly))
 }
 
 fn reading(place: &Place) -> rusqlite::Result<Connection> {
@@ -108,4 +124,38 @@ fn reading(place: &Place) -> rusqlite::Result<Connection> {
 
 fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
     queue.lock().ok()?.recv().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+    use crate::{domain::Limits, store::sqlite::Sqlite};
+
+    /// A mark that a connection keeps as long as it lives.
+    const MARK: i64 = 77;
+
+    fn mark(connection: &Connection, fails: bool) -> rusqlite::Result<i64> {
+        let before = connection.query_row("PRAGMA cache_size", (), |row| row.get(0))?;
+        connection.pragma_update(None, "cache_size", MARK)?;
+        if fails { Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_READ), None)) } else { Ok(before) }
+    }
+
+    #[actix_web::test]
+    async fn a_connection_whose_read_failed_is_made_anew() {
+        let reads = Sqlite::in_memory(&Limits::default()).expect("a store").reads;
+        assert_ne!(reads.point(|connection| mark(connection, false)).await, Ok(MARK));
+        assert_eq!(reads.point(|connection| mark(connection, false)).await, Ok(MARK), "as long as all is well it is kept");
+        assert_eq!(reads.point(|connection| mark(connection, true)).await, Err(Outage::Unavailable));
+        assert_ne!(reads.point(|connection| mark(connection, false)).await, Ok(MARK));
+        // Each of the pool's own has met the failure at least once, or has not been used at all.
+        for _ in 0..4 * CONNECTIONS {
+            assert_eq!(reads.read(|connection| mark(connection, true)).await, Err(Outage::Unavailable));
+        }
+        for _ in 0..CONNECTIONS {
+            let seen = reads.read(|connection| connection.query_row("PRAGMA cache_size", (), |row| row.get(0))).await;
+            assert_ne!(seen, Ok(MARK));
+        }
+    }
 }

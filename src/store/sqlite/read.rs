@@ -1,12 +1,12 @@
 //! Reads: lists and single things, each for one user, each in one short read transaction.
 
-use rusqlite::{Connection, OptionalExtension, Result, named_params};
+use rusqlite::{Connection, Result, named_params};
 
 use super::{
     super::{Head, Memberships, Messages, Missed, Page, Reads, ThreadView, Window},
-    feed,
+    feed, history,
     pool::Pool,
-    rows::{self, MESSAGE, Membership, count, signed},
+    rows::{self, Membership, signed},
     standing, threads,
 };
 use crate::domain::{Answer, Credential, Event, Message, MessageId, Outage, Person, Position, ThreadId, Time, UserId};
@@ -45,11 +45,7 @@ impl Reads for Pool {
     }
 
     fn thread(&self, user: UserId, thread: ThreadId) -> Answer<'_, std::result::Result<Option<ThreadView>, Outage>> {
-        self.read(move |connection| {
-            let Some(membership) = rows::membership(connection, &user, thread.0)? else { return Ok(None) };
-            let thread = rows::thread(connection, membership.thread_num)?;
-            threads::view(connection, &user, &membership, thread).map(Some)
-        })
+        self.read(move |connection| self::thread(connection, &user, thread))
     }
 
     fn members(
@@ -59,20 +55,7 @@ impl Reads for Pool {
         after: Option<UserId>,
         limit: u64,
     ) -> Answer<'_, std::result::Result<Option<Vec<Person>>, Outage>> {
-        self.read(move |connection| {
-            let Some(membership) = rows::membership(connection, &user, thread.0)? else { return Ok(None) };
-            connection
-                .prepare_cached(
-                    "SELECT u.user_id, u.name FROM memberships m JOIN users u USING (user_id)
-                     WHERE m.thread_num = ?1 AND m.until_position IS NULL AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3",
-                )?
-                .query_and_then(
-                    (membership.thread_num, after.as_ref().map_or("", |user| user.as_str()), signed(limit)),
-                    |row| rows::person(row, 0),
-                )?
-                .collect::<Result<_>>()
-                .map(Some)
-        })
+        self.read(move |connection| self::members(connection, &user, thread, after.as_ref(), limit))
     }
 
     fn messages(
@@ -82,52 +65,15 @@ impl Reads for Pool {
         window: Window,
         limit: u64,
     ) -> Answer<'_, std::result::Result<Option<Messages>, Outage>> {
-        self.read(move |connection| {
-            let Some(membership) = rows::membership(connection, &user, thread.0)? else { return Ok(None) };
-            let (bound, order) = bounds(window);
-            let rows = connection
-                .prepare_cached(&format!(
-                    "SELECT m.position, {MESSAGE} FROM messages m JOIN threads t USING (thread_num)
-                     WHERE m.thread_num = ?1 AND m.sequence {bound} ?2 ORDER BY m.sequence {order} LIMIT ?3"
-                ))?
-                .query_and_then((membership.thread_num, edge(window), signed(limit + 1)), placed)?
-                .collect::<Result<_>>()?;
-            messages(connection, rows, window, limit).map(Some)
-        })
+        self.read(move |connection| history::of_thread(connection, &user, thread, window, limit))
     }
 
     fn all_messages(&self, user: UserId, window: Window, limit: u64) -> Answer<'_, std::result::Result<Messages, Outage>> {
-        self.read(move |connection| {
-            let (bound, order) = bounds(window);
-            // The events of each thread are met in position order through their index; only positions are sorted.
-            let rows = connection
-                .prepare_cached(&format!(
-                    "SELECT m.position, {MESSAGE} FROM (
-                         SELECT e.position FROM memberships s
-                         JOIN events e ON e.thread_num = s.thread_num AND e.position {bound} :edge AND e.message_position = e.position
-                         WHERE s.user_id = :user AND s.until_position IS NULL ORDER BY e.position {order} LIMIT :limit
-                     ) v JOIN messages m USING (position) JOIN threads t USING (thread_num) ORDER BY m.position {order}"
-                ))?
-                .query_and_then(
-                    named_params! { ":user": user.as_str(), ":edge": edge(window), ":limit": signed(limit + 1) },
-                    placed,
-                )?
-                .collect::<Result<_>>()?;
-            messages(connection, rows, window, limit)
-        })
+        self.read(move |connection| history::of_user(connection, &user, window, limit))
     }
 
     fn message(&self, user: UserId, message: MessageId) -> Answer<'_, std::result::Result<Option<Message>, Outage>> {
-        self.read(move |connection| {
-            connection
-                .prepare_cached(&format!(
-                    "SELECT {MESSAGE} FROM messages m JOIN threads t USING (thread_num)
-                     JOIN memberships s ON s.thread_num = m.thread_num AND s.user_id = ?2 AND s.until_position IS NULL
-                     WHERE m.message_id = ?1"
-                ))?
-                .query_row((message.0, user.as_str()), |row| rows::message(row, 0))
-                .optional()
-        })
+        self.read(move |connection| history::message(connection, &user, message))
     }
 
     fn people(&self, prefix: String, limit: u64) -> Answer<'_, std::result::Result<Vec<Person>, Outage>> {
@@ -135,40 +81,36 @@ impl Reads for Pool {
     }
 }
 
-/// The comparison and the order in which a window is read.
-fn bounds(window: Window) -> (&'static str, &'static str) {
-    match window {
-        Window::Newest | Window::Before(_) => ("<", "DESC"),
-        Window::After(_) => (">", "ASC"),
-    }
+/// One thread, for a member.
+pub(super) fn thread(connection: &Connection, user: &UserId, thread: ThreadId) -> Result<Option<ThreadView>> {
+    let Some(membership) = rows::membership(connection, user, thread.0)? else { return Ok(None) };
+    let thread = rows::thread(connection, membership.thread_num)?;
+    threads::view(connection, user, &membership, thread).map(Some)
 }
 
-fn edge(window: Window) -> i64 {
-    match window {
-        Window::Newest => i64::MAX,
-        Window::Before(sequence) | Window::After(sequence) => signed(sequence.0),
-    }
+/// A page of the members of a thread, for a member.
+pub(super) fn members(
+    connection: &Connection,
+    user: &UserId,
+    thread: ThreadId,
+    after: Option<&UserId>,
+    limit: u64,
+) -> Result<Option<Vec<Person>>> {
+    let Some(membership) = rows::membership(connection, user, thread.0)? else { return Ok(None) };
+    connection
+        .prepare_cached(
+            "SELECT u.user_id, u.name FROM memberships m JOIN users u USING (user_id)
+             WHERE m.thread_num = ?1 AND m.until_position IS NULL AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3",
+        )?
+        .query_and_then((membership.thread_num, after.map_or("", UserId::as_str), signed(limit)), |row| {
+            rows::person(row, 0)
+        })?
+        .collect::<Result<_>>()
+        .map(Some)
 }
 
-/// A message with the position it lives under.
-type Placed = (Position, Message);
-
-fn placed(row: &rusqlite::Row<'_>) -> Result<Placed> {
-    Ok((Position(count(row, 0)?), rows::message(row, 1)?))
-}
-
-fn messages(connection: &Connection, mut rows: Vec<Placed>, window: Window, limit: u64) -> Result<Messages> {
-    let has_more = rows.len() as u64 > limit;
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    if !matches!(window, Window::After(_)) {
-        rows.reverse();
-    }
-    let ends = rows.first().zip(rows.last()).map(|(first, last)| (first.0, last.0));
-    let messages = rows.into_iter().map(|(_, message)| message).collect();
-    Ok(Messages { messages, has_more, ends, head: self::rows::head(connection)? })
-}
-
-fn thread_page(
+/// A page of a user's threads, latest activity first.
+pub(super) fn thread_page(
     connection: &Connection,
     user: &UserId,
     after: Option<ThreadId>,

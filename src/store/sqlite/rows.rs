@@ -17,6 +17,7 @@ pub(super) mod kind {
     pub const THREAD_DELETED: i64 = 5;
     pub const MEMBER_ADDED: i64 = 6;
     pub const MEMBER_REMOVED: i64 = 7;
+    pub const MESSAGE_EDITED: i64 = 8;
 }
 
 /// What ended. The numbers are in files: never reuse one.
@@ -55,15 +56,18 @@ pub(super) fn user(text: &str) -> Result<UserId> {
 pub(super) fn head(connection: &Connection) -> Result<Head> {
     let epoch = connection.prepare_cached("SELECT epoch FROM meta")?.query_row((), |row| row.get(0))?;
     let last = connection
-        .prepare_cached("SELECT position, mark FROM events ORDER BY position DESC LIMIT 1")?
+        .prepare_cached("SELECT position, mark FROM events WHERE position = (SELECT max(position) FROM events)")?
         .query_row((), |row| Ok((Position(count(row, 0)?), row.get(1)?)))
         .optional()?;
     let (position, mark) = last.unwrap_or_default();
     Ok(Head { epoch, position, mark })
 }
 
-/// The columns of a message with its thread's id, for a query over `messages m JOIN threads t`.
-pub(super) const MESSAGE: &str = "m.message_id, t.thread_id, m.author, m.content, m.metadata, m.client_message_id, m.sequence, m.created_at, m.deleted_at";
+/// The columns of a message with its thread's id, for a query over `messages m JOIN threads t`. What a deleted thread
+/// said is shown to nobody, erased or not yet.
+pub(super) const MESSAGE: &str = "m.message_id, t.thread_id, m.author, iif(t.deleted_at IS NULL, m.content, NULL),
+    iif(t.deleted_at IS NULL, m.metadata, NULL), m.client_message_id, m.sequence, m.created_at, m.edited_at,
+    coalesce(m.deleted_at, t.deleted_at)";
 
 /// A message out of [`MESSAGE`], beginning at a column.
 pub(super) fn message(row: &Row<'_>, at: usize) -> Result<Message> {
@@ -76,7 +80,8 @@ pub(super) fn message(row: &Row<'_>, at: usize) -> Result<Message> {
         client_message_id: row.get(at + 5)?,
         sequence: Sequence(count(row, at + 6)?),
         created_at: Time(row.get(at + 7)?),
-        deleted_at: row.get::<_, Option<i64>>(at + 8)?.map(Time),
+        edited_at: row.get::<_, Option<i64>>(at + 8)?.map(Time),
+        deleted_at: row.get::<_, Option<i64>>(at + 9)?.map(Time),
     })
 }
 
@@ -138,6 +143,7 @@ pub(super) fn event(connection: &Connection, row: &Row<'_>, reader: For) -> Resu
     let thread_num: i64 = row.get(3)?;
     let fact = match row.get::<_, i64>(5)? {
         kind::MESSAGE_CREATED => Fact::MessageCreated(message_at(connection, row.get(8)?)?),
+        kind::MESSAGE_EDITED => Fact::MessageEdited(message_at(connection, row.get(8)?)?),
         kind::MESSAGE_DELETED => Fact::MessageDeleted(message_at(connection, row.get(8)?)?),
         kind::THREAD_CREATED => {
             let joined = if reader == For::Hub { joined(connection, thread_num, row.get(0)?)? } else { Vec::new() };

@@ -6,10 +6,11 @@ use uuid::Uuid;
 use super::{
     super::{Change, Done, ThreadView, UNREAD_MAX},
     append::{Batch, Outcome},
+    prune,
     rows::{self, Membership, count, kind, signed},
 };
 use crate::{
-    domain::{Fact, Person, Sequence, ThreadId, UserId, draft::fingerprint},
+    domain::{Fact, Person, RetryKey, Sequence, ThreadId, UserId, draft::fingerprint},
     error::{Code, Error},
 };
 
@@ -41,10 +42,19 @@ pub(super) fn create(batch: &mut Batch<'_>, change: &Change, title: Option<&str>
     batch
         .tx
         .prepare_cached(
-            "INSERT INTO threads (thread_id, title, owner, member_count, sequence, last_position, created_at)
-             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)",
+            "INSERT INTO threads
+                 (thread_id, title, owner, member_count, sequence, last_position, created_at, created_by, retry_key)
+             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?3, ?7)",
         )?
-        .execute((change.id, title, change.by.as_str(), signed(people.len() as u64), signed(first), change.at.0))?;
+        .execute((
+            change.id,
+            title,
+            change.by.as_str(),
+            signed(people.len() as u64),
+            signed(first),
+            change.at.0,
+            change.key.as_ref().map(RetryKey::as_str),
+        ))?;
     let thread_num = batch.tx.last_insert_rowid();
     // The event that creates the thread is its sequence 1; everybody named in it has seen it.
     for person in &people {
@@ -169,17 +179,11 @@ fn erase(batch: &mut Batch<'_>, change: &Change, membership: &Membership) -> Res
         .tx
         .prepare_cached("UPDATE memberships SET until_position = ?2 WHERE thread_num = ?1 AND until_position IS NULL")?
         .execute((number, position))?;
-    // The rows stay as tombstones: events refer to them, and a retry learns the truth.
-    batch
-        .tx
-        .prepare_cached(
-            "UPDATE messages SET content = NULL, metadata = NULL, deleted_at = coalesce(deleted_at, ?2) WHERE thread_num = ?1",
-        )?
-        .execute((number, change.at.0))?;
     batch
         .tx
         .prepare_cached("UPDATE threads SET deleted_at = ?2, title = NULL, member_count = 0 WHERE thread_num = ?1")?
         .execute((number, change.at.0))?;
+    prune::erase(batch.tx, number)?;
     Ok(())
 }
 
@@ -274,11 +278,37 @@ pub(super) fn read(batch: &mut Batch<'_>, change: &Change, thread: ThreadId, seq
 
 /// Messages by others, not deleted, above the marker, counted up to [`UNREAD_MAX`].
 pub(super) fn unread(tx: &Connection, thread_num: i64, user: &UserId, read: u64) -> Result<u64> {
-    tx.prepare_cached(
-        "SELECT count(*) FROM (SELECT 1 FROM messages
-         WHERE thread_num = ?1 AND sequence > ?2 AND author <> ?3 AND deleted_at IS NULL LIMIT ?4)",
-    )?
-    .query_row((thread_num, signed(read), user.as_str(), signed(UNREAD_MAX)), |row| count(row, 0))
+    let (looked_at, unread) = tx
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(author <> ?3 AND deleted_at IS NULL), 0) FROM (
+                 SELECT author, deleted_at FROM messages WHERE thread_num = ?1 AND sequence > ?2 LIMIT ?4)",
+        )?
+        .query_row((thread_num, signed(read), user.as_str(), signed(UNREAD_MAX)), |row| {
+            Ok((count(row, 0)?, count(row, 1)?))
+        })?;
+    if looked_at < UNREAD_MAX || unread == UNREAD_MAX { Ok(unread) } else { unread_by_author(tx, thread_num, user, read) }
+}
+
+/// The same without a look at what one wrote oneself, or what is deleted, however much that is.
+fn unread_by_author(tx: &Connection, thread_num: i64, user: &UserId, read: u64) -> Result<u64> {
+    let mut next = tx.prepare_cached(
+        "SELECT author FROM messages INDEXED BY messages_by_author
+         WHERE thread_num = ?1 AND author > ?2 AND deleted_at IS NULL ORDER BY author LIMIT 1",
+    )?;
+    let mut theirs = tx.prepare_cached(
+        "SELECT count(*) FROM (SELECT 1 FROM messages INDEXED BY messages_by_author
+         WHERE thread_num = ?1 AND author = ?2 AND deleted_at IS NULL AND sequence > ?3 LIMIT ?4)",
+    )?;
+    let (mut author, mut unread) = (String::new(), 0);
+    while unread < UNREAD_MAX {
+        let Some(found) = next.query_row((thread_num, &author), |row| row.get(0)).optional()? else { break };
+        author = found;
+        if author != user.as_str() {
+            let room = signed(UNREAD_MAX - unread);
+            unread += theirs.query_row((thread_num, &author, signed(read), room), |row| count(row, 0))?;
+        }
+    }
+    Ok(unread)
 }
 
 /// A thread as the member behind this membership sees it.

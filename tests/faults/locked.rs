@@ -1,0 +1,89 @@
+//! Another process holds the store's write lock: writers wait a while and are told, nobody else notices.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    ledger::{FAST, Ledger, Told, by_rest, by_socket, hears, say_again, store},
+    outage::{heals, only_writes_fail},
+    server::Server,
+    soon, within,
+};
+
+/// Two writers, one after the other, wait two seconds each for the lock; the rest is for a machine that does other things.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// The write lock, held like another program would hold it.
+fn lock(server: &Server) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(store(&server.site)).expect("the store opens");
+    other.busy_timeout(Duration::from_secs(10)).expect("a time");
+    other.execute_batch("BEGIN EXCLUSIVE").expect("the lock");
+    other
+}
+
+#[tokio::test]
+async fn a_lock_that_is_held_refuses_writes_alone_and_its_end_heals_it() {
+    let server = Server::new(&FAST);
+    let (alice, bob, browser) = (server.person(), server.person(), server.browser().await);
+    let thread = alice.thread(&[&bob]).await;
+    let (mut of_alice, mut of_bob, mut idle) = (alice.socket().await, bob.socket().await, alice.socket().await);
+    let mut ledger = Ledger::default();
+    let stored = by_rest(&alice, &thread, "before").await;
+    ledger.note("before", stored);
+
+    let other = lock(&server);
+    for round in 0..2 {
+        let (rest, socket) = (format!("rest-{round}"), format!("socket-{round}"));
+        let both = async { tokio::join!(by_rest(&alice, &thread, &rest), by_socket(&mut of_alice, &thread, &socket)) };
+        let mut told = std::pin::pin!(within(WAIT, "both are told", both));
+        // Meanwhile, again and again, each before the writers are told: pings and pages.
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
+        let mut beats = 0;
+        let (of_rest, of_socket) = loop {
+            tokio::select! {
+                told = &mut told => break told,
+                () = async {
+                    pace.tick().await;
+                    of_bob.is_alive().await;
+                    idle.is_alive().await;
+                    bob.history(&thread).await;
+                    beats += 1;
+                } => {}
+            }
+        };
+        assert!(beats >= 2, "pings and reads waited too: {beats}");
+        for (key, told) in [(&rest, of_rest), (&socket, of_socket)] {
+            assert_eq!(told, Told::Refused("store_unavailable".to_owned()));
+            ledger.note(key, told);
+        }
+    }
+    only_writes_fail(&server, &alice, &browser, &thread, "store_unavailable").await;
+
+    other.execute_batch("COMMIT").expect("the lock is given back");
+    heals(&server, &mut ledger, &alice, &thread).await;
+    say_again(&mut ledger, &alice, &thread).await;
+    let history = alice.history(&thread).await;
+    ledger.whole(&history);
+    hears(&mut of_bob, &thread, 2, 1 + history.len() as u64).await;
+    of_alice.is_alive().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_is_held_for_a_moment_only_delays_writes() {
+    let server = Server::new(&FAST);
+    let alice = server.person();
+    let thread = alice.thread(&[]).await;
+    let mut socket = alice.socket().await;
+    let other = lock(&server);
+    let mut rest = std::pin::pin!(by_rest(&alice, &thread, "one"));
+    let mut live = std::pin::pin!(by_socket(&mut socket, &thread, "two"));
+    let both = async { tokio::join!(&mut rest, &mut live) };
+    let early = tokio::time::timeout(Duration::from_millis(500), both).await;
+    assert!(early.is_err(), "acknowledged while the store was locked: {early:?}");
+    other.execute_batch("COMMIT").expect("the lock is given back");
+    let told = soon("both are stored", async { tokio::join!(rest, live) }).await;
+    assert!(matches!(told, (Told::Stored(_), Told::Stored(_))), "{told:?}");
+    let contents: Vec<_> = alice.history(&thread).await.iter().map(|message| message["client_message_id"].clone()).collect();
+    assert!(contents == [json!("one"), json!("two")] || contents == [json!("two"), json!("one")], "{contents:?}");
+}
