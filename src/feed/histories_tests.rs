@@ -207,16 +207,15 @@ fn miscounted(client: &Client) -> Option<String> {
         let (kind, sequence) = (event["type"].as_str().expect("a type"), event["sequence"].as_u64().expect("a sequence"));
         let own = event["data"]["user_id"] == me.as_str();
         let counted = counts.get(&thread).copied();
+        let left = kind == "thread.deleted" || (kind == "thread.member_removed" && own);
         let fine = match (kind, counted) {
+            // Also of a membership that came and went unseen.
+            _ if left => true,
             ("thread.created", _) => counted.is_none(),
             ("thread.member_added", _) if own => counted.flatten().is_none(),
-            // Also of a membership that came and went unseen.
-            ("thread.member_removed", _) if own => true,
-            ("thread.deleted", _) => true,
             (_, Some(next)) => next == Some(sequence),
             (_, None) => true,
         };
-        let left = kind == "thread.deleted" || (kind == "thread.member_removed" && own);
         if !fine || counted.flatten().is_some_and(|next| sequence < next) {
             return Some(format!("after {counted:?}: {text}"));
         }

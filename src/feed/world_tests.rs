@@ -82,6 +82,7 @@ struct Stand {
 
 impl Source for Stand {
     async fn page(&self, after: Position) -> Result<Sealed, Stopped> {
+        self.registry.borrow_mut().begin_page(self.key, after);
         self.desk.asked.set(Some(after));
         let answer = || self.desk.answer.take().map_or(Poll::Pending, Poll::Ready);
         Ok(poll_fn(|_| answer()).await)
