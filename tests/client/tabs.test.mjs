@@ -40,7 +40,7 @@ class Browser {
 
   async prepare() {
     const id = this.#count += 1, { server } = this, page = new EventTarget();
-    const tab = { id, page, snapshot: null, dead: false };
+    const tab = { id, page, snapshot: null, dead: false, sockets: [] };
     const fetch = (...request) => (tab.dead ? new Promise(() => {}) : server.fetch(...request));
     const hailgate = new Hailgate({ base: 'http://server', fetch, WebSocket: this.#sockets(tab), random: this.random, locks: this.locks.of(id), BroadcastChannel: this.air.of(id), page });
     Object.assign(tab, { hailgate, told: record(hailgate) });
@@ -61,7 +61,7 @@ class Browser {
 
   #sockets(tab) {
     return class extends this.server.WebSocket {
-      constructor(url) { super(url); this.tab = tab.id; this.closed = tab.dead && 1006; }
+      constructor(url) { super(url); this.tab = tab.id; this.closed = tab.dead && 1006; tab.sockets.push(this); }
     };
   }
 
@@ -69,7 +69,7 @@ class Browser {
   kill(tab) {
     tab.dead = true;
     this.tabs = this.tabs.filter((other) => other !== tab);
-    for (const socket of this.server.sockets) if (socket.tab === tab.id) { this.server.sockets.delete(socket); socket.onmessage = socket.onclose = null; }
+    for (const socket of tab.sockets) { this.server.sockets.delete(socket); socket.closed = 1006; socket.onmessage = socket.onclose = null; }
     this.air.die(tab.id);
     this.locks.die(tab.id);
   }
