@@ -112,6 +112,8 @@ pub struct Line {
     /// When a ping was handed to the transport that nothing has been heard since.
     pinged: Cell<Option<Instant>>,
     cut: RefCell<Option<Box<dyn FnOnce()>>>,
+    /// Whether a feed has begun, so that the peer knows who and where it is.
+    begun: Cell<bool>,
 }
 
 impl Line {
@@ -133,6 +135,7 @@ impl Line {
             heard: Cell::new(Instant::now()),
             pinged: Cell::new(None),
             cut: RefCell::new(None),
+            begun: Cell::new(false),
         }
     }
 
@@ -169,9 +172,18 @@ impl Line {
         self.out.wake();
     }
 
-    /// Queues a text frame that is dropped where the outbox is half full: a slow reader needs the room for events.
+    /// A feed begins. Before that the peer has not been told who it is, and nothing may come before it is.
+    pub fn begin(&self) {
+        self.begun.set(true);
+    }
+
+    /// Queues a text frame that is dropped where the outbox is half full: a slow reader needs the room for events. It is
+    /// dropped before a feed begins, too.
     pub fn send_ephemeral(&self, text: ByteString) {
-        if self.closing.get().is_none() && self.outbox.borrow_mut().push_ephemeral(Out::Text(text)).is_ok() {
+        if self.begun.get()
+            && self.closing.get().is_none()
+            && self.outbox.borrow_mut().push_ephemeral(Out::Text(text)).is_ok()
+        {
             self.out.wake();
         }
     }
@@ -354,5 +366,20 @@ mod tests {
             assert_eq!(refusal.code, expected, "{code:?}");
             assert_eq!(refusal.code.status() == 401, matches!(code.close(), Some(4205 | 4401 | 4403)), "{code:?}");
         }
+    }
+
+    #[test]
+    fn nothing_that_nobody_keeps_comes_before_the_first_frame() {
+        let line = Line::new(&Limits::default());
+        line.send_ephemeral("early".into());
+        line.send("first".into());
+        line.begin();
+        line.send_ephemeral("later".into());
+        let cx = Context::from_waker(Waker::noop());
+        let next = || match line.poll_out(&cx) {
+            Poll::Ready(Out::Text(text)) => Some(text.to_string()),
+            _ => None,
+        };
+        assert_eq!([next(), next(), next()], [Some("first".to_owned()), Some("later".to_owned()), None]);
     }
 }
