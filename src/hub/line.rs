@@ -15,7 +15,7 @@ use bytestring::ByteString;
 
 use super::outbox::{Full, Out, Outbox};
 use crate::{
-    domain::{Limits, Position},
+    domain::{Limits, Outage, Position},
     error::{Code, Error},
     wire::frame::Bye,
 };
@@ -64,7 +64,9 @@ impl Closing {
             }
             Code::CredentialsExpired => Error::new(Code::TokenExpired, "The credentials have expired. Get new ones."),
             Code::Disabled => Error::new(Code::Disabled, "This account is disabled. Ask who runs the server."),
-            _ => Error::new(Code::SignedOut, "This login has ended. Sign in again."),
+            Code::SignedOut => Error::new(Code::SignedOut, "This login has ended. Sign in again."),
+            // Never 401 for what is no fault of the credentials: a client would throw its login away.
+            _ => Error::from(Outage::Busy),
         }
     }
 }
@@ -349,6 +351,22 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_ended_the_credentials_is_refused_as_if_it_had() {
+        for code in Code::ALL.iter().copied().filter(|code| code.close().is_some()) {
+            let expected = match code {
+                Code::SignedOut => Code::SignedOut,
+                Code::Disabled => Code::Disabled,
+                Code::CredentialsExpired => Code::TokenExpired,
+                Code::Draining => Code::Draining,
+                _ => Code::Busy,
+            };
+            let refusal = Closing::from(code).refusal();
+            assert_eq!(refusal.code, expected, "{code:?}");
+            assert_eq!(refusal.code.status() == 401, matches!(code.close(), Some(4205 | 4401 | 4403)), "{code:?}");
+        }
+    }
 
     #[test]
     fn nothing_that_nobody_keeps_comes_before_the_first_frame() {

@@ -19,7 +19,7 @@ use crate::{
     server::Server,
 };
 
-/// Nothing of one user is too much, and what is broken is noticed soon.
+/// Nothing of one user is too much.
 const LIMITS: &[(&str, &str)] = &[
     ("HAILGATE_CREATE_USERS", "on"),
     ("HAILGATE_LIMIT_SENDS_PER_SECOND", "100000"),
@@ -30,8 +30,6 @@ const LIMITS: &[(&str, &str)] = &[
     ("HAILGATE_LIMIT_REST_BURST", "100000"),
     ("HAILGATE_LIMIT_MEMBERS_PER_MINUTE", "100000"),
     ("HAILGATE_LIMIT_CONNECTIONS_USER", "1000"),
-    ("HAILGATE_LIMIT_HEARTBEAT_MS", "1000"),
-    ("HAILGATE_LIMIT_HEARTBEAT_GRACE_MS", "1000"),
     // A line a request would be most of what this process reads.
     ("RUST_LOG", "warn,hailgate::cli=info"),
 ];
@@ -70,7 +68,12 @@ impl Stage {
     /// Sets it: the users, and the threads with those who stay in them.
     pub async fn set(plan: &Plan, dice: &mut Dice) -> Stage {
         let resume_events = plan.resume_events.unwrap_or(1_000_000).to_string();
-        let server = server(&[("HAILGATE_LIMIT_RESUME_EVENTS", &resume_events)]);
+        let server = server(&[
+            ("HAILGATE_LIMIT_RESUME_EVENTS", &resume_events),
+            // A connection that is silent is noticed soon, on both sides.
+            ("HAILGATE_LIMIT_HEARTBEAT_MS", "1000"),
+            ("HAILGATE_LIMIT_HEARTBEAT_GRACE_MS", "1000"),
+        ]);
         let weather = dice.fork();
         let storm = if plan.storm { Proxy::start(server.port, proxy::storm(weather)) } else { Proxy::calm(server.port) };
         let calm = Proxy::calm(server.port);
