@@ -58,7 +58,8 @@ export class Conversations {
     on($('#skip'), 'click', () => (this.open.thread_id ? this.composer.focus() : $('#conversation').focus()));
   }
 
-  get unsent() { return this.outbox.size > 0 || this.composer.written || this.open.editing; }
+  /** Whether something written would be lost with this window. */
+  get unsent() { return this.outbox.atRisk || this.composer.written || this.open.editing; }
 
   /** Threads by REST first, then the stream from the cursor of that answer: nothing falls between the two. */
   async start() {

@@ -212,15 +212,21 @@ export class Link {
     if (waiting) waiting.reject(new HailgateError(told)); else this.tell('error', told);
   }
 
+  /** By socket or stream: for whom, of which log, within which limits. */
+  #greet(data) {
+    if (data.user && !this.#isSame(data.user)) return false;
+    this.#limits = { ...data.limits, heartbeat_ms: data.heartbeat_ms };
+    this.tell('welcome', data);
+    return true;
+  }
+
   #welcome(data) {
     clearTimeout(this.#openTimer);
     const resumed = data.resumed || !(this.cursor || this.#owed);
     this.#stopStandIn();
-    if (data.user && !this.#isSame(data.user)) return;
+    if (!this.#greet(data)) return;
     this.#refusals = 0;
     this.#established = Date.now();
-    this.#limits = { ...data.limits, heartbeat_ms: data.heartbeat_ms };
-    this.tell('welcome', data);
     if (!resumed) this.#lost(data.reason ?? this.#owed ?? 'not resumed');
     this.#moved(data.cursor);
     this.#ticker = setInterval(() => this.#tick(), Math.min(LIMITS.pong_ms, this.heartbeat_ms / 4));
@@ -290,7 +296,9 @@ export class Link {
   #stage() {
     const link = this;
     return {
-      rest: this.rest, random: this.random, heartbeat_ms: this.heartbeat_ms, grace_ms: this.grace_ms,
+      rest: this.rest, random: this.random,
+      get heartbeat_ms() { return link.heartbeat_ms; },
+      get grace_ms() { return link.grace_ms; },
       get cursor() { return link.cursor; },
       set cursor(cursor) { link.cursor = cursor; },
       get owed() { return link.#owed; },
@@ -305,7 +313,7 @@ export class Link {
       // The frames of the socket; those that greet or close it have their own form in a stream.
       hear: (text) => {
         const frame = JSON.parse(text), { type, data = {} } = frame;
-        if (type === 'connection_established') this.tell('welcome', data);
+        if (type === 'connection_established') this.#greet(data);
         else if (type === 'bye') this.#leave('connecting', data);
         else this.#hear(text);
       },

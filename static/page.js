@@ -58,10 +58,12 @@ function leave() {
 const sayConnection = showConnection(hailgate, () => hailgate.start());
 on(hailgate, 'state', ({ detail }) => {
   if (detail.state === 'signed_out' || detail.code === 'disabled') signedOut();
+  else if (me && $('#app').hidden && ['live', 'fallback'].includes(detail.state)) { signIn.hide(); $('#app').hidden = false; }   // the same user signed in again in another window
 });
 on(windows, 'message', ({ data }) => me && data !== me.user_id && leave());
 on($('#signout'), 'click', async () => {
   if (conversations.unsent && !await confirmed('What you wrote and did not send will be lost. Sign out?', 'Sign out')) return;
+  if (conversations.outbox.size && !await confirmed('Your unsent messages stay in this browser and are sent when you sign in here again. Sign out?', 'Sign out')) return;
   for (let sure = true; sure;) {
     leaving = true;
     const error = await hailgate.logout().then(() => null, (refused) => refused);

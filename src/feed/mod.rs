@@ -148,7 +148,7 @@ impl<S: Source> Feed<S> {
     /// If it stopped before.
     pub async fn catch_up(&mut self) -> Result<CaughtUp, Stopped> {
         loop {
-            let Sealed { events, complete_to } = self.source.page(self.from).await?;
+            let Sealed { events, complete_to, at_end } = self.source.page(self.from).await?;
             for event in events {
                 self.line.has_room().await;
                 if self.line.gone() || self.line.closing().is_some() {
@@ -158,8 +158,10 @@ impl<S: Source> Feed<S> {
                 self.sent += 1;
             }
             self.from = complete_to.position;
+            // A page shows memberships as they were at the log's end, so only there may the outlet take over: before it, the
+            // outlet would deliver of a thread that was left meanwhile what the page has passed over.
             // No await between the last event and this: what the outlet delivers next is what comes after `from`.
-            if self.source.try_live(self.from) {
+            if at_end && self.source.try_live(self.from) {
                 return Ok(CaughtUp { at: complete_to, events: std::mem::take(&mut self.sent) });
             }
         }

@@ -18,6 +18,8 @@ pub struct Sealed {
     pub events: Vec<Envelope>,
     /// Everything of this user at or below this place is among them or before them.
     pub complete_to: Head,
+    /// Whether that was the log's end when it was read.
+    pub at_end: bool,
 }
 
 /// See the module.
@@ -51,7 +53,8 @@ impl Source for Seated {
         if page.pruned {
             return Err(Stopped::Pruned);
         }
-        Ok(Sealed { events: page.events.iter().map(seal::seal).collect(), complete_to: page.complete_to })
+        let at_end = (page.events.len() as u64) < PAGE;
+        Ok(Sealed { events: page.events.iter().map(seal::seal).collect(), complete_to: page.complete_to, at_end })
     }
 
     fn try_live(&self, read: Position) -> bool {

@@ -18,6 +18,7 @@ mod server;
 mod threads;
 mod typing;
 mod window;
+mod windows;
 
 use driver::Driver;
 use server::Server;

@@ -11,7 +11,7 @@ use fantoccini::{
     actions::{InputSource, KeyAction, KeyActions},
     error::CmdError,
     key::Key,
-    wd::WebDriverCompatibleCommand,
+    wd::{WebDriverCompatibleCommand, WindowHandle},
 };
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -136,8 +136,35 @@ pub struct Window {
 impl Window {
     pub async fn of(client: Client) -> Window {
         let window = Window { client };
-        window.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": REPORTER })).await;
+        window.listens().await;
         window
+    }
+
+    async fn listens(&self) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": REPORTER })).await;
+    }
+
+    /// Which of the person's windows is looked at.
+    pub async fn handle(&self) -> WindowHandle {
+        self.client.window().await.expect("a window is open")
+    }
+
+    /// Opens another in the same browser, and turns to it.
+    pub async fn another(&self, address: &str) -> WindowHandle {
+        let opened = self.client.new_window(true).await.expect("a window opens").handle;
+        self.turns_to(&opened).await;
+        self.listens().await;
+        self.go(address).await;
+        opened
+    }
+
+    pub async fn turns_to(&self, window: &WindowHandle) {
+        self.client.switch_to_window(window.clone()).await.expect("the window is there");
+    }
+
+    /// Closes the one that is looked at; turn to another one then.
+    pub async fn closes(&self) {
+        self.client.close_window().await.expect("the window closes");
     }
 
     /// A command of the DevTools protocol, for what WebDriver has no words for.

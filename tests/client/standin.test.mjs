@@ -30,6 +30,7 @@ test('the third refusal that nothing explains brings a stream of events, in word
   const { server, hailgate, told, events } = await blocked();
   assert.deepEqual([hailgate.state, hailgate.words], ['fallback', SLOWER]);
   assert.equal(server.dialled.length, LIMITS.refusals);
+  assert.deepEqual([hailgate.epoch, hailgate.limits.heartbeat_ms], ['epoch-1', 25_000]);
   assert.deepEqual(events().map(({ accept }) => accept), ['text/event-stream']);
   server.message('t1', 'one');
   server.message('t2', 'two\nlines: of "it"');
@@ -137,6 +138,15 @@ test('a reset in a stream, and a poll that is gone, mean reading anew and going 
     assert.deepEqual(told.places(), ['t2:1']);
     hailgate.stop();
   }
+});
+
+test('a stream for another user ends it', async () => {
+  const { server, hailgate, told } = await blocked();
+  server.user = 'bob';
+  server.cut();
+  server.message('t1', 'for bob');
+  await pass(3_000);
+  assert.deepEqual([hailgate.state, told.places()], ['signed_out', []]);
 });
 
 test('without a cursor it asks for one and then streams from it', async () => {

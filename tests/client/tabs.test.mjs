@@ -316,8 +316,6 @@ test('where locks are missing or refused each tab has a stream of its own', asyn
 
 test('through any sequence of tabs opened, closed, cut and put away each tab shows each event once and in order', async () => {
   for (let seed = Number(process.env.SEED ?? 1), last = process.env.SEED ? seed : seed + 60; seed <= last; seed += 1) {
-    releaseTime();
-    stopTime();
     const random = chance(seed), server = new Server(['t1', 't2']), browser = new Browser(server, random);
     server.tellsCursor = () => random.odds(0.4);
     const speak = () => { for (let i = random.below(4); i >= 0; i -= 1) server.message(random.one(['t1', 't2']), 'x'); };

@@ -117,13 +117,19 @@ export class Server {
       say(event);
       if (this.tellsCursor()) say({ type: 'cursor', data: { cursor: this.cursor(this.log.indexOf(event) + 1) } });
     };
-    say({ type: 'connection_established', data: {
-      connection_id: String(this.dialled.length), user: { user_id: this.user, name: this.user }, epoch: this.epoch, cursor: resumed ? since : this.cursor(),
-      resumed, ...(from.reason && { reason: from.reason }), heartbeat_ms: this.heartbeat_ms, limits: { heartbeat_grace_ms: 10_000 } } });
+    say({ type: 'connection_established', data: this.#greeting(since) });
     if (!resumed) return;
     const missed = this.log.slice(from.position);
     for (const event of missed) say(event);
     say({ type: 'caught_up', data: { cursor: this.cursor(), events: missed.length, read: [] } });
+  }
+
+  #greeting(since) {
+    const from = since ? this.opened(since) : {}, resumed = from.position !== undefined;
+    return {
+      connection_id: String(this.dialled.length), user: { user_id: this.user, name: this.user }, epoch: this.epoch, cursor: resumed ? since : this.cursor(),
+      resumed, ...(from.reason && { reason: from.reason }), heartbeat_ms: this.heartbeat_ms, limits: { heartbeat_grace_ms: 10_000 },
+    };
   }
 
   #hear(socket, { type, id, data }) {
@@ -214,7 +220,7 @@ export class Server {
       start: (controller) => {
         out = controller;
         this.streams.add(stream);
-        stream.say(': here\n\n');
+        stream.say(`id: ${from.reason ? this.cursor() : since}\ndata: ${JSON.stringify({ type: 'connection_established', data: this.#greeting(since) })}\n\n`);
         if (from.reason) stream.say(`event: reset\ndata: ${JSON.stringify({ code: from.reason, cursor: this.cursor() })}\n\n`);
         else for (const event of this.log.slice(from.position)) stream.deliver(event);
       },
@@ -273,6 +279,7 @@ export class Air {
       onmessage = null;
       constructor(name) { this.name = name; this.owner = owner; air.#channels.add(this); }
       postMessage(data) {
+        if (this.dead) return;
         if (!air.#channels.has(this)) throw new DOMException('closed', 'InvalidStateError');
         const copy = structuredClone(data);
         for (const other of air.#channels) if (other !== this && other.name === this.name && other.owner !== air.deaf) queueMicrotask(() => air.#channels.has(other) && other.onmessage?.({ data: copy }));
@@ -282,7 +289,7 @@ export class Air {
     };
   }
 
-  die(owner) { for (const channel of this.#channels) if (channel.owner === owner) this.#channels.delete(channel); }
+  die(owner) { for (const channel of this.#channels) if (channel.owner === owner) { channel.dead = true; this.#channels.delete(channel); } }
 }
 
 /** Everything a client tells, in order; and a check that it told each event once, in order, without a hole. */

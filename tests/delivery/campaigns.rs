@@ -16,6 +16,7 @@ fn small() -> Plan {
         threads_each: 2,
         messages: 1_500,
         changes: 60,
+        resume_events: None,
         storm: true,
         kills: 0,
         planted: None,
@@ -46,6 +47,12 @@ async fn a_server_that_is_killed_again_and_again_loses_nothing_it_acknowledged_a
     let messages = usize::try_from(kills).expect("small") * if long() { 500 } else { 150 };
     let plan = Plan { users: 10, threads: 4, messages, changes: 40, storm: false, kills, ..small() };
     holds(plan).await;
+}
+
+#[tokio::test]
+async fn devices_that_missed_too_much_for_a_replay_and_load_what_there_is_miss_nothing_either() {
+    let outcome = holds(Plan { messages: 600, changes: 0, resume_events: Some(25), ..small() }).await;
+    assert!(outcome.verdict.resets > 0, "nobody missed so much\n{outcome}");
 }
 
 /// A campaign small enough to be run for each planted fault.

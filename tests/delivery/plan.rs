@@ -46,6 +46,9 @@ pub struct Plan {
     pub messages: usize,
     /// Members who come or go while messages are sent.
     pub changes: usize,
+    /// Missed events above which a device is told to load what there is, instead of a replay. Nobody comes or goes then,
+    /// because who was a member when is read from a replay of everything.
+    pub resume_events: Option<u64>,
     /// Whether connections break.
     pub storm: bool,
     /// How often the server is killed.

@@ -30,7 +30,6 @@ const LIMITS: &[(&str, &str)] = &[
     ("HAILGATE_LIMIT_REST_BURST", "100000"),
     ("HAILGATE_LIMIT_MEMBERS_PER_MINUTE", "100000"),
     ("HAILGATE_LIMIT_CONNECTIONS_USER", "1000"),
-    ("HAILGATE_LIMIT_RESUME_EVENTS", "1000000"),
     ("HAILGATE_LIMIT_HEARTBEAT_MS", "1000"),
     ("HAILGATE_LIMIT_HEARTBEAT_GRACE_MS", "1000"),
     // A line a request would be most of what this process reads.
@@ -70,7 +69,8 @@ pub fn token(server: &Server, name: &str) -> String {
 impl Stage {
     /// Sets it: the users, and the threads with those who stay in them.
     pub async fn set(plan: &Plan, dice: &mut Dice) -> Stage {
-        let server = server(&[]);
+        let resume_events = plan.resume_events.unwrap_or(1_000_000).to_string();
+        let server = server(&[("HAILGATE_LIMIT_RESUME_EVENTS", &resume_events)]);
         let weather = dice.fork();
         let storm = if plan.storm { Proxy::start(server.port, proxy::storm(weather)) } else { Proxy::calm(server.port) };
         let calm = Proxy::calm(server.port);

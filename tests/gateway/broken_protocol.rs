@@ -10,8 +10,9 @@ use crate::{
 /// Sends each of these bytes on a socket of its own, and expects this close code of all.
 async fn closed(code: u16, all: impl IntoIterator<Item = (impl std::fmt::Debug, Vec<u8>)>) {
     let server = Server::shared();
-    let each = all.into_iter().map(async |(what, bytes)| {
-        let alice = server.person();
+    // All accounts first: making one takes this thread a while, and a connection that asks nothing meanwhile is ended.
+    let all: Vec<_> = all.into_iter().map(|(what, bytes)| (what, bytes, server.person())).collect();
+    let each = all.into_iter().map(async |(what, bytes, alice)| {
         let mut raw = Raw::socket(server.port, alice.token()).await;
         raw.send(bytes).await;
         assert_eq!(raw.closed().await, (Some(code), Some(u64::from(code))), "{what:?}");

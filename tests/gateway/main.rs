@@ -23,6 +23,7 @@ mod broken_protocol;
 mod check;
 mod closing;
 mod command_line;
+mod cursors;
 mod demo;
 mod edits;
 mod files;

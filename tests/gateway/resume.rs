@@ -6,6 +6,7 @@ use futures_util::future::join;
 use serde_json::{Value, json};
 
 use crate::{
+    cursors::refused_everywhere,
     people::{Person, text},
     raw::Raw,
     server::{Server, random},
@@ -337,6 +338,7 @@ async fn a_log_that_was_put_back_to_an_older_copy_is_noticed() {
         let socket = alice.resume(&late).await;
         assert_eq!(socket.hello["resumed"], false, "{}", socket.hello);
         regrown.push(text(&socket.hello, "reason").to_owned());
+        assert_eq!(regrown.last(), Some(&refused_everywhere(&alice, &late).await));
         for number in 0..5 {
             alice.say(&thread, &format!("new {number}")).await;
         }

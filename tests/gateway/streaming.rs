@@ -1,5 +1,7 @@
 //! Receiving by server-sent events: the same frames as on a socket, each with the cursor to go on from.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -59,8 +61,18 @@ async fn a_cursor_frame_comes_with_its_id_beside_events_of_others() {
     let (alice, eve) = (server.person(), server.person());
     let (own, foreign) = (alice.thread(&[]).await, eve.thread(&[]).await);
     let mut stream = alice.stream().await;
-    eve.say(&foreign, "not for alice").await;
-    let cursor = stream.next("cursor").await;
+    // An event that comes before the stream is live is no news to it.
+    let again_and_again = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            pace.tick().await;
+            eve.say(&foreign, "not for alice").await;
+        }
+    };
+    let cursor = tokio::select! {
+        cursor = stream.next("cursor") => cursor,
+        () = again_and_again => unreachable!("it has no end"),
+    };
     assert!(cursor.id.is_some() && cursor.json()["data"]["cursor"].is_string());
     alice.say(&own, "later").await;
     let mut again = alice.stream_since(&cursor.id.expect("a cursor")).await;

@@ -20,7 +20,7 @@ pub const PROTECTED: &[Route] = &[
     ("/api/threads/ID/members/bob", &["PUT", "DELETE"]),
     ("/api/threads/ID/read", &["PUT"]),
     ("/api/messages", &["GET", "POST"]),
-    ("/api/messages/ID", &["GET", "DELETE"]),
+    ("/api/messages/ID", &["GET", "PATCH", "DELETE"]),
     ("/api/events", &["GET"]),
     ("/api/users?q=al", &["GET"]),
 ];
