@@ -64,13 +64,16 @@ pub struct Mounts {
 
 impl Mounts {
     pub fn new() -> Mounts {
+        let directory = TempDir::new().expect("a temporary directory");
+        // It reads the end of its input when the tests' process is gone, and removes what that left.
+        let keep = "echo here; read line; umount --lazy \"$0\"/* 2> /dev/null; rm -rf -- \"$0\"";
         let mut unshare = Command::new("unshare");
-        unshare.args(["--mount", "--propagation", "private", "sh", "-c", "echo here; read line"]);
+        unshare.args(["--mount", "--propagation", "private", "sh", "-c", keep]).arg(directory.path());
         let mut keeper = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare");
         let mut said = String::new();
         BufReader::new(keeper.stdout.take().expect("a pipe")).read_line(&mut said).expect("a line");
         assert_eq!(said, "here\n");
-        Mounts { directory: TempDir::new().expect("a temporary directory"), keeper }
+        Mounts { directory, keeper }
     }
 
     /// A path in the directory.
