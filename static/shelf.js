@@ -3,15 +3,15 @@
 // Nobody reads another's: whoever signs in claims the shelf, which wipes what another left, before anything is shown. A window that does not know
 // yet that its user has gone writes nothing, because each writing looks in its own transaction whose shelf it is.
 
-const NAME = 'hailgate shelf', THREADS_MAX = 100;
+const NAME = 'hailgate shelf', THREADS_MAX = 100, ANSWER_MS = 3_000;
 
 const answered = (request) => new Promise((resolve, reject) => {
   request.onsuccess = () => resolve(request.result);
   request.onerror = () => reject(request.error);
 });
 
-/** A browser that refuses storage keeps nothing, and the page works without. */
-const quietly = (work) => work.catch(() => null);
+/** A browser that refuses storage keeps nothing, and the page works without; one that never answers is not waited for. */
+const quietly = (work) => Promise.race([work.catch(() => null), new Promise((resolve) => { setTimeout(resolve, ANSWER_MS, null); })]);
 
 /** Whose it is stands in a second place, too: a wiping that failed in the first shows nothing to the next. */
 const label = {
