@@ -36,7 +36,7 @@ export class Conversation {
   thread_id = null;
   draw = soon(() => this.#history && this.#draw());
 
-  /** @param {{hailgate, model, outbox, max: () => number, onRead: () => void, onFocus: () => void}} parts */
+  /** @param {{hailgate, model, outbox, max: () => number, onRead: () => void, onLoaded: () => void, onFocus: () => void}} parts */
   constructor(parts) {
     Object.assign(this, parts);
     on(this.#scroller, 'scroll', () => this.#scrolled(), { passive: true });
@@ -73,6 +73,20 @@ export class Conversation {
     if (this.#history.loaded) this.#begin();
     else this.#list.replaceChildren(...Array.from({ length: 8 }, (_, i) => el('li', { class: `skeleton ${i % 3 ? 'other' : 'own'}`, 'aria-hidden': 'true' })));
     await this.#readAnew((history, page) => history.restart(page));
+    if (this.thread_id === thread_id && this.#history.loaded && !this.#begun && !this.#owed) { this.#atEnd = true; this.#begin(); }
+  }
+
+  /** What was kept of a thread, until it is read anew. */
+  fill(thread_id, messages) {
+    const history = new History();
+    history.restart({ messages, has_more: true });
+    this.#held.set(thread_id, history);
+  }
+
+  /** The newest messages held of a thread; undefined where none are, or not the newest. */
+  newest(thread_id, count) {
+    const held = this.#held.get(thread_id);
+    return held?.loaded && !held.newer ? held.messages.slice(-count) : undefined;
   }
 
   /** Nothing of it may be shown again. */
@@ -105,7 +119,12 @@ export class Conversation {
   /** An event of any thread: those that are held stay whole while nobody looks at them. */
   take({ type, thread_id, data }) {
     if (!type.startsWith('message.')) return;
-    if (thread_id !== this.thread_id) { this.#held.get(thread_id)?.put(data); return; }
+    if (thread_id !== this.thread_id) {
+      const held = this.#held.get(thread_id);
+      held?.put(data);
+      held?.trim();
+      return;
+    }
     if (type === 'message.created' && data.author !== this.model.me.user_id && !data.deleted_at) this.#arrived(data);
     this.put(data);
   }
@@ -145,6 +164,7 @@ export class Conversation {
       const page = await this.hailgate.messages(this.thread_id, which);
       if (history !== this.#history) return false;
       put(history, page);
+      this.onLoaded();
       $('#trouble').hidden = true;
       this.#owed = false;
       return true;

@@ -14,16 +14,21 @@ import { Typists, Writing } from './typing.js';
 
 const PAGES_MAX = 50;      // of 100 threads; one user owns 5,000 at most
 const RETRY_MS = 3_000;
+const KEEP_EVERY_MS = 1_000;
+const MESSAGES_KEPT = 100; // of each thread that was read lately
 const WIDE = matchMedia('(min-width: 720px)');
 
 export class Conversations {
   #app = $('#app');
   #loading = false;
   #stale = false;           // a reload was asked for while one was under way
+  #changes = new Set();     // threads that differ from what is kept of them
+  #keeping = null;
   #owner = null;            // of the open thread, as last shown
 
-  constructor(hailgate, me) {
+  constructor(hailgate, me, shelf) {
     this.hailgate = hailgate;
+    this.shelf = shelf;
     this.model = new Model(me);
     this.outbox = new Outbox(hailgate);
     this.list = new ThreadList(this.model);
@@ -33,7 +38,8 @@ export class Conversations {
     this.composer = new Composer(hailgate, {
       onSend: (thread_id, content) => this.#write(thread_id, content), onWriting: (thread_id, active) => writing.now(thread_id, active), onUp: () => this.open.editLast() });
     this.open = new Conversation({
-      hailgate, model: this.model, outbox: this.outbox, max: () => this.composer.max, onRead: () => this.list.draw(), onFocus: () => this.composer.focus() });
+      hailgate, model: this.model, outbox: this.outbox, max: () => this.composer.max, onRead: () => this.list.draw(),
+      onLoaded: () => this.#keep(this.open.thread_id), onFocus: () => this.composer.focus() });
     this.people = new People({ hailgate, model: this.model, presence: this.presence, onToggle: (open) => this.#people(open) });
     $('#me').textContent = me.name;
     $('#me').title = me.user_id;
@@ -61,6 +67,27 @@ export class Conversations {
   /** Whether something written would be lost with this window. */
   get unsent() { return this.outbox.atRisk || this.composer.written || this.open.editing; }
 
+  /** Shows what was kept of an earlier visit, until the server can be asked. */
+  fill(kept) {
+    for (const { thread, messages } of kept) {
+      this.model.put(thread);
+      if (messages) this.open.fill(thread.thread_id, messages);
+    }
+    this.list.loaded();
+    this.#route();
+  }
+
+  /** Puts what has changed onto the shelf, soon. */
+  #keep(...ids) {
+    for (const id of ids) this.#changes.add(id);
+    this.#keeping ??= setTimeout(() => {
+      this.#keeping = null;
+      const told = [...this.#changes].map((thread_id) => ({ thread_id, thread: this.model.threads.get(thread_id), messages: this.open.newest(thread_id, MESSAGES_KEPT) }));
+      this.#changes.clear();
+      this.shelf.put(told);
+    }, KEEP_EVERY_MS);
+  }
+
   /** Threads by REST first, then the stream from the cursor of that answer: nothing falls between the two. */
   async start() {
     if (this.hailgate.cursor) { this.hailgate.start(); return; }
@@ -78,7 +105,9 @@ export class Conversations {
     try {
       first = await this.hailgate.threads();
       this.model.threads.clear();
+      this.shelf.keepOnly(first.threads.map(({ thread_id }) => thread_id));
       this.#put(first.threads);
+      this.#keep(...this.model.threads.keys());
       const shown = this.open.thread_id;
       this.#route();
       if (shown && shown === this.open.thread_id) { this.open.reload(); this.presence.ask(); }
@@ -110,6 +139,7 @@ export class Conversations {
   async #loadThread(thread_id) {
     try {
       this.model.put(await this.hailgate.thread(thread_id));
+      this.#keep(thread_id);
       this.#changed(thread_id);
       return true;
     } catch (error) {
@@ -144,6 +174,7 @@ export class Conversations {
     if (type === 'thread.member_removed') this.typists.done(thread_id, data.user_id);
     if (type === 'message.created' && data.author === me.user_id && data.client_message_id) this.outbox.confirm(data.client_message_id);
     this.open.take(event);
+    this.#keep(thread_id);
     if (thread_id !== this.open.thread_id && type === 'message.created' && data.author !== me.user_id && this.model.threads.has(thread_id)) {
       announce(`New message from ${this.model.nameOf(data.author)} in ${this.model.titleOf(this.model.threads.get(thread_id))}`);
     }
@@ -159,6 +190,7 @@ export class Conversations {
     if (!thread || typeof unread !== 'number') return;
     if (unread < thread.unread && thread.last_message?.sequence > sequence) { this.#loadThread(thread_id); return; }
     thread.unread = unread;
+    this.#keep(thread_id);
     this.list.draw();
   }
 
@@ -174,6 +206,7 @@ export class Conversations {
   #gone(thread_id, { type, by } = {}) {
     this.model.forget(thread_id);
     this.open.forget(thread_id);
+    this.#keep(thread_id);
     this.list.draw();
     if (thread_id !== this.open.thread_id) return;
     const who = by && this.model.nameOf(by), own = by === this.model.me.user_id;

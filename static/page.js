@@ -6,12 +6,16 @@ import { showConnection } from './connection.js';
 import { confirmed } from './dialogs.js';
 import { $, on } from './dom.js';
 import { Conversations } from './conversations.js';
+import { keepPage } from './offline.js';
+import { WORDS } from './rules.js';
+import { Shelf } from './shelf.js';
 
 const RETRY_MS = 3_000;
 
 const hailgate = new Hailgate();
 const signIn = new SignIn(hailgate, signedIn);
 const windows = new BroadcastChannel('hailgate-sign-in');   // windows share the cookie: none may go on as another user
+const shelf = new Shelf();
 let conversations = null;
 let me = null;
 let leaving = false;
@@ -20,30 +24,52 @@ async function begin() {
   const code = codeInAddress();
   let trouble = failureInAddress();
   if (code !== null) {
-    try { signedIn(await hailgate.link(code)); return; } catch (error) { trouble = `This sign-in link does not work: ${error.detail}`; }
+    try { await signedIn(await hailgate.link(code)); return; } catch (error) { trouble = `This sign-in link does not work: ${error.detail}`; }
   }
   try {
-    signedIn(await hailgate.me());
+    await signedIn(await hailgate.me());
   } catch (error) {
-    if (error.status && !error.retryable) { signIn.show(trouble); return; }
-    sayConnection('offline', `${error.detail}. Trying again`);
+    if (error.status && !error.retryable) {
+      await shelf.wipe();
+      if (me) signedOut(); else signIn.show(trouble);
+      return;
+    }
+    if (error.status) sayConnection('offline', `${error.detail}. Trying again`); else await unreachable(error);
     setTimeout(begin, Math.max(error.retryAfterMs, RETRY_MS));
   }
 }
 
-function signedIn(who) {
-  if (me && me.user_id !== who.user_id) { leave(); return; }   // nothing of the last user may stay
+/** The server cannot be asked who we are: whoever was here last may read on. */
+async function unreachable(error) {
+  const last = me ? null : await shelf.read();
+  if (last) {
+    me = hailgate.user = last.me;
+    show();
+    conversations.fill(last.kept);
+  }
+  sayConnection('offline', me ? WORDS.offline : `${error.detail}. Trying again`);
+}
+
+async function signedIn(who) {
+  if (me && me.user_id !== who.user_id) { await shelf.wipe(); leave(); return; }   // nothing of the last user may stay
   if (!me) windows.postMessage(who.user_id);
   me = who;
+  await shelf.claim({ user_id: me.user_id, name: me.name ?? me.user_id });
+  show();
+  conversations.start();
+  keepPage();
+}
+
+function show() {
   signIn.hide();
   $('#app').hidden = false;
-  conversations ??= new Conversations(hailgate, { user_id: me.user_id, name: me.name ?? me.user_id });
-  conversations.start();
+  conversations ??= new Conversations(hailgate, { user_id: me.user_id, name: me.name ?? me.user_id }, shelf);
 }
 
 /** Nothing of the conversations stays in sight once the sign-in has ended; what is unsent waits for the same user. */
 function signedOut() {
   if (!me || leaving) return;
+  shelf.wipe();
   $('#app').hidden = true;
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   signIn.show();   // the connection line says why
@@ -60,6 +86,7 @@ on(hailgate, 'state', ({ detail }) => {
   if (detail.state === 'signed_out' || detail.code === 'disabled') signedOut();
   else if (me && $('#app').hidden && ['live', 'fallback'].includes(detail.state)) { signIn.hide(); $('#app').hidden = false; }   // the same user signed in again in another window
 });
+on(hailgate, 'welcome', ({ detail: { epoch } }) => me && !leaving && shelf.claim({ user_id: me.user_id, name: me.name ?? me.user_id }, epoch));
 on(windows, 'message', ({ data }) => me && data !== me.user_id && leave());
 on($('#signout'), 'click', async () => {
   if (conversations.unsent && !await confirmed('What you wrote and did not send will be lost. Sign out?', 'Sign out')) return;
@@ -67,7 +94,7 @@ on($('#signout'), 'click', async () => {
   for (let sure = true; sure;) {
     leaving = true;
     const error = await hailgate.logout().then(() => null, (refused) => refused);
-    if (!error || error.status === 401) { windows.postMessage(null); leave(); return; }
+    if (!error || error.status === 401) { await shelf.wipe(); windows.postMessage(null); leave(); return; }
     leaving = false;
     sure = await confirmed(`You are still signed in: ${error.detail}.`, 'Try again');
   }

@@ -17,6 +17,9 @@ use rust_embed::Embed;
 
 use crate::error::{Code, Error};
 
+/// Keeps the page's files in the browser.
+const WORKER: &str = "worker.js";
+
 #[derive(Embed)]
 #[folder = "static/"]
 struct Files;
@@ -58,6 +61,10 @@ fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, Error> {
     // Checked at every load, so that page and server are never of two versions.
     response.insert_header((header::CACHE_CONTROL, "no-cache")).insert_header(ETag(tag));
     response.insert_header((header::VARY, "Accept-Encoding"));
+    if name == WORKER {
+        // It stands among the files and serves the page above them.
+        response.insert_header(("Service-Worker-Allowed", "/"));
+    }
     if same {
         return Ok(response.finish());
     }

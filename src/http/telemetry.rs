@@ -29,13 +29,13 @@ use crate::{
 };
 
 /// What every answer carries. The page's own rules are in the first: no inline script or style, nothing from
-/// another origin, no frame around it.
+/// another origin, no frame around it. The one trusted type is the address of the page's service worker.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
-             form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+             form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types hailgate",
         ),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -42,6 +42,7 @@ impl Stage {
         self.server.command(&["user", "add", name, "--display", display, "--password-stdin"], &format!("{password}\n"));
         let window = self.driver.window().await;
         window.go(&format!("http://127.0.0.1:{}/", self.server.port)).await;
+        window.sees("the sign-in form", |view| view.signin).await;
         window.fills("#signin-name", name).await;
         window.fills("#signin-password", password).await;
         window.click("#signin-submit").await;

@@ -146,7 +146,10 @@ async fn files_have_their_type_and_a_tag_that_saves_sending_them_again() {
         }
         let changed = ask(nobody.request(Method::GET, path).header("If-None-Match", "\"other\"")).await;
         assert_eq!((changed.status, changed.body == answer.body), (200, true), "{path}");
+        assert_eq!(answer.header("service-worker-allowed"), "", "{path}");
     }
+    // The worker alone may serve more than the folder that it lies in.
+    assert_eq!(nobody.get("/static/worker.js").await.header("service-worker-allowed"), "/");
     nobody.get("/static/nothing.js").await.problem(404, "not_found");
 }
 
