@@ -5,6 +5,7 @@ mod chat;
 mod content;
 mod driver;
 mod edit;
+mod markers;
 mod members;
 mod offline;
 mod oidc;
