@@ -80,6 +80,7 @@ limits! {
     presence_members           200      2 "members"      told "present members of a thread up to which they are told who comes and goes; above it they ask"
     presence_linger_ms      10_000      1 "milliseconds" told "time after a user's last connection until others are told that it has gone"
     presence_told_per_second 50_000     1 "per second"   own  "comings and goings told on this node, each to each who is told; the rest waits"
+    outboxes_bytes     536_870_912 65_536 "bytes"        own  "frames waiting for all connections of this node; above it the fullest are closed"
     heartbeat_ms            25_000  1_000 "milliseconds" told "time between the server's pings"
     heartbeat_grace_ms      10_000  1_000 "milliseconds" told "time after a missed ping until the connection ends"
     page                       100      1 "rows"         told "largest page of a list"

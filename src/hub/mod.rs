@@ -15,13 +15,14 @@ mod presence;
 pub mod registry;
 pub mod roster;
 mod sweep;
+mod weight;
 mod writer;
 
 use std::{
     num::NonZeroU32,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -100,6 +101,8 @@ pub struct Node {
     pub writer: Writer,
     /// Places in the hub's mailbox for what is not kept.
     ephemeral: Arc<Semaphore>,
+    /// Bytes that wait in all outboxes.
+    waiting: Arc<AtomicU64>,
     ending: Arc<AtomicBool>,
     threads: Mutex<Option<(Arbiter, JoinHandle<()>)>>,
 }
@@ -148,6 +151,7 @@ impl Node {
             hub,
             writer,
             ephemeral: Arc::new(Semaphore::new(ephemeral::MAILBOX_EPHEMERAL)),
+            waiting: Arc::default(),
             ending,
             threads: Mutex::new(Some((arbiter, writer_thread))),
         }))

@@ -19,6 +19,7 @@ use super::{
     line::{Closing, Line},
     messages::{Enter, Leave, Listen, Meet},
     registry::{Item, Registry, SWEEP, SeatKey, Sitter},
+    weight::Weight,
 };
 use crate::{
     domain::{Credential, Outage, Position, ThreadId, Time, UserId},
@@ -34,6 +35,7 @@ const INBOX: usize = 256;
 pub struct Outlet {
     pub(super) registry: Rc<RefCell<Registry>>,
     pub(super) node: Arc<Node>,
+    weight: Weight,
     _bell: Bell,
 }
 
@@ -57,7 +59,8 @@ fn here(node: &Arc<Node>) -> Here {
         outlets.retain(|_, here| here.address.connected());
         let made = outlets.entry(node.node_id).or_insert_with(|| {
             let registry = Rc::new(RefCell::new(Registry::new(node.born_at)));
-            let actor = Outlet { registry: Rc::clone(&registry), node: Arc::clone(node), _bell: node.bell("an outlet") };
+            let (weight, bell) = (Weight::new(&node.waiting), node.bell("an outlet"));
+            let actor = Outlet { registry: Rc::clone(&registry), node: Arc::clone(node), weight, _bell: bell };
             let address = actor.start();
             // One of these a worker thread, at its first connection: no need of a bound.
             node.hub.do_send(Meet { outlet: address.clone() });
@@ -85,7 +88,10 @@ impl Outlet {
             let cursor = node.cursors.seal(Purpose::Cursor, head.cursor());
             Reply::Cursor { cursor: &cursor }.text()
         };
-        self.registry.borrow_mut().sweep(node.clock.now(), heartbeat, grace, text);
+        let mut registry = self.registry.borrow_mut();
+        registry.sweep(node.clock.now(), heartbeat, grace, text);
+        let over = self.weight.over(registry.waiting(), node.limits.outboxes_bytes);
+        registry.relieve(over);
     }
 }
 
