@@ -1,7 +1,7 @@
 //! The same send by REST and by socket: one event, the same bytes but for ids and times, whichever way it is received and
 //! however often it is replayed.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::LazyLock};
 
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -87,6 +87,9 @@ fn message(told: &str) -> &str {
     serde_json::from_str::<Holds<'_>>(told).expect("an answer").message.get()
 }
 
+/// Where people may send as fast as these tests do.
+static SERVER: LazyLock<Server> = LazyLock::new(|| Server::new(&[("HAILGATE_LIMIT_SENDS_BURST", "100000")]));
+
 /// Two people and two threads, one for each transport.
 struct Pair {
     alice: Person,
@@ -99,8 +102,7 @@ struct Pair {
 
 impl Pair {
     async fn meet() -> Pair {
-        let server = Server::shared();
-        let (alice, bob) = (server.person(), server.person());
+        let (alice, bob) = (SERVER.person(), SERVER.person());
         let (by_rest, by_socket) = (alice.thread(&[&bob]).await, alice.thread(&[&bob]).await);
         let (of_alice, of_bob) = (alice.socket().await, bob.socket().await);
         Pair { alice, bob, of_alice, of_bob, by_rest, by_socket }

@@ -1,6 +1,6 @@
 //! A well-behaved WebSocket client: hears frames in order, keeps what a test did not ask for yet.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    DEADLINE,
     people::{Person, Proof},
     server::ORIGIN,
     soon,
@@ -122,7 +123,10 @@ impl Socket {
         if let Some(at) = self.kept.iter().position(|frame| wanted(&frame.json)) {
             return self.kept.remove(at).expect("it is there");
         }
+        let asked = Instant::now();
         loop {
+            // Other frames may come for ever.
+            assert!(asked.elapsed() < 6 * DEADLINE, "no {what}, but {:?}", self.kept);
             let Some(frame) = self.hear().await else { panic!("no {what}, but {:?}", self.end) };
             if wanted(&frame.json) {
                 return frame;
