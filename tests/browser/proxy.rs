@@ -3,10 +3,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use tokio::{
@@ -40,7 +37,7 @@ pub struct Proxy {
 
 struct Rules {
     /// Where the server listens; 0 until it is there.
-    server: AtomicU16,
+    server: watch::Sender<u16>,
     sockets: watch::Sender<Sockets>,
     /// Whether what the server says over sockets is kept from the page.
     mute: watch::Sender<bool>,
@@ -54,7 +51,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("a bound port").port();
         let rules = Rules {
-            server: AtomicU16::new(0),
+            server: watch::Sender::new(0),
             sockets: watch::Sender::new(Sockets::Passed),
             mute: watch::Sender::new(false),
             upgrades: Mutex::default(),
@@ -71,9 +68,9 @@ impl Proxy {
         proxy
     }
 
-    /// Where to pass things on to.
+    /// Where to pass things on to. What goes on with another server ends at once.
     pub fn serves(&self, server: u16) {
-        self.rules.server.store(server, Ordering::Relaxed);
+        self.rules.server.send_replace(server);
     }
 
     /// Whether sockets are let through. Those that are open end at once when they are not any more.
@@ -121,10 +118,15 @@ async fn pass(mut stream: TcpStream, rules: &Rules) -> io::Result<()> {
         }
         Sockets::Passed => {}
     }
-    let mut server = TcpStream::connect(("127.0.0.1", rules.server.load(Ordering::Relaxed))).await?;
+    let mut servers = rules.server.subscribe();
+    let port = *servers.borrow_and_update();
+    let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
     server.write_all(&head).await?;
     if !upgrade || rule == Sockets::Stripped {
-        return copy_bidirectional(&mut stream, &mut server).await.map(|_| ());
+        return tokio::select! {
+            passed = copy_bidirectional(&mut stream, &mut server) => passed.map(|_| ()),
+            _ = servers.changed() => Ok(()),
+        };
     }
     let (mut from_page, mut to_page) = stream.split();
     let (mut from_server, mut to_server) = server.split();
