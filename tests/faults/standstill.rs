@@ -74,6 +74,9 @@ async fn a_standstill_longer_than_the_heartbeat_disconnects_nobody_and_loses_not
         for (key, told) in keys.iter().zip(during.await) {
             ledger.note(key, told);
         }
+        for key in ledger.open() {
+            ledger.note(&key, by_rest(&alice, &thread, &key).await);
+        }
         // Long enough for whoever counts the standstill against the clients to cut them.
         let mut pace = tokio::time::interval(BEAT / 4);
         for number in 0..16 {
