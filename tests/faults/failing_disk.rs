@@ -52,9 +52,7 @@ async fn fails_and_heals(calls: &str, errno: u32, code: &str) {
     let (alice, bob, browser) = (server.person(), server.person(), server.browser().await);
     let thread = alice.thread(&[&bob]).await;
     let (mut of_alice, mut of_bob) = (alice.socket().await, bob.socket().await);
-    let mut ledger = Ledger::default();
-    let stored = by_rest(&alice, &thread, "before").await;
-    ledger.note("before", stored);
+    let mut ledger = Ledger::begun(&alice, &thread).await;
 
     order(&server, &format!("enable name={calls},failinfo={errno}"));
     for number in 0..5 {

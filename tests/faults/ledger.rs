@@ -81,6 +81,20 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// With one message said before anything goes wrong.
+    pub async fn begun(sender: &Person, thread: &str) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.note("before", by_rest(sender, thread, "before").await);
+        ledger
+    }
+
+    /// Holds it against the history, and that against what a socket that was open all the time heard.
+    pub async fn is_what_was_heard(&self, reader: &Person, thread: &str, socket: &mut Socket) {
+        let history = reader.history(thread).await;
+        self.whole(&history);
+        hears(socket, thread, 2, 1 + history.len() as u64).await;
+    }
+
     /// Notes that something is said now, of which nothing is known yet.
     pub fn says(&mut self, key: &str) {
         self.told.entry(key.to_owned()).or_insert(Told::Nothing);

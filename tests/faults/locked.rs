@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
-    ledger::{FAST, Ledger, Told, by_rest, by_socket, hears, say_again, store},
+    ledger::{FAST, Ledger, Told, by_rest, by_socket, say_again, store},
     outage::{heals, only_writes_fail},
     server::Server,
     soon, within,
@@ -28,9 +28,7 @@ async fn a_lock_that_is_held_refuses_writes_alone_and_its_end_heals_it() {
     let (alice, bob, browser) = (server.person(), server.person(), server.browser().await);
     let thread = alice.thread(&[&bob]).await;
     let (mut of_alice, mut of_bob, mut idle) = (alice.socket().await, bob.socket().await, alice.socket().await);
-    let mut ledger = Ledger::default();
-    let stored = by_rest(&alice, &thread, "before").await;
-    ledger.note("before", stored);
+    let mut ledger = Ledger::begun(&alice, &thread).await;
 
     let other = lock(&server);
     for round in 0..2 {
@@ -63,9 +61,7 @@ async fn a_lock_that_is_held_refuses_writes_alone_and_its_end_heals_it() {
     other.execute_batch("COMMIT").expect("the lock is given back");
     heals(&server, &mut ledger, &alice, &thread).await;
     say_again(&mut ledger, &alice, &thread).await;
-    let history = alice.history(&thread).await;
-    ledger.whole(&history);
-    hears(&mut of_bob, &thread, 2, 1 + history.len() as u64).await;
+    ledger.is_what_was_heard(&alice, &thread, &mut of_bob).await;
     of_alice.is_alive().await;
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    ledger::{FAST, Ledger, Told, by_rest, by_socket, hears, say_again},
+    ledger::{FAST, Ledger, Told, by_rest, by_socket, say_again},
     machine::{Mounts, Need, has},
     outage::{heals, only_writes_fail},
     people::Person,
@@ -46,9 +46,7 @@ async fn files_that_nobody_may_write_refuse_writes_alone_and_heal() {
     let (alice, bob, browser) = (server.person(), server.person(), server.browser().await);
     let thread = alice.thread(&[&bob]).await;
     let (mut of_alice, mut of_bob) = (alice.socket().await, bob.socket().await);
-    let mut ledger = Ledger::default();
-    let stored = by_rest(&alice, &thread, "before").await;
-    ledger.note("before", stored);
+    let mut ledger = Ledger::begun(&alice, &thread).await;
     for round in 0..2 {
         mounts.run("chattr +i disk/hailgate.db disk/hailgate.db-wal");
         all_refused(&mut ledger, &alice, &mut of_alice, &thread, round).await;
@@ -59,9 +57,7 @@ async fn files_that_nobody_may_write_refuse_writes_alone_and_heal() {
         assert_eq!(ledger.open().len(), 10);
         say_again(&mut ledger, &alice, &thread).await;
     }
-    let history = alice.history(&thread).await;
-    ledger.whole(&history);
-    hears(&mut of_bob, &thread, 2, 1 + history.len() as u64).await;
+    ledger.is_what_was_heard(&alice, &thread, &mut of_bob).await;
     of_alice.is_alive().await;
 }
 
