@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod backplane;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod domain;

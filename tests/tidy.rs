@@ -25,9 +25,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ws", &["domain", "error", "auth", "wire", "store", "hub", "feed", "socket"]),
     ("rest", &["domain", "error", "auth", "wire", "store", "hub", "feed", "socket"]),
     ("http", &["domain", "error", "config", "auth", "wire", "store", "backplane", "hub", "feed", "socket", "ws", "rest"]),
+    ("bench", &["domain", "error", "wire"]),
     (
         "cli",
-        &["domain", "error", "config", "auth", "wire", "store", "backplane", "hub", "feed", "socket", "ws", "rest", "http"],
+        &[
+            "domain",
+            "error",
+            "config",
+            "auth",
+            "wire",
+            "store",
+            "backplane",
+            "hub",
+            "feed",
+            "socket",
+            "ws",
+            "rest",
+            "http",
+            "bench",
+        ],
     ),
 ];
 
