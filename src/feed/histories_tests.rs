@@ -23,7 +23,7 @@ use crate::{
     domain::{self, Account, Content, Draft, Event, Limits, LoginAct, MessageId, ThreadId, Time, UserId},
     error::Error,
     store::{Act, Change, Done, Log, Reads, Write, sqlite::Sqlite},
-    wire::{Envelope, seal},
+    wire::{Envelope, TextFrame, seal},
 };
 
 /// What somebody wishes; the owner does what only an owner may. A wish that is refused changes nothing.
@@ -201,7 +201,7 @@ fn miscounted(client: &Client) -> Option<String> {
     /// The next sequence of each thread that is counted; none of one that was left.
     type Counts = HashMap<String, Option<u64>>;
     let (me, mut counts) = (user(client.user), Counts::new());
-    for text in &client.heard {
+    for text in client.heard.iter().map(TextFrame::text) {
         let event: Value = serde_json::from_str(text).expect("JSON");
         let thread = event["thread_id"].as_str().expect("a thread").to_owned();
         let (kind, sequence) = (event["type"].as_str().expect("a type"), event["sequence"].as_u64().expect("a sequence"));
@@ -226,15 +226,15 @@ fn miscounted(client: &Client) -> Option<String> {
 
 /// What a client that comes back to where it began is told, compared with what this one was told.
 fn differs(real: &Real, client: &Client) -> Option<String> {
-    let told: HashMap<u64, &str> = client.seen.iter().copied().zip(client.heard.iter().map(AsRef::as_ref)).collect();
+    let told: HashMap<u64, &str> = client.seen.iter().copied().zip(client.heard.iter().map(TextFrame::text)).collect();
     let mut after = client.began.unwrap_or_default();
     loop {
         let Sealed { events, complete_to, read } = real.page(client.user, after, 50);
         for event in events {
-            let (position, again) = (event.position.0, event.payload);
-            let Some(live) = told.get(&position) else { return Some(format!("never told: {again}")) };
+            let (position, again) = (event.position.0, event.frame);
+            let Some(live) = told.get(&position) else { return Some(format!("never told: {}", again.text())) };
             let (mut live, mut again): (Value, Value) =
-                (serde_json::from_str(live).expect("JSON"), serde_json::from_str(&again).expect("JSON"));
+                (serde_json::from_str(live).expect("JSON"), serde_json::from_str(again.text()).expect("JSON"));
             // A replay shows threads and messages as they are now.
             let kind = again["type"].as_str().expect("a type");
             let changed = ["edited_at", "deleted_at"].iter().any(|at| again["data"][at].is_string());

@@ -191,13 +191,13 @@ impl World {
         self.released += 1;
         match commit {
             Commit::Event(position) => {
-                let (payload, position) = (position.to_string().into(), Position(position));
+                let (frame, position) = (position.to_string().as_str().into(), Position(position));
                 let change = Change::None;
-                self.registry.deliver(&Envelope { position, mark: 0, thread: self.thread, change, payload });
+                self.registry.deliver(&Envelope { position, mark: 0, thread: self.thread, change, frame });
             }
             Commit::Marker { at, read, unread } => {
-                let payload = format!("marker {read} {unread}").into();
-                self.registry.deliver_marker(&SealedMarker { at: Position(at), user: self.user.clone(), payload });
+                let frame = format!("marker {read} {unread}").as_str().into();
+                self.registry.deliver_marker(&SealedMarker { at: Position(at), user: self.user.clone(), frame });
             }
         }
     }
@@ -234,10 +234,10 @@ impl World {
 
     fn arrive(&mut self) {
         if let Some((complete, events, read)) = self.page.take() {
-            events.into_iter().for_each(|event| self.line.send(event.to_string().into()));
+            events.into_iter().for_each(|event| self.line.send(event.to_string().as_str().into()));
             let live = read.filter(|_| self.registry.try_live(self.key, Position(complete)));
             self.reading = live.is_none().then_some(complete);
-            live.filter(|marker| !marker.is_empty()).into_iter().for_each(|marker| self.line.send(marker.into()));
+            live.filter(|marker| !marker.is_empty()).into_iter().for_each(|marker| self.line.send(marker.as_str().into()));
         }
     }
 
@@ -246,7 +246,7 @@ impl World {
         let context = std::task::Context::from_waker(std::task::Waker::noop());
         while let std::task::Poll::Ready(out) = self.line.poll_out(&context) {
             if let Some(text) = out.text() {
-                self.client.hear(&text);
+                self.client.hear(text.text());
             }
         }
     }

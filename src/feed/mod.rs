@@ -8,8 +8,6 @@ mod source;
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use bytestring::ByteString;
-
 pub use self::source::{Sealed, Seated, Source};
 use crate::{
     domain::{Cursor, Limits, Marker, Outage, Position, Reset, Resume, cursor},
@@ -17,6 +15,7 @@ use crate::{
     hub::{Guest, Line, Node, Seat, Sitter},
     store::{Head, Missed},
     wire::{
+        TextFrame,
         cursor::Purpose,
         frame::{self, Established, Reply},
     },
@@ -73,7 +72,7 @@ fn at_head(node: &Node, seat: Rc<Seat>, head: Head, reset: Option<Reset>) -> Ope
 
 impl Opening {
     /// The first frame of a connection.
-    pub fn established(&self, node: &Node, guest: Guest<'_>) -> ByteString {
+    pub fn established(&self, node: &Node, guest: Guest<'_>) -> TextFrame {
         let first = Established {
             connection_id: guest.connection.to_string(),
             user: guest.user(),
@@ -85,7 +84,7 @@ impl Opening {
             limits: frame::limits(&node.limits),
             auth: guest.auth(),
         };
-        Reply::ConnectionEstablished(first).text()
+        Reply::ConnectionEstablished(first).frame()
     }
 }
 
@@ -159,7 +158,7 @@ impl<S: Source> Feed<S> {
                 if self.line.gone() || self.line.closing().is_some() {
                     return Err(Stopped::Line);
                 }
-                self.line.event(event.payload, event.position, event.mark);
+                self.line.event(event.frame, event.position, event.mark);
                 self.sent += 1;
             }
             self.from = complete_to.position;
@@ -193,7 +192,7 @@ impl<S: Source> Feed<S> {
 
     /// Tells of markers, each in a frame of its own.
     fn tell(&self, read: &[Marker]) {
-        read.iter().for_each(|marker| self.line.send(Reply::ThreadRead(marker.into()).text()));
+        read.iter().for_each(|marker| self.line.send(Reply::ThreadRead(marker.into()).frame()));
     }
 
     /// A live feed for ever after: whenever the outlet has lost batches, catches up from the store again. Ends with the line.
@@ -214,7 +213,7 @@ pub async fn follow(node: Arc<Node>, opening: Opening, line: Rc<Line>) {
     if resumed {
         let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
         let read = read.iter().map(Into::into).collect();
-        line.event(Reply::CaughtUp { cursor: &cursor, events, read }.text(), at.position, at.mark);
+        line.event(Reply::CaughtUp { cursor: &cursor, events, read }.frame(), at.position, at.mark);
     } else {
         feed.tell(&read);
     }

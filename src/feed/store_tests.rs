@@ -172,7 +172,7 @@ impl Truth for Store {
             Fact::Ended => Change::Ended,
         };
         let (position, thread) = (Position(position), thread_id(*thread));
-        Arc::new(Envelope { position, mark: 0, thread, change, payload: "event".into() })
+        Arc::new(Envelope { position, mark: 0, thread, change, frame: "event".into() })
     }
 
     fn memberships(&self, user: usize) -> Vec<ThreadId> {

@@ -9,7 +9,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::{
     domain::{ConnectionId, Credential, Limits, ThreadId, Time, UserId},
     hub::{
         Out, Transport,
-        registry::{Item, Registry, SeatKey},
+        registry::{Beats, Item, Registry, SeatKey},
         roster::Roster,
     },
 };
@@ -129,7 +129,7 @@ pub struct Client {
     cursor: u64,
     pub seen: Vec<u64>,
     /// The same, word for word.
-    pub heard: Vec<ByteString>,
+    pub heard: Vec<TextFrame>,
     seat: Option<Seat>,
     serial: u64,
 }
@@ -141,7 +141,11 @@ pub struct World<S> {
     released: u64,
     to_hub: VecDeque<ToHub>,
     outlets: Vec<Outlet>,
+    now: Instant,
 }
+
+/// Between two things that an outlet does: sometimes a client was told a second ago where it is, sometimes not.
+const PACE: Duration = Duration::from_millis(700);
 
 fn noop() -> Context<'static> {
     Context::from_waker(Waker::noop())
@@ -166,6 +170,7 @@ impl<S: Truth> World<S> {
             released: 0,
             to_hub: VecDeque::new(),
             outlets: (0..OUTLETS).map(|_| outlet()).collect(),
+            now: Instant::now(),
         }
     }
 
@@ -256,14 +261,18 @@ impl<S: Truth> World<S> {
             },
         };
         let left = registry.deliver_slice(&envelopes[envelopes.len() - rest..], to, 1);
+        self.now += PACE;
+        let more = registry.flush(self.now, usize::MAX, (left == 0).then_some(|_: Head| CURSOR.into()));
+        assert!(!more, "something is left unwritten");
         outlet.under_way = (left > 0).then_some((envelopes, to, left));
         true
     }
 
     /// Cursor frames to those who are live.
     pub fn sweep(&mut self, outlet: usize) {
-        let never = Duration::from_hours(1);
-        self.outlets[outlet].registry.borrow_mut().sweep(Time(0), never, never, |_| CURSOR.into());
+        self.now += PACE;
+        let beats = Beats { every: PACE * 7, grace: Duration::from_hours(1) };
+        self.outlets[outlet].registry.borrow_mut().sweep(Time(0), self.now, beats, |_| CURSOR.into());
     }
 
     /// A client that is away comes; one that is there does the next thing it waits for.
@@ -327,15 +336,15 @@ impl<S: Truth> World<S> {
         let line = Rc::clone(&seat.line);
         for _ in 0..frames {
             let Poll::Ready(out) = line.poll_out(&noop()) else { return Ok(()) };
-            if let Out::Event { text, position, .. } = out {
-                self.told(number, position.0, text)?;
+            if let Out::Event { frame, position, .. } = out {
+                self.told(number, position.0, frame)?;
             }
         }
         Ok(())
     }
 
-    fn told(&mut self, number: usize, position: u64, text: ByteString) -> Result<(), String> {
-        let (client, cursor) = (&mut self.clients[number], text == CURSOR);
+    fn told(&mut self, number: usize, position: u64, frame: TextFrame) -> Result<(), String> {
+        let (client, cursor) = (&mut self.clients[number], frame.text() == CURSOR);
         if position < client.cursor || (position == client.cursor && !cursor) {
             return Err(format!("client {number} at {} is told {position} again", client.cursor));
         }
@@ -345,7 +354,7 @@ impl<S: Truth> World<S> {
                 return Err(format!("client {number} is told {position}, which is not for it"));
             }
             client.seen.push(position);
-            client.heard.push(text);
+            client.heard.push(frame);
         }
         Ok(())
     }

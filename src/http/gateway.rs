@@ -1,14 +1,16 @@
 //! The gateway: a node with its HTTP service, assembled from settings. The port and the probe get the same one.
 
 use std::{
+    future::ready,
+    rc::Rc,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use actix_codec::{AsyncRead, AsyncWrite};
-use actix_http::{Extensions, HttpService, Request};
+use actix_codec::Framed;
+use actix_http::{Extensions, HttpService, Request, h1};
 use actix_identity::IdentityMiddleware;
-use actix_service::{Service, ServiceFactory, map_config};
+use actix_service::{Service, ServiceFactory, fn_factory, map_config};
 use actix_session::SessionMiddleware;
 use actix_web::{
     App,
@@ -29,6 +31,7 @@ use crate::{
     error::Error,
     hub::{Accounts, Node, Parts},
     rest::{Site, system::Canary},
+    socket::{Wire, upgrade},
     store::sqlite::Sqlite,
 };
 
@@ -83,10 +86,6 @@ pub struct Gateway {
     pub(super) stopping: watch::Sender<bool>,
 }
 
-/// A byte stream that HTTP can be spoken over.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {}
-impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Stream for T {}
-
 /// What the App is to the HTTP service: requests in, answers out.
 pub(super) trait AppFactory:
     ServiceFactory<
@@ -110,6 +109,33 @@ impl<F> AppFactory for F where
         >
 {
 }
+
+/// What answers upgrades: the same App, and then the raw stream.
+pub(super) trait UpgradeFactory<T>:
+    ServiceFactory<
+        (Request, Framed<T, h1::Codec>),
+        Config = (),
+        Response = (),
+        Error = actix_web::Error,
+        InitError = (),
+        Future: 'static,
+    >
+{
+}
+impl<T, F> UpgradeFactory<T> for F where
+    F: ServiceFactory<
+            (Request, Framed<T, h1::Codec>),
+            Config = (),
+            Response = (),
+            Error = actix_web::Error,
+            InitError = (),
+            Future: 'static,
+        >
+{
+}
+
+/// HTTP over a byte stream, answered by an App.
+pub(super) type Http<T, A, U> = HttpService<T, A, BoxBody, h1::ExpectHandler, U>;
 
 /// What an App is made of: routes, and whatever is wrapped around them.
 pub(super) trait Routing:
@@ -184,12 +210,12 @@ impl Gateway {
     }
 
     /// The whole service over any byte stream: what the port gets, and what the probe asks.
-    pub(super) fn service<T: Stream>(
+    pub(super) async fn service<T: Wire>(
         &self,
         on_connect: fn(&T, &mut Extensions),
-    ) -> HttpService<T, impl AppFactory + use<T>, BoxBody> {
+    ) -> Result<Http<T, impl AppFactory + use<T>, impl UpgradeFactory<T> + use<T>>, ()> {
         let app = self.app(routes::configure).wrap(self.stack()).wrap(self.crossing()).wrap(self.telemetry());
-        self.speak(app, on_connect)
+        self.speak(app, on_connect).await
     }
 
     /// The routes with what their handlers need, and nothing around them.
@@ -204,14 +230,17 @@ impl Gateway {
             .configure(routes)
     }
 
-    /// HTTP over any byte stream, answered by an App.
-    pub(super) fn speak<T: Stream, R: Routing>(
+    /// HTTP over any byte stream, answered by an App, upgrades too.
+    pub(super) async fn speak<T: Wire, R: Routing>(
         &self,
         app: App<R>,
         on_connect: fn(&T, &mut Extensions),
-    ) -> HttpService<T, impl AppFactory + use<T, R>, BoxBody> {
+    ) -> Result<Http<T, impl AppFactory + use<T, R>, impl UpgradeFactory<T> + use<T, R>>, ()> {
+        // Made once: an App that is made a second time has no routes.
+        let app = Rc::new(map_config(app, |()| AppConfig::default()).new_service(()).await?);
+        let upgrades = upgrade::service(Rc::clone(&app));
         let stopping = self.stopping.subscribe();
-        HttpService::build()
+        let http = HttpService::build()
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD)
             .client_disconnect_timeout(LINGER)
@@ -224,7 +253,9 @@ impl Gateway {
                 async move { _ = stopping.wait_for(|stopping| *stopping).await }
             })
             .on_connect_ext(on_connect)
-            .finish(map_config(app, |()| AppConfig::default()))
+            .upgrade(upgrades)
+            .finish(fn_factory(move || ready(Ok(Rc::clone(&app)))));
+        Ok(http)
     }
 
     /// Session, then identity, then auth context.

@@ -13,9 +13,8 @@ mod questions;
 
 use std::{rc::Rc, time::Duration};
 
-use actix_http::{HttpService, Protocol};
+use actix_http::Protocol;
 use actix_service::{Service, ServiceFactory};
-use actix_web::body::BoxBody;
 use tokio::io::DuplexStream;
 
 use self::forge::Forge;
@@ -24,7 +23,7 @@ pub use self::{
     forge::{CREDENTIALS, Credential, State, Way},
     questions::{Expected, KINDS, Part, Question},
 };
-use super::gateway::AppFactory;
+use super::gateway::{AppFactory, Http, UpgradeFactory};
 use crate::{
     config::{Config, Environment},
     domain::Limits,
@@ -149,18 +148,18 @@ impl Manner {
 /// If the throwaway node could not be made.
 pub async fn run(manner: &Manner) -> Result<Report, Error> {
     let forge = Forge::new(manner).await?;
-    let report = ask_all(&forge, forge.gateway.service::<DuplexStream>(|_, _| {})).await;
+    let report = ask_all(&forge, forge.gateway.service::<DuplexStream>(|_, _| {}).await).await;
     forge.end().await;
     report
 }
 
 /// Asks a service everything.
-async fn ask_all<A: AppFactory + 'static>(
+async fn ask_all<A: AppFactory + 'static, U: UpgradeFactory<DuplexStream> + 'static>(
     forge: &Forge,
-    service: HttpService<DuplexStream, A, BoxBody>,
+    service: Result<Http<DuplexStream, A, U>, ()>,
 ) -> Result<Report, Error> {
-    let service = service.new_service(()).await;
-    let service = Rc::new(service.map_err(|()| Error::new(Code::Internal, "The service could not be made."))?);
+    let unmade = |()| Error::new(Code::Internal, "The service could not be made.");
+    let service = Rc::new(service.map_err(unmade)?.new_service(()).await.map_err(unmade)?);
     let questions = questions::questions(forge).await?;
     let mut checks = Vec::with_capacity(questions.len());
     for question in questions {

@@ -3,6 +3,7 @@
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_server::Server;
+use actix_service::{ServiceFactory, fn_factory};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::gateway::Gateway;
@@ -38,7 +39,13 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: im
         .workers(workers)
         .shutdown_timeout(FINISH)
         .max_concurrent_connections(connections)
-        .listen("hailgate", port, move || gateway.service(Cutter::install).tcp())?
+        .listen("hailgate", port, move || {
+            let gateway = Arc::clone(&gateway);
+            fn_factory(move || {
+                let gateway = Arc::clone(&gateway);
+                async move { gateway.service(Cutter::install).await?.tcp().new_service(()).await }
+            })
+        })?
         .run();
     let handle = server.handle();
     let serving = actix_rt::spawn(server);

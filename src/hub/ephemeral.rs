@@ -109,7 +109,7 @@ impl Handler<Types> for Outlet {
 
     fn handle(&mut self, typing: Types, _: &mut Self::Context) {
         let Types { user, thread, active, .. } = typing;
-        let text = Reply::Typing { thread_id: thread.to_string(), user_id: user.as_str(), active }.text();
+        let text = Reply::Typing { thread_id: thread.to_string(), user_id: user.as_str(), active }.frame();
         let mut registry = self.registry.borrow_mut();
         registry.at(self.node.clock.now());
         registry.tell_others(thread, &user, &text);
@@ -149,7 +149,7 @@ impl Handler<ComeAndGone> for Outlet {
         registry.at(self.node.clock.now());
         for (user, deltas) in told.0 {
             let users = deltas.iter().map(|(other, online)| OnlineShape { user_id: other.as_str(), online: *online });
-            registry.tell(&user, &Reply::Presence { users: users.collect() }.text());
+            registry.tell(&user, &Reply::Presence { users: users.collect() }.frame());
         }
     }
 }

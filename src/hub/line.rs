@@ -6,18 +6,23 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     future::poll_fn,
-    task::{Context, Poll, Waker},
+    io::{self, IoSlice},
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use actix_http::ws::CloseReason;
 use bytestring::ByteString;
 
-use super::outbox::{Full, Out, Outbox};
+use super::{
+    closing::Closing,
+    outbox::{Full, Out, Outbox},
+};
 use crate::{
-    domain::{Limits, Outage, Position},
-    error::{Code, Error},
-    wire::frame::Bye,
+    domain::{Limits, Position},
+    error::Code,
+    wire::TextFrame,
 };
 
 /// What a client sent, or how its stream ended.
@@ -31,44 +36,6 @@ pub enum Inbound {
     Closed,
     /// The client broke the protocol; this is the close code to answer with.
     Fault(Code),
-}
-
-/// Why a connection is to close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closing {
-    /// The row with the close code.
-    pub code: Code,
-    /// When to come back, in milliseconds.
-    pub retry_after_ms: Option<u64>,
-}
-
-impl From<Code> for Closing {
-    fn from(code: Code) -> Closing {
-        Closing { code, retry_after_ms: None }
-    }
-}
-
-impl Closing {
-    /// What the client is told.
-    pub fn bye(self) -> Bye {
-        let Closing { code, retry_after_ms } = self;
-        Bye { code: code.close().unwrap_or(1000), reason: code.name(), reconnect: code.retryable(), retry_after_ms }
-    }
-
-    /// The same, told as a refusal where nothing has been accepted yet.
-    pub fn refusal(self) -> Error {
-        match self.code {
-            Code::Draining => {
-                let error = Error::new(Code::Draining, "The server is shutting down. Come back with the same cursor.");
-                error.after_ms(self.retry_after_ms.unwrap_or(1_000))
-            }
-            Code::CredentialsExpired => Error::new(Code::TokenExpired, "The credentials have expired. Get new ones."),
-            Code::Disabled => Error::new(Code::Disabled, "This account is disabled. Ask who runs the server."),
-            Code::SignedOut => Error::new(Code::SignedOut, "This login has ended. Sign in again."),
-            // Never 401 for what is no fault of the credentials: a client would throw its login away.
-            _ => Error::from(Outage::Busy),
-        }
-    }
 }
 
 #[derive(Default)]
@@ -93,9 +60,19 @@ pub const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Frames inside after which the transport reads no further.
 const INSIDE_MAX: u64 = 16;
 
+/// A socket that takes frames from its line by itself, whoever's turn it is. Every other transport is woken and asks for them.
+pub trait Flush {
+    /// Writes what the socket takes now. What it does not take, and what goes wrong, is for the connection's own turn.
+    fn flush(&self, line: &Line);
+}
+
+/// Pieces of one vectored write.
+const PIECES: usize = 64;
+
 /// One socket's queues.
 pub struct Line {
     outbox: RefCell<Outbox>,
+    direct: RefCell<Option<Rc<dyn Flush>>>,
     out: Sleeper,
     room: Sleeper,
     inbox: RefCell<VecDeque<Inbound>>,
@@ -121,6 +98,7 @@ impl Line {
     pub fn new(limits: &Limits) -> Line {
         Line {
             outbox: RefCell::new(Outbox::new(limits.outbox_bytes, limits.outbox_frames)),
+            direct: RefCell::new(None),
             out: Sleeper::default(),
             room: Sleeper::default(),
             inbox: RefCell::default(),
@@ -156,20 +134,39 @@ impl Line {
     // To the peer.
 
     /// Queues a text frame; a full outbox makes this a slow reader, who is closed.
-    pub fn send(&self, text: ByteString) {
-        self.push(Out::Text(text));
+    pub fn send(&self, frame: TextFrame) {
+        self.push(Out::Text(frame));
+        self.out.wake();
     }
 
     /// The same, for a frame that brings the peer to a place in the log.
-    pub fn event(&self, text: ByteString, position: Position, mark: u32) {
-        self.push(Out::Event { text, position, mark });
+    pub fn event(&self, frame: TextFrame, position: Position, mark: u32) {
+        self.queue_event(frame, position, mark);
+        self.out.wake();
+    }
+
+    /// Queues an event and wakes nobody: a [`Line::flush`] follows when more have been queued.
+    pub fn queue_event(&self, frame: TextFrame, position: Position, mark: u32) {
+        self.push(Out::Event { frame, position, mark });
     }
 
     fn push(&self, out: Out) {
         if self.closing.get().is_none() && self.outbox.borrow_mut().push(out).is_err() {
             self.close(Code::SlowReader);
         }
-        self.out.wake();
+    }
+
+    /// Gets what is queued on its way: written at once where the transport takes it directly.
+    pub fn flush(&self) {
+        match &*self.direct.borrow() {
+            Some(direct) => direct.flush(self),
+            None => self.out.wake(),
+        }
+    }
+
+    /// From now on a socket takes frames directly.
+    pub fn attach(&self, direct: Rc<dyn Flush>) {
+        *self.direct.borrow_mut() = Some(direct);
     }
 
     /// A feed begins. Before that the peer has not been told who it is, and nothing may come before it is.
@@ -179,10 +176,10 @@ impl Line {
 
     /// Queues a text frame that is dropped where the outbox is half full: a slow reader needs the room for events. It is
     /// dropped before a feed begins, too.
-    pub fn send_ephemeral(&self, text: ByteString) {
+    pub fn send_ephemeral(&self, frame: TextFrame) {
         if self.begun.get()
             && self.closing.get().is_none()
-            && self.outbox.borrow_mut().push_ephemeral(Out::Text(text)).is_ok()
+            && self.outbox.borrow_mut().push_ephemeral(Out::Text(frame)).is_ok()
         {
             self.out.wake();
         }
@@ -200,7 +197,7 @@ impl Line {
     }
 
     /// Queues the answer to the peer's ping.
-    pub fn pong(&self, data: Bytes) {
+    pub fn pong(&self, data: &[u8]) {
         self.outbox.borrow_mut().push_pong(data);
         self.out.wake();
     }
@@ -212,30 +209,74 @@ impl Line {
             outbox.clear();
         }
         // If even they do not fit, what waits gives way to them.
-        if outbox.push(Out::Bye(closing)).is_err() {
+        if outbox.push(Out::bye(closing)).is_err() {
             outbox.clear();
-            let _: Result<(), Full> = outbox.push(Out::Bye(closing));
+            outbox.force(Out::bye(closing));
         }
         drop(outbox);
         self.out.wake();
+    }
+
+    /// Queues the answer to the peer's close frame; what waits is dropped, for the peer listens no more.
+    pub fn answer_close(&self, reason: Option<CloseReason>) {
+        let mut outbox = self.outbox.borrow_mut();
+        outbox.clear();
+        outbox.force(Out::closed(reason));
     }
 
     /// For the transport: the next frame to write.
     pub fn poll_out(&self, cx: &Context<'_>) -> Poll<Out> {
         let mut outbox = self.outbox.borrow_mut();
         let Some(out) = outbox.pop() else { return self.out.wait(cx) };
-        if out == Out::Ping && self.pinged.get().is_none() {
-            self.pinged.set(Some(Instant::now()));
-        }
+        self.left(&out);
         if outbox.has_room() {
             self.room.wake();
         }
         Poll::Ready(out)
     }
 
+    /// For a transport that writes bytes: hands them over, oldest first, until all are taken or `write` takes no more. Ready
+    /// when nothing is left: whether the last words were among it.
+    ///
+    /// # Errors
+    /// What `write` failed with.
+    pub fn poll_write(&self, mut write: impl FnMut(&[IoSlice]) -> Poll<io::Result<usize>>) -> Poll<io::Result<bool>> {
+        let mut last = false;
+        loop {
+            let mut outbox = self.outbox.borrow_mut();
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let count = outbox.slices(&mut pieces);
+            if count == 0 {
+                return Poll::Ready(Ok(last));
+            }
+            match ready!(write(&pieces[..count]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                bytes => outbox.wrote(bytes, |out| {
+                    self.left(out);
+                    last |= matches!(out, Out::Bye { .. } | Out::Closed(_));
+                }),
+            }
+            if outbox.has_room() {
+                self.room.wake();
+            }
+        }
+    }
+
+    /// A frame is on its way.
+    fn left(&self, out: &Out) {
+        if *out == Out::Ping && self.pinged.get().is_none() {
+            self.pinged.set(Some(Instant::now()));
+        }
+    }
+
+    /// For a transport that writes bytes: waits until something is queued.
+    pub fn poll_queued(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.outbox.borrow().is_empty() { self.out.wait(cx) } else { Poll::Ready(()) }
+    }
+
     /// Waits until there is a frame to write.
     pub async fn holds_something(&self) {
-        poll_fn(|cx| if self.outbox.borrow().is_empty() { self.out.wait(cx) } else { Poll::Ready(()) }).await;
+        poll_fn(|cx| self.poll_queued(cx)).await;
     }
 
     /// Waits until a catch-up may queue its next page.
@@ -294,6 +335,11 @@ impl Line {
         }
     }
 
+    /// For a transport that keeps what it has read: waits until the connection wants more.
+    pub fn poll_wanted(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.reading.get() { Poll::Ready(()) } else { self.inbound.wait(cx) }
+    }
+
     /// For the transport: it lets so many more frames in. Each arrives as one [`Inbound`].
     pub fn let_in(&self, frames: u64) {
         self.inside.set(self.inside.get() + frames);
@@ -332,6 +378,7 @@ impl Line {
     /// For the transport: it has ended.
     pub fn hang_up(&self) {
         self.gone.set(true);
+        *self.direct.borrow_mut() = None;
         for sleeper in [&self.inbound, &self.room, &self.out, &self.may_read, &self.ended] {
             sleeper.wake();
         }
@@ -353,22 +400,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_ended_the_credentials_is_refused_as_if_it_had() {
-        for code in Code::ALL.iter().copied().filter(|code| code.close().is_some()) {
-            let expected = match code {
-                Code::SignedOut => Code::SignedOut,
-                Code::Disabled => Code::Disabled,
-                Code::CredentialsExpired => Code::TokenExpired,
-                Code::Draining => Code::Draining,
-                _ => Code::Busy,
-            };
-            let refusal = Closing::from(code).refusal();
-            assert_eq!(refusal.code, expected, "{code:?}");
-            assert_eq!(refusal.code.status() == 401, matches!(code.close(), Some(4205 | 4401 | 4403)), "{code:?}");
-        }
-    }
-
-    #[test]
     fn nothing_that_nobody_keeps_comes_before_the_first_frame() {
         let line = Line::new(&Limits::default());
         line.send_ephemeral("early".into());
@@ -377,7 +408,7 @@ mod tests {
         line.send_ephemeral("later".into());
         let cx = Context::from_waker(Waker::noop());
         let next = || match line.poll_out(&cx) {
-            Poll::Ready(Out::Text(text)) => Some(text.to_string()),
+            Poll::Ready(Out::Text(frame)) => Some(frame.text().to_owned()),
             _ => None,
         };
         assert_eq!([next(), next(), next()], [Some("first".to_owned()), Some("later".to_owned()), None]);

@@ -3,6 +3,7 @@
 mod accounts;
 mod actor;
 mod bell;
+mod closing;
 mod endings;
 mod ephemeral;
 mod guest;
@@ -37,8 +38,9 @@ pub use self::{
     accounts::Accounts,
     actor::Hub,
     bell::EXIT_SOFTWARE,
+    closing::Closing,
     guest::Guest,
-    line::{Closing, Inbound, LAST_WORDS, Line},
+    line::{Inbound, LAST_WORDS, Line},
     outbox::Out,
     outlet::Seat,
     presence::Here,

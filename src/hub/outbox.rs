@@ -1,49 +1,94 @@
 //! The outbox: frames waiting for one connection, bounded in bytes and in number. A pure queue.
 //! A full outbox is the one definition of a slow reader.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io::IoSlice};
 
-use bytes::Bytes;
-use bytestring::ByteString;
+use actix_http::ws::{CloseCode, CloseReason, OpCode, Parser};
+use bytes::{Bytes, BytesMut};
 
-use super::line::Closing;
-use crate::domain::Position;
+use super::closing::Closing;
+use crate::{
+    domain::Position,
+    wire::{TextFrame, frame::Reply},
+};
 
 /// What a transport puts on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Out {
     /// A text frame.
-    Text(ByteString),
+    Text(TextFrame),
     /// A text frame at a place in the log: who has it has everything of theirs up to there.
-    Event { text: ByteString, position: Position, mark: u32 },
+    Event { frame: TextFrame, position: Position, mark: u32 },
     /// A protocol ping.
     Ping,
-    /// The answer to the client's last ping.
+    /// The answer to the client's last ping: the frame.
     Pong(Bytes),
     /// The last words, and the end; nothing follows.
-    Bye(Closing),
+    Bye { closing: Closing, frames: Bytes },
+    /// The client has closed: the frame that answers it, and the end.
+    Closed(Bytes),
 }
+
+/// A ping without data.
+const PING: &[u8] = &[0x89, 0];
+
+/// Bytes of the header of a control frame from a server.
+const CONTROL_HEADER: usize = 2;
 
 impl Out {
-    /// Bytes on the wire, about: the payload and its frame header.
-    pub fn bytes(&self) -> usize {
+    /// The last words for a reason: a text frame and a close frame.
+    pub fn bye(closing: Closing) -> Out {
+        let bye = closing.bye();
+        let reason = CloseReason { code: CloseCode::from(bye.code), description: Some(bye.reason.to_owned()) };
+        let mut frames = BytesMut::from(Reply::Bye(bye).frame().wire());
+        Parser::write_close(&mut frames, Some(reason), false);
+        Out::Bye { closing, frames: frames.freeze() }
+    }
+
+    /// The answer to a ping.
+    pub fn pong(data: &[u8]) -> Out {
+        let mut frame = BytesMut::with_capacity(data.len() + CONTROL_HEADER);
+        Parser::write_message(&mut frame, data, OpCode::Pong, true, false);
+        Out::Pong(frame.freeze())
+    }
+
+    /// The answer to a close frame: its own reason.
+    pub fn closed(reason: Option<CloseReason>) -> Out {
+        let mut frame = BytesMut::new();
+        Parser::write_close(&mut frame, reason, false);
+        Out::Closed(frame.freeze())
+    }
+
+    /// The bytes of its frames.
+    pub fn wire(&self) -> &[u8] {
         match self {
-            Out::Text(text) | Out::Event { text, .. } => text.len() + 10,
-            Out::Ping => 2,
-            Out::Pong(data) => data.len() + 2,
-            Out::Bye(_) => 128,
+            Out::Text(frame) | Out::Event { frame, .. } => frame.wire(),
+            Out::Ping => PING,
+            Out::Pong(frame) | Out::Closed(frame) | Out::Bye { frames: frame, .. } => frame,
         }
     }
 
-    /// The text of a frame.
-    pub fn text(self) -> Option<ByteString> {
+    /// The frame of text that it is.
+    pub fn text(self) -> Option<TextFrame> {
         match self {
-            Out::Text(text) | Out::Event { text, .. } => Some(text),
-            Out::Ping | Out::Pong(_) | Out::Bye(_) => None,
+            Out::Text(frame) | Out::Event { frame, .. } => Some(frame),
+            Out::Ping | Out::Pong(_) | Out::Bye { .. } | Out::Closed(_) => None,
         }
     }
+
+    /// What a pong says.
+    pub fn pong_data(frame: &[u8]) -> &[u8] {
+        &frame[CONTROL_HEADER..]
+    }
+
+    fn bytes(&self) -> usize {
+        self.wire().len()
+    }
 }
+
+/// Frames for which an empty outbox keeps the room.
+const KEEP: usize = 4;
 
 /// The frame did not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +98,8 @@ pub struct Full;
 #[derive(Debug)]
 pub struct Outbox {
     frames: VecDeque<Out>,
+    /// Bytes of the first that have been written.
+    begun: usize,
     bytes: usize,
     bytes_max: usize,
     frames_max: usize,
@@ -62,7 +109,7 @@ impl Outbox {
     /// An empty one with its limits.
     pub fn new(bytes_max: u64, frames_max: u64) -> Outbox {
         let size = |max| usize::try_from(max).unwrap_or(usize::MAX);
-        Outbox { frames: VecDeque::new(), bytes: 0, bytes_max: size(bytes_max), frames_max: size(frames_max) }
+        Outbox { frames: VecDeque::new(), begun: 0, bytes: 0, bytes_max: size(bytes_max), frames_max: size(frames_max) }
     }
 
     /// Queues a frame. One frame always fits into an empty outbox, however large: frames have their own limit.
@@ -74,9 +121,14 @@ impl Outbox {
         if !self.frames.is_empty() && (self.bytes + bytes > self.bytes_max || self.frames.len() >= self.frames_max) {
             return Err(Full);
         }
-        self.bytes += bytes;
-        self.frames.push_back(out);
+        self.force(out);
         Ok(())
+    }
+
+    /// Queues a frame whether there is room or not: the last one.
+    pub fn force(&mut self, out: Out) {
+        self.bytes += out.bytes();
+        self.frames.push_back(out);
     }
 
     /// Queues a frame that nobody needs a moment later, if the outbox is not half full.
@@ -91,27 +143,57 @@ impl Outbox {
     }
 
     /// Queues a pong, in place of one that still waits: only the last ping needs its answer (RFC 6455 section 5.5.3).
-    pub fn push_pong(&mut self, data: Bytes) {
-        let waiting = self.frames.iter().position(|out| matches!(out, Out::Pong(_)));
-        if let Some(old) = waiting.and_then(|index| self.frames.remove(index)) {
+    pub fn push_pong(&mut self, data: &[u8]) {
+        let unbegun = usize::from(self.begun > 0);
+        let waiting = self.frames.iter().skip(unbegun).position(|out| matches!(out, Out::Pong(_)));
+        if let Some(old) = waiting.and_then(|index| self.frames.remove(index + unbegun)) {
             self.bytes -= old.bytes();
         }
-        let out = Out::Pong(data);
-        self.bytes += out.bytes();
-        self.frames.push_back(out);
+        self.force(Out::pong(data));
     }
 
     /// Takes the oldest frame.
     pub fn pop(&mut self) -> Option<Out> {
         let out = self.frames.pop_front()?;
+        self.begun = 0;
         self.bytes -= out.bytes();
+        // A connection that says nothing holds nothing.
+        if self.frames.is_empty() && self.frames.capacity() > KEEP {
+            self.frames = VecDeque::new();
+        }
         Some(out)
     }
 
-    /// Drops everything that waits, so that the last words always fit.
+    /// What to write next, oldest first, as many pieces as fit; how many that is.
+    pub fn slices<'a>(&'a self, pieces: &mut [IoSlice<'a>]) -> usize {
+        let mut count = 0;
+        for (piece, out) in pieces.iter_mut().zip(&self.frames) {
+            let begun = if count == 0 { self.begun } else { 0 };
+            *piece = IoSlice::new(&out.wire()[begun..]);
+            count += 1;
+        }
+        count
+    }
+
+    /// So many bytes of what [`Outbox::slices`] gave were written. Each frame that is whole on its way is told.
+    pub fn wrote(&mut self, mut bytes: usize, mut whole: impl FnMut(&Out)) {
+        while let Some(first) = self.frames.front() {
+            let left = first.bytes() - self.begun;
+            if bytes < left {
+                self.begun += bytes;
+                return;
+            }
+            bytes -= left;
+            whole(first);
+            self.pop();
+        }
+    }
+
+    /// Drops everything that waits, so that the last words always fit; but a frame that is partly written is finished.
     pub fn clear(&mut self) {
-        self.frames.clear();
-        self.bytes = 0;
+        let keep = usize::from(self.begun > 0);
+        self.frames.truncate(keep);
+        self.bytes = self.frames.iter().map(Out::bytes).sum();
     }
 
     /// Whether there is room for another page of a catch-up.
@@ -136,39 +218,74 @@ mod tests {
 
     use super::*;
 
+    fn text(text: impl AsRef<str>) -> Out {
+        Out::Text(text.as_ref().into())
+    }
+
     proptest! {
         #[test]
         fn an_outbox_keeps_order_and_never_grows_over_its_limits(steps in prop::collection::vec(prop_oneof![
             (0..200usize).prop_map(Some), Just(None)], 0..300)) {
             let mut outbox = Outbox::new(1_000, 20);
-            let mut model: VecDeque<String> = VecDeque::new();
+            let mut model: VecDeque<Out> = VecDeque::new();
             for (number, step) in steps.into_iter().enumerate() {
                 if let Some(length) = step {
-                    let text = format!("{number}{}", "x".repeat(length));
-                    if outbox.push(Out::Text(text.as_str().into())).is_ok() {
-                        model.push_back(text);
+                    let out = text(format!("{number}{}", "x".repeat(length)));
+                    if outbox.push(out.clone()).is_ok() {
+                        model.push_back(out);
                     } else {
                         prop_assert!(!model.is_empty());
                     }
                 } else {
-                    let expected = model.pop_front().map(|text| Out::Text(text.into()));
-                    prop_assert_eq!(outbox.pop(), expected);
+                    prop_assert_eq!(outbox.pop(), model.pop_front());
                 }
-                let bytes: usize = model.iter().map(|text| text.len() + 10).sum();
+                let bytes: usize = model.iter().map(Out::bytes).sum();
                 prop_assert_eq!(outbox.bytes(), bytes);
                 prop_assert!(model.len() <= 20 && (bytes <= 1_000 || model.len() == 1));
             }
         }
-    }
 
-    proptest! {
+        #[test]
+        fn however_it_is_written_every_byte_goes_once_and_in_order(
+            steps in prop::collection::vec(prop_oneof![
+                3 => (0..300usize).prop_map(|length| (0, length)),
+                3 => (1..700usize).prop_map(|bytes| (1, bytes)),
+                1 => (0..100usize).prop_map(|length| (2, length)),
+                1 => Just((3, 0)),
+            ], 0..200),
+        ) {
+            let mut outbox = Outbox::new(1_000, 20);
+            let (mut written, mut told) = (Vec::new(), Vec::new());
+            for (number, (step, size)) in steps.into_iter().enumerate() {
+                match step {
+                    0 => _ = outbox.push(text(format!("{number}{}", "x".repeat(size)))),
+                    1 => {
+                        let mut pieces = [IoSlice::new(&[]); 3];
+                        let count = outbox.slices(&mut pieces);
+                        let all: Vec<u8> = pieces[..count].iter().flat_map(|piece| piece.iter().copied()).collect();
+                        let bytes = size.min(all.len());
+                        written.extend_from_slice(&all[..bytes]);
+                        outbox.wrote(bytes, |out| told.extend_from_slice(out.wire()));
+                    }
+                    2 => outbox.push_pong(&vec![1; size]),
+                    _ => outbox.clear(),
+                }
+                prop_assert_eq!(outbox.bytes(), outbox.frames.iter().map(Out::bytes).sum::<usize>());
+                // What was told as written whole is a beginning of what was written, and at most one frame is begun.
+                prop_assert_eq!(&written[..told.len()], &told[..]);
+                prop_assert_eq!(written.len() - told.len(), outbox.begun);
+                let rest = outbox.frames.front().map_or(&[][..], |first| &first.wire()[..outbox.begun]);
+                prop_assert_eq!(&written[told.len()..], rest);
+            }
+        }
+
         #[test]
         fn what_nobody_needs_later_finds_no_room_in_the_second_half_and_events_do(
             steps in prop::collection::vec((any::<bool>(), 0..200usize), 0..100),
         ) {
             let mut outbox = Outbox::new(1_000, 20);
             for (ephemeral, length) in steps {
-                let (out, bytes, frames) = (Out::Text("x".repeat(length).into()), outbox.bytes(), outbox.frames.len());
+                let (out, bytes, frames) = (text("x".repeat(length)), outbox.bytes(), outbox.frames.len());
                 let whole = out.bytes();
                 if ephemeral {
                     let room = bytes + whole <= 500 && frames < 10;
@@ -182,12 +299,17 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_ping_is_answered() {
+    fn only_the_last_ping_is_answered_but_a_pong_that_is_begun_is_finished() {
         let mut outbox = Outbox::new(100, 10);
         for number in 0..50u8 {
-            outbox.push_pong(Bytes::copy_from_slice(&[number]));
+            outbox.push_pong(&[number]);
         }
-        assert_eq!(outbox.pop(), Some(Out::Pong(Bytes::from_static(&[49]))));
+        assert_eq!((outbox.frames.len(), outbox.frames.front()), (1, Some(&Out::pong(&[49]))));
+        outbox.wrote(1, |_| unreachable!("it is not whole"));
+        outbox.push_pong(&[50]);
+        outbox.push_pong(&[51]);
+        assert_eq!(outbox.frames, [Out::pong(&[49]), Out::pong(&[51])]);
+        outbox.wrote(5, |_| ());
         assert!(outbox.is_empty() && outbox.bytes() == 0);
     }
 }

@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::prelude::*;
@@ -16,16 +16,17 @@ use uuid::Uuid;
 use super::{
     Hub, Node,
     bell::Bell,
-    line::{Closing, Line},
+    closing::Closing,
+    line::Line,
     messages::{Enter, Leave, Listen, Meet},
-    registry::{Item, Registry, SWEEP, SeatKey, Sitter},
+    registry::{Beats, Item, Registry, SWEEP, SeatKey, Sitter},
     weight::Weight,
 };
 use crate::{
     domain::{Credential, Outage, Position, ThreadId, Time, UserId},
     error::{Code, Error},
     store::{Head, Memberships},
-    wire::{cursor::Purpose, frame::Reply},
+    wire::{TextFrame, cursor::Purpose, frame::Reply},
 };
 
 /// Batches that may wait for one outlet; over it the outlet's connections catch up from the store.
@@ -75,23 +76,75 @@ impl Actor for Outlet {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(INBOX);
-        ctx.run_interval(SWEEP, |outlet, _| outlet.sweep());
+        ctx.run_interval(SWEEP, Self::sweep);
     }
 }
 
 impl Outlet {
-    fn sweep(&mut self) {
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
         let node = &self.node;
         let millis = Duration::from_millis;
-        let (heartbeat, grace) = (millis(node.limits.heartbeat_ms), millis(node.limits.heartbeat_grace_ms));
-        let text = |head: Head| {
-            let cursor = node.cursors.seal(Purpose::Cursor, head.cursor());
-            Reply::Cursor { cursor: &cursor }.text()
-        };
+        let beats = Beats { every: millis(node.limits.heartbeat_ms), grace: millis(node.limits.heartbeat_grace_ms) };
         let mut registry = self.registry.borrow_mut();
-        registry.sweep(node.clock.now(), heartbeat, grace, text);
+        registry.sweep(node.clock.now(), Instant::now(), beats, cursor(node));
         let over = self.weight.over(registry.waiting(), node.limits.outboxes_bytes);
         registry.relieve(over);
+        let to = registry.released();
+        drop(registry);
+        self.flush(Rest { items: Vec::new(), left: 0, to }, ctx);
+    }
+
+    /// Writes what was queued, a few seats now and the rest in turns with everybody else on this thread.
+    fn flush(&mut self, rest: Rest, ctx: &mut Context<Self>) {
+        let (registry, node) = (Rc::clone(&self.registry), Arc::clone(&self.node));
+        let mut rest = rest;
+        if rest.turn(&mut registry.borrow_mut(), &node) {
+            return;
+        }
+        // Between turns transports and requests have theirs; the mailbox waits.
+        let turns = async move {
+            while {
+                tokio::task::yield_now().await;
+                !rest.turn(&mut registry.borrow_mut(), &node)
+            } {}
+        };
+        ctx.wait(turns.into_actor(self));
+    }
+}
+
+/// Seals a cursor frame, once for all who are told the same place.
+fn cursor(node: &Node) -> impl FnMut(Head) -> TextFrame {
+    let mut sealed: Option<(Head, TextFrame)> = None;
+    move |head| match &sealed {
+        Some((at, frame)) if *at == head => frame.clone(),
+        _ => {
+            let cursor = node.cursors.seal(Purpose::Cursor, head.cursor());
+            sealed.insert((head, Reply::Cursor { cursor: &cursor }.frame())).1.clone()
+        }
+    }
+}
+
+/// Seats that are written in one turn at most.
+const TURN: usize = 256;
+
+/// What is still to be delivered and written.
+struct Rest {
+    items: Vec<Item>,
+    /// How many of the last items are not queued yet.
+    left: usize,
+    to: Head,
+}
+
+impl Rest {
+    /// Queues and writes a part; whether that was all. What is queued is written before more is: a burst must not make fast
+    /// readers look slow.
+    fn turn(&mut self, registry: &mut Registry, node: &Node) -> bool {
+        if self.left > 0 && !registry.has_unwritten() {
+            let items = &self.items[self.items.len() - self.left..];
+            self.left = registry.deliver_slice(items, self.to, node.limits.outbox_bytes / 8);
+        }
+        let all = self.left == 0;
+        !registry.flush(Instant::now(), TURN, all.then(|| cursor(node))) && all
     }
 }
 
@@ -109,21 +162,9 @@ impl Handler<Deliver> for Outlet {
     type Result = ();
 
     fn handle(&mut self, batch: Deliver, ctx: &mut Self::Context) {
-        let (registry, bytes_max) = (Rc::clone(&self.registry), self.node.limits.outbox_bytes / 8);
-        registry.borrow_mut().at(self.node.clock.now());
-        let mut rest = registry.borrow_mut().deliver_slice(&batch.items, batch.to, bytes_max);
-        if rest == 0 {
-            return;
-        }
-        // Between slices the transports write, or a burst would make fast readers look slow; the mailbox waits.
-        let deliver = async move {
-            while rest > 0 {
-                tokio::task::yield_now().await;
-                let left = &batch.items[batch.items.len() - rest..];
-                rest = registry.borrow_mut().deliver_slice(left, batch.to, bytes_max);
-            }
-        };
-        ctx.wait(deliver.into_actor(self));
+        self.registry.borrow_mut().at(self.node.clock.now());
+        let Deliver { items, to } = batch;
+        self.flush(Rest { left: items.len(), items, to }, ctx);
     }
 }
 

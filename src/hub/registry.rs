@@ -3,10 +3,11 @@
 
 mod ephemeral;
 mod markers;
+mod news;
 mod slice;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     rc::Rc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -15,15 +16,15 @@ use std::{
 use slab::Slab;
 use uuid::Uuid;
 
-use self::markers::Owed;
 pub use self::slice::Item;
-use super::line::{Closing, Line};
+use self::{markers::Owed, news::Told};
+use super::{closing::Closing, line::Line};
 use crate::{
     auth::token::LEEWAY,
     domain::{ConnectionId, Credential, Position, ThreadId, Time, UserId},
     error::Code,
     store::Head,
-    wire::{Change, Envelope},
+    wire::{Change, Envelope, TextFrame},
 };
 
 /// A seat's key; the generation tells a seat from the next one in the same slot.
@@ -31,6 +32,14 @@ use crate::{
 pub struct SeatKey {
     slot: usize,
     generation: u64,
+}
+
+/// How often a silent peer is asked for a sign of life, and how long it may take to give one.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
+pub struct Beats {
+    pub every: Duration,
+    pub grace: Duration,
 }
 
 /// Who takes a seat.
@@ -55,6 +64,13 @@ pub enum Transport {
     Stream,
     /// A long poll: it ends with its first answer, so it needs no beats and no cursor frames.
     Poll,
+}
+
+impl Transport {
+    /// Whether its client is told where it is while it is connected.
+    fn is_told(self) -> bool {
+        self != Transport::Poll
+    }
 }
 
 impl Sitter {
@@ -90,22 +106,22 @@ struct Seat {
     pinged: Instant,
     /// Whether a ping was queued then and nothing has been heard since.
     unanswered: bool,
-    told: Position,
+    told: Told,
     owed: Owed,
 }
 
 impl Seat {
     /// Pings once a heartbeat. Gone is who leaves a ping unanswered for the grace, counted from when the transport took
     /// it, or who takes none at all for a heartbeat and the grace.
-    fn beat(&mut self, now: Instant, heartbeat: Duration, grace: Duration) {
+    fn beat(&mut self, now: Instant, Beats { every, grace }: Beats) {
         if self.line.heard() > self.pinged {
             self.unanswered = false;
         }
         let overdue = self.line.pinged().is_some_and(|taken| now.duration_since(taken) > grace);
         let since = now.duration_since(self.pinged);
-        if overdue || (self.unanswered && since > heartbeat + grace) {
+        if overdue || (self.unanswered && since > every + grace) {
             self.line.close(Code::NoSignOfLife);
-        } else if !self.unanswered && since >= heartbeat {
+        } else if !self.unanswered && since >= every {
             (self.pinged, self.unanswered) = (now, true);
             self.line.ping();
         }
@@ -125,6 +141,8 @@ pub struct Registry {
     by_id: HashMap<UserId, usize>,
     /// One hash an event: thread to the users that hear it. None a delivery.
     listeners: HashMap<ThreadId, Vec<usize>>,
+    /// Seats for which something is queued that is not on its way.
+    unwritten: VecDeque<SeatKey>,
     released: Head,
     /// The time of the delivery under way: between two sweeps, too, nothing goes to whose credentials have ended.
     now: Time,
@@ -142,6 +160,7 @@ impl Registry {
             users: Slab::new(),
             by_id: HashMap::new(),
             listeners: HashMap::new(),
+            unwritten: VecDeque::new(),
             released,
             now: Time::default(),
             generation: 0,
@@ -159,7 +178,7 @@ impl Registry {
             .or_insert_with(|| self.users.insert(User { id: id.clone(), seats: Vec::new(), threads: HashSet::new() }));
         self.generation += 1;
         let generation = self.generation;
-        let (mode, told) = (Mode::Joining, self.released.position);
+        let (mode, told) = (Mode::Joining, Told::now(self.released.position));
         let seat = Seat {
             sitter,
             generation,
@@ -253,7 +272,10 @@ impl Registry {
     }
 
     /// Delivers one event, in log order: who was added hears it, who was removed hears it last.
-    pub fn deliver(&mut self, envelope: &Envelope) {
+    ///
+    /// It is queued only: [`Registry::flush`] follows. How many seats it was queued for.
+    pub fn deliver(&mut self, envelope: &Envelope) -> usize {
+        let mut queued = 0;
         if let Change::Added(users) = &envelope.change {
             for user in users {
                 self.listen(user, envelope.thread);
@@ -261,10 +283,14 @@ impl Registry {
         }
         for number in self.listeners.get(&envelope.thread).into_iter().flatten() {
             for slot in &self.users[*number].seats {
-                let seat = &self.seats[*slot];
+                let seat = &mut self.seats[*slot];
                 let live = matches!(seat.mode, Mode::Live { after } if envelope.position > after);
                 if live && !seat.sitter.is_over(self.now) {
-                    seat.line.event(envelope.payload.clone(), envelope.position, envelope.mark);
+                    queued += 1;
+                    seat.line.queue_event(envelope.frame.clone(), envelope.position, envelope.mark);
+                    if Self::has_news(seat) {
+                        self.unwritten.push_back(SeatKey { slot: *slot, generation: seat.generation });
+                    }
                 }
             }
         }
@@ -279,6 +305,7 @@ impl Registry {
         }
         // At once, so that a seat that turns live between two events of a batch misses none.
         self.advance(Head { position: envelope.position, mark: envelope.mark, ..self.released });
+        queued
     }
 
     /// Everything up to here has been delivered to this thread's listeners.
@@ -309,7 +336,7 @@ impl Registry {
         let reached = read >= self.released.position && self.owes_nothing_more(key);
         if let Some(seat) = self.seat(key).filter(|_| reached) {
             seat.mode = Mode::Live { after: read };
-            (seat.told, seat.owed) = (read, Owed::NOTHING);
+            (seat.told, seat.owed) = (Told::now(read), Owed::NOTHING);
         }
         reached
     }
@@ -324,7 +351,7 @@ impl Registry {
     /// Waits until a live seat must catch up again; from where.
     pub fn poll_behind(&mut self, key: SeatKey, cx: &Context<'_>) -> Poll<Position> {
         match self.seat(key) {
-            Some(seat) if seat.mode == Mode::CatchingUp => Poll::Ready(seat.told),
+            Some(seat) if seat.mode == Mode::CatchingUp => Poll::Ready(seat.told.at),
             Some(seat) => {
                 seat.waker = Some(cx.waker().clone());
                 Poll::Pending
@@ -346,7 +373,7 @@ impl Registry {
         seat.owed.passed = true;
         if let Mode::Live { after } = seat.mode {
             seat.mode = Mode::CatchingUp;
-            seat.told = released.max(after);
+            seat.told.at = released.max(after);
             seat.waker.take().into_iter().for_each(Waker::wake);
         }
     }
@@ -361,38 +388,18 @@ impl Registry {
         now >= self.judges_from
     }
 
-    /// Once a second: pings, deadlines, cursor frames. `cursor` makes the text of one and is called at most once.
-    pub fn sweep(
-        &mut self,
-        now: Time,
-        heartbeat: Duration,
-        grace: Duration,
-        cursor: impl FnOnce(Head) -> bytestring::ByteString,
-    ) {
-        let (instant, released) = (Instant::now(), self.released);
+    /// Once a second: pings, deadlines, cursor frames. `cursor` makes one. What it queues is flushed by the caller.
+    pub fn sweep(&mut self, now: Time, instant: Instant, beats: Beats, cursor: impl FnMut(Head) -> TextFrame) {
         let judges = self.judges(instant);
-        let mut cursor = Some(cursor);
-        let mut text = None;
         for (_, seat) in &mut self.seats {
             if seat.sitter.is_over(now) {
                 seat.line.close(Code::CredentialsExpired);
             }
-            if seat.sitter.transport == Transport::Poll {
-                continue;
-            }
-            if judges {
-                seat.beat(instant, heartbeat, grace);
-            }
-            let live_after = matches!(seat.mode, Mode::Live { after } if released.position > after);
-            if live_after && seat.told < released.position {
-                seat.told = released.position;
-                if let Some(make) = cursor.take() {
-                    text = Some(make(released));
-                }
-                let tell = |text: &bytestring::ByteString| seat.line.event(text.clone(), released.position, released.mark);
-                text.iter().for_each(tell);
+            if seat.sitter.transport.is_told() && judges {
+                seat.beat(instant, beats);
             }
         }
+        self.tell_cursors(instant, beats.every, cursor);
     }
 
     /// Asks every seat that fits to close; how many.

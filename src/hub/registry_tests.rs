@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytestring::ByteString;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -101,9 +100,11 @@ impl World {
         if !matches!(change, Change::Added(_)) {
             self.apply(thread, &change);
         }
-        let envelope = Envelope { position, mark: 0, thread: thread_id(thread), change, payload: payload.into() };
+        let envelope = Envelope { position, mark: 0, thread: thread_id(thread), change, frame: payload.as_str().into() };
         self.registry.deliver(&envelope);
         self.registry.advance(self.head);
+        let nobody = None::<fn(Head) -> TextFrame>;
+        assert!(!self.registry.flush(Instant::now(), usize::MAX, nobody), "something is left unwritten");
     }
 
     fn apply(&mut self, thread: u8, change: &Change) {
@@ -171,7 +172,7 @@ fn drain(line: &Line) -> Vec<String> {
     let mut got = Vec::new();
     while let Poll::Ready(out) = line.poll_out(&context) {
         if let Some(text) = out.text() {
-            got.push(ByteString::to_string(&text));
+            got.push(text.text().to_owned());
         }
     }
     got

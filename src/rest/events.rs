@@ -9,7 +9,6 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use bytestring::ByteString;
 
 use super::{
     accept::{self, Form},
@@ -23,6 +22,7 @@ use crate::{
     hub::{Closing, Guest, Line, Node, Out, Transport},
     store::Head,
     wire::{
+        TextFrame,
         cursor::Purpose,
         rest::{self, EventsQuery},
     },
@@ -66,12 +66,7 @@ fn does_not_hold(reset: Reset) -> Error {
 
 /// What was missed, a page of it at most; if that is nothing, whatever comes until the time is over. And the place up to
 /// which that is everything.
-async fn hear(
-    node: &Arc<Node>,
-    opening: Opening,
-    line: &Rc<Line>,
-    wait: Duration,
-) -> Result<(Vec<ByteString>, Head), Error> {
+async fn hear(node: &Arc<Node>, opening: Opening, line: &Rc<Line>, wait: Duration) -> Result<(Vec<TextFrame>, Head), Error> {
     let Opening { seat, at, .. } = opening;
     let mut feed = Feed::new(Seated::new(Arc::clone(node), Rc::clone(&seat)), Rc::clone(line), at.position);
     let mut caught_up = None;
@@ -111,23 +106,23 @@ async fn hear(
 }
 
 /// What waits in the line, a page of it at most; the place to which that leads; and whether it was all.
-fn taken(line: &Line, mut at: Head) -> (Vec<ByteString>, Head, bool) {
+fn taken(line: &Line, mut at: Head) -> (Vec<TextFrame>, Head, bool) {
     let waker = Context::from_waker(Waker::noop());
     let mut events = Vec::new();
     while (events.len() as u64) < feed::PAGE {
         let Poll::Ready(out) = line.poll_out(&waker) else { return (events, at, true) };
         // Of markers it is enough to have been woken: the answer brings them as they are at its end.
-        if let Out::Event { text, position, mark } = out {
+        if let Out::Event { frame, position, mark } = out {
             at = Head { position, mark, ..at };
-            events.push(text);
+            events.push(frame);
         }
     }
     (events, at, false)
 }
 
 /// `{events, read, cursor}`; events are sealed JSON already and the cursor's alphabet needs no escape.
-fn answer(events: &[ByteString], read: &[Marker], cursor: &str) -> HttpResponse {
-    let events: Vec<&str> = events.iter().map(AsRef::as_ref).collect();
+fn answer(events: &[TextFrame], read: &[Marker], cursor: &str) -> HttpResponse {
+    let events: Vec<&str> = events.iter().map(TextFrame::text).collect();
     let read = rest::markers(read);
     let body = format!(r#"{{"events":[{}],"read":{read},"cursor":"{cursor}"}}"#, events.join(","));
     HttpResponse::Ok()

@@ -53,7 +53,7 @@ fn first(opening: &Opening, node: &Node, guest: Guest<'_>) -> Bytes {
     let id = Some(opening.cursor.as_str());
     let mut bytes = BytesMut::new();
     let established = opening.established(node, guest);
-    bytes.extend_from_slice(&Event { id, data: &established, ..Event::default() }.bytes());
+    bytes.extend_from_slice(&Event { id, data: established.text(), ..Event::default() }.bytes());
     if let Some(reset) = opening.reset {
         let reset = frame::Reset { code: feed::reset_code(reset).name(), cursor: &opening.cursor };
         bytes.extend_from_slice(&Event { name: Some("reset"), id, data: &reset.data(), retry_ms: None }.bytes());

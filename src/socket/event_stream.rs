@@ -61,21 +61,23 @@ struct Stream {
 impl Stream {
     fn bytes(&mut self, out: Out) -> Bytes {
         match out {
-            Out::Event { text, position, mark } => {
+            Out::Event { frame, position, mark } => {
                 let id = self.node.cursors.seal(Purpose::Cursor, Cursor { epoch: self.epoch, position, mark });
-                Event { id: Some(&id), data: &text, ..Event::default() }.bytes()
+                Event { id: Some(&id), data: frame.text(), ..Event::default() }.bytes()
             }
-            Out::Text(text) => Event { data: &text, ..Event::default() }.bytes(),
+            Out::Text(frame) => Event { data: frame.text(), ..Event::default() }.bytes(),
             Out::Ping | Out::Pong(_) => {
                 // There is no answer to come: that the connection takes it is all there is to hear.
                 self.line.hear();
                 sse::BEAT
             }
-            Out::Bye(closing) => {
+            Out::Bye { closing, .. } => {
                 self.ended = true;
                 let (name, retry_ms) = (Some("bye"), closing.retry_after_ms);
                 Event { name, retry_ms, data: &closing.bye().data(), ..Event::default() }.bytes()
             }
+            // Nothing comes in on a stream, no close frame either.
+            Out::Closed(_) => Bytes::new(),
         }
     }
 }

@@ -4,29 +4,94 @@
 //!
 //! [`Line`]: crate::hub::Line
 
+mod cutter;
 pub mod event_stream;
 mod fragments;
 pub mod gate;
-pub mod web_actors;
+mod raw;
+pub mod upgrade;
+mod web_actors;
 
 use std::{
-    cell::Cell,
-    net::Shutdown,
-    sync::{Arc, Weak},
-    time::Duration,
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
 };
 
-use actix_http::{Extensions, RequestHead, ws};
+use actix_http::{RequestHead, ws};
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest, HttpResponse,
     dev::Payload,
-    http::{ConnectionType, Version, header},
-    rt::net::TcpStream,
+    http::{Version, header},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use socket2::{SockRef, Socket};
+use futures_util::Stream;
 
-use crate::error::{Code, Error};
+pub use self::{
+    cutter::{Cut, Cutter},
+    raw::Wire,
+};
+use crate::{
+    domain::Limits,
+    error::{Code, Error},
+    hub::{Inbound, Line},
+};
+
+/// What a client sends, one frame at a time; ends when the connection does.
+pub struct Frames(Pin<Box<dyn Stream<Item = Inbound>>>);
+
+impl Frames {
+    fn of(frames: impl Stream<Item = Inbound> + 'static) -> Frames {
+        Frames(Box::pin(frames))
+    }
+}
+
+impl Stream for Frames {
+    type Item = Inbound;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+/// What is to happen with a connection when its upgrade has been answered.
+struct Taken {
+    line: Rc<Line>,
+    frame_bytes: u64,
+    fragments: u64,
+    start: Box<dyn FnOnce(Frames)>,
+}
+
+/// Put into a request by a transport that takes its connection over as bytes, once it has been answered with 101.
+#[derive(Clone, Default)]
+struct Offer(Rc<RefCell<Option<Taken>>>);
+
+/// Answers an upgrade with 101. When that is written, `start` gets what the client sends, and the transport takes what the line
+/// holds. If it cannot be written, `start` is dropped.
+///
+/// # Errors
+/// `bad_upgrade`, if the library refuses what the slot has passed.
+pub fn accept(
+    request: &HttpRequest,
+    payload: Payload,
+    proof: UpgradeSlot,
+    line: &Rc<Line>,
+    limits: &Limits,
+    start: impl FnOnce(Frames) + 'static,
+) -> Result<HttpResponse, Error> {
+    let Some(Offer(offer)) = request.extensions().get().cloned() else {
+        let response = web_actors::upgrade(request, payload, proof, Rc::clone(line), limits)?;
+        let cut = Cut::of(request);
+        line.set_cut(move || cut.now());
+        start(Frames::of(web_actors::Arriving(Rc::clone(line))));
+        return Ok(response);
+    };
+    let (line, start) = (Rc::clone(line), Box::new(start));
+    let taken = Taken { line, frame_bytes: limits.frame_bytes, fragments: limits.fragments, start };
+    *offer.borrow_mut() = Some(taken);
+    Ok(ws::handshake_response(request.head()).finish().map_into_boxed_body().into())
+}
 
 /// Proof that a request may be answered with 101: it has the form of an upgrade and of nothing else at the same time.
 pub struct UpgradeSlot(());
@@ -39,7 +104,8 @@ impl UpgradeSlot {
     ///
     /// # Errors
     /// `upgrade_required` for an ordinary request, `bad_upgrade` for a malformed one.
-    pub fn of(head: &RequestHead, payload: &Payload) -> Result<UpgradeSlot, Error> {
+    pub fn of(request: &HttpRequest, payload: &Payload) -> Result<UpgradeSlot, Error> {
+        let head = request.head();
         let bad = |detail: &'static str| Err(Error::new(Code::BadUpgrade, detail));
         match ws::verify_handshake(head) {
             // The key is judged below: the library asks only whether there is one.
@@ -60,7 +126,8 @@ impl UpgradeSlot {
         // Exactly what the HTTP library takes for an upgrade, whose bytes it then leaves alone; anything else that
         // looks like one would be answered 101 and read on as requests.
         let upgrade = only(head, &header::UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-        if !upgrade || matches!(payload, Payload::None) {
+        let carried = request.extensions().contains::<Offer>() || !matches!(payload, Payload::None);
+        if !upgrade || !carried {
             return bad("The Upgrade header must say websocket and nothing else.");
         }
         let key = only(head, &header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key).ok());
@@ -76,78 +143,4 @@ fn only<'a>(head: &'a RequestHead, name: &header::HeaderName) -> Option<&'a str>
     let mut values = head.headers().get_all(name);
     let first = values.next()?.to_str().ok();
     if values.next().is_some() { None } else { first }
-}
-
-/// Ends a TCP connection from outside. The HTTP dispatcher is stuck in a write while the peer does not read, and
-/// with it everything that runs inside the response; this needs neither.
-pub struct Cutter {
-    socket: Arc<Socket>,
-    /// An upgrade was refused here: what follows on this connection is not a request.
-    refused: Cell<bool>,
-}
-
-/// How long a connection with a refused upgrade may take for its answer before it is cut.
-const LINGER: Duration = Duration::from_secs(1);
-
-impl Cutter {
-    /// For the HTTP service's connect callback: keeps a duplicate of the socket's descriptor with the connection.
-    /// Without it, cutting a peer that does not read is best effort: it happens when the system notices.
-    pub fn install(io: &TcpStream, data: &mut Extensions) {
-        match SockRef::from(io).try_clone() {
-            Ok(socket) => _ = data.insert(Cutter { socket: Arc::new(socket), refused: Cell::new(false) }),
-            Err(error) => log::warn!("a connection cannot be cut from outside: {error}"),
-        }
-    }
-
-    /// Nothing more on this request's connection is to be answered: an upgrade was refused, and whoever is in
-    /// front of us may take what follows for anything.
-    pub fn refuse_rest(request: &HttpRequest, response: &mut HttpResponse) {
-        if let Some(cutter) = request.conn_data::<Cutter>() {
-            cutter.refused.set(true);
-        }
-        Cut::of(request).after(response, LINGER);
-    }
-
-    /// Holds a request that follows a refused upgrade, which the HTTP library had read before it knew, until the
-    /// connection is cut. Every other request passes at once.
-    pub async fn hold_refused(request: &HttpRequest) {
-        if request.conn_data::<Cutter>().is_some_and(|cutter| cutter.refused.get()) {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// The end of a connection, if it is still there then.
-pub struct Cut(Weak<Socket>);
-
-impl Cut {
-    /// Of this request's connection. Weak, so that one which ends by itself gives its descriptor back at once.
-    pub fn of(request: &HttpRequest) -> Cut {
-        Cut(request.conn_data::<Cutter>().map(|cutter| Arc::downgrade(&cutter.socket)).unwrap_or_default())
-    }
-
-    /// The system ends the connection once the peer has confirmed nothing of what was written for so long: where no
-    /// answer is asked for, nothing else tells a peer that is gone from one that is silent. Without the option the
-    /// system's own patience holds.
-    pub fn unless_confirmed_within(&self, patience: Duration) {
-        if let Some(Err(error)) = self.0.upgrade().map(|socket| socket.set_tcp_user_timeout(Some(patience))) {
-            log::warn!("a client that vanishes from a stream is noticed late: {error}");
-        }
-    }
-
-    /// Now.
-    pub fn now(&self) {
-        // An error means that the peer has gone already.
-        self.0.upgrade().into_iter().for_each(|socket| drop(socket.shutdown(Shutdown::Both)));
-    }
-
-    /// After an answer, which tells the client, and a while for it to be written and noticed. The HTTP library alone
-    /// would wait for the end of an unread body for ever.
-    pub fn after(self, response: &mut HttpResponse, delay: Duration) {
-        response.head_mut().set_connection_type(ConnectionType::Close);
-        actix_rt::spawn(async move {
-            tokio::time::sleep(delay).await;
-            self.now();
-        });
-    }
 }

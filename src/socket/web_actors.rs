@@ -32,7 +32,7 @@ const PUMP: usize = 64 * 1024;
 ///
 /// # Errors
 /// `bad_upgrade`, if the library refuses what the slot has passed.
-pub fn upgrade(
+pub(super) fn upgrade(
     request: &HttpRequest,
     payload: Payload,
     _proof: UpgradeSlot,
@@ -81,7 +81,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Pump {
                 Err(code) => self.line.arrived(Inbound::Fault(code)),
             },
             Ok(Message::Ping(data)) => {
-                self.line.pong(data);
+                self.line.pong(&data);
                 self.line.arrived(Inbound::Control);
             }
             Ok(Message::Pong(_) | Message::Nop) => self.line.arrived(Inbound::Control),
@@ -117,6 +117,17 @@ fn fault(error: &ProtocolError) -> Code {
     }
 }
 
+/// What has arrived on a line.
+pub(super) struct Arriving(pub(super) Rc<Line>);
+
+impl Stream for Arriving {
+    type Item = Inbound;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
+        self.0.poll_inbound(cx)
+    }
+}
+
 /// To the client: moves frames out of the line while the library asks for them.
 struct Outgoing;
 
@@ -127,19 +138,21 @@ impl ActorFuture<Pump> for Outgoing {
         let mut pumped = 0;
         while pumped < PUMP {
             let out = ready!(pump.line.poll_out(cx));
-            pumped += out.bytes();
+            pumped += out.wire().len();
             match out {
-                Out::Text(text) | Out::Event { text, .. } => ctx.text(text),
+                Out::Text(frame) | Out::Event { frame, .. } => ctx.text(frame.to_text()),
                 Out::Ping => ctx.ping(b""),
-                Out::Pong(data) => ctx.pong(&data),
-                Out::Bye(closing) => {
+                Out::Pong(frame) => ctx.pong(Out::pong_data(&frame)),
+                Out::Bye { closing, .. } => {
                     let bye = closing.bye();
                     let (code, reason) = (CloseCode::from(bye.code), bye.reason.to_owned());
-                    ctx.text(Reply::Bye(bye).text());
+                    ctx.text(Reply::Bye(bye).frame().to_text());
                     ctx.close(Some(CloseReason { code, description: Some(reason) }));
                     ctx.stop();
                     return Poll::Ready(());
                 }
+                // The library answers a close frame by itself, in `handle`.
+                Out::Closed(_) => {}
             }
         }
         // More waits: come again once the library has written this.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
+    TextFrame,
     rest::{self, SendBody},
     shape::{MarkerShape, MessageShape, OnlineShape},
 };
@@ -274,12 +275,9 @@ pub fn limits(limits: &Limits) -> serde_json::Map<String, serde_json::Value> {
 }
 
 impl Reply<'_> {
-    /// The frame's text.
-    ///
-    /// # Panics
-    /// Never: the shapes hold text and numbers only.
-    pub fn text(&self) -> ByteString {
-        serde_json::to_string(self).expect("text and numbers").into()
+    /// The frame.
+    pub fn frame(&self) -> TextFrame {
+        TextFrame::of(self)
     }
 }
 
@@ -300,13 +298,13 @@ struct ErrorData<'a> {
     retry_after_ms: Option<u64>,
 }
 
-fn answer(r#type: &'static str, id: Option<&FrameId>, data: impl Serialize) -> ByteString {
+fn answer(r#type: &'static str, id: Option<&FrameId>, data: impl Serialize) -> TextFrame {
     let id = id.and_then(|id| serde_json::from_str(&id.0).ok());
-    serde_json::to_string(&Answer { r#type, id, data }).expect("text and numbers").into()
+    TextFrame::of(&Answer { r#type, id, data })
 }
 
 /// `pong`.
-pub fn pong(id: Option<&FrameId>, now: crate::domain::Time) -> ByteString {
+pub fn pong(id: Option<&FrameId>, now: crate::domain::Time) -> TextFrame {
     #[derive(Serialize)]
     struct Pong {
         server_time: String,
@@ -315,7 +313,7 @@ pub fn pong(id: Option<&FrameId>, now: crate::domain::Time) -> ByteString {
 }
 
 /// `ack`: the message is stored.
-pub fn ack(id: Option<&FrameId>, message: &Message, duplicate: bool) -> ByteString {
+pub fn ack(id: Option<&FrameId>, message: &Message, duplicate: bool) -> TextFrame {
     #[derive(Serialize)]
     struct Ack<'a> {
         message: MessageShape<'a>,
@@ -325,12 +323,12 @@ pub fn ack(id: Option<&FrameId>, message: &Message, duplicate: bool) -> ByteStri
 }
 
 /// `ack` of `thread.read`: the marker now.
-pub fn read(id: Option<&FrameId>, marker: &Marker) -> ByteString {
+pub fn read(id: Option<&FrameId>, marker: &Marker) -> TextFrame {
     answer("ack", id, MarkerShape::from(marker))
 }
 
 /// `ack` of `token.refresh`: the connection goes on until then.
-pub fn refreshed(id: Option<&FrameId>, expires_at: crate::domain::Time) -> ByteString {
+pub fn refreshed(id: Option<&FrameId>, expires_at: crate::domain::Time) -> TextFrame {
     #[derive(Serialize)]
     struct Refreshed {
         expires_at: String,
@@ -339,7 +337,7 @@ pub fn refreshed(id: Option<&FrameId>, expires_at: crate::domain::Time) -> ByteS
 }
 
 /// `error`. The message of an authentication error contains "auth".
-pub fn error(id: Option<&FrameId>, error: &Error) -> ByteString {
+pub fn error(id: Option<&FrameId>, error: &Error) -> TextFrame {
     let message = match error.code.status() {
         401 => format!("authentication: {}", error.detail).into(),
         _ => Cow::from(error.detail.as_ref()),

@@ -8,6 +8,8 @@ pub mod rest;
 pub mod seal;
 pub mod shape;
 pub mod sse;
+mod text;
 
 pub use cursor::CursorSeal;
 pub use seal::{Change, Envelope, SealedMarker};
+pub use text::TextFrame;

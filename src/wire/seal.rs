@@ -1,9 +1,9 @@
 //! Seal: an event becomes bytes once, and every listener gets the same bytes.
 
-use bytestring::ByteString;
 use serde::Serialize;
 
 use super::{
+    TextFrame,
     frame::Reply,
     shape::{self, MessageShape, ThreadShape, UserShape},
 };
@@ -33,8 +33,8 @@ pub struct Envelope {
     pub thread: ThreadId,
     /// What it changes in who listens.
     pub change: Change,
-    /// The frame's text.
-    pub payload: ByteString,
+    /// The frame.
+    pub frame: TextFrame,
 }
 
 /// A read marker sealed into bytes, for its user's own connections.
@@ -44,13 +44,13 @@ pub struct SealedMarker {
     pub at: Position,
     /// Whose.
     pub user: UserId,
-    /// The frame's text.
-    pub payload: ByteString,
+    /// The frame.
+    pub frame: TextFrame,
 }
 
 /// Seals a read marker that was set at a place in the log.
 pub fn marker(at: Position, user: &UserId, marker: &Marker) -> SealedMarker {
-    SealedMarker { at, user: user.clone(), payload: Reply::ThreadRead(marker.into()).text() }
+    SealedMarker { at, user: user.clone(), frame: Reply::ThreadRead(marker.into()).frame() }
 }
 
 #[derive(Serialize)]
@@ -95,6 +95,6 @@ pub fn seal(event: &Event) -> Envelope {
         by: event.by.as_str(),
         data,
     };
-    let payload = serde_json::to_string(&frame).expect("text and numbers").into();
-    Envelope { position: event.position, mark: event.mark, thread: event.thread, change, payload }
+    let frame = TextFrame::of(&frame);
+    Envelope { position: event.position, mark: event.mark, thread: event.thread, change, frame }
 }

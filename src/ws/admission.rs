@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     feed,
     hub::{Guest, Line, Node, Transport, messages::Permit},
-    socket::{Cut, Cutter, UpgradeSlot, web_actors},
+    socket::{self, Cutter, UpgradeSlot},
     wire::rest::{self, PreflightAnswer, SocketQuery},
 };
 
@@ -49,7 +49,7 @@ async fn admit(request: &HttpRequest, payload: &dev::Payload, node: &Node) -> Re
     let verdict = Verdict::of(request)?;
     verdict.entry()?;
     let context = verdict.who()?;
-    let slot = UpgradeSlot::of(request.head(), payload)?;
+    let slot = UpgradeSlot::of(request, payload)?;
     let SocketQuery { since, .. } = rest::from_query(request.query_string())?;
     let permit = node.admit(context.user_id()).await?;
     Ok((Admitted { context, connection_id: ConnectionId::new(), since, _permit: permit }, slot))
@@ -99,18 +99,18 @@ async fn open(
     let payload = payload.into_inner();
     let (admitted, slot) = admit(request, &payload, &node).await?;
     let line = Rc::new(Line::new(&node.limits));
-    let cut = Cut::of(request);
-    line.set_cut(move || cut.now());
     // Everything that can fail comes before the answer: once accepted, a connection is not refused.
     let opening = feed::open(&node, admitted.guest().sitter(Transport::Socket), &line, admitted.since()).await?;
     if let Some(closing) = line.closing() {
         return Err(closing.refusal());
     }
-    let mut response = web_actors::upgrade(request, payload, slot, Rc::clone(&line), &node.limits)?;
-    if admitted.context.method() == Method::Subprotocol {
+    let subprotocol = admitted.context.method() == Method::Subprotocol;
+    let (limits, lines) = (node.limits.clone(), Rc::clone(&line));
+    let start = move |frames| Connection::open(admitted, opening, lines, node, judge, frames);
+    let mut response = socket::accept(request, payload, slot, &line, &limits, start)?;
+    if subprotocol {
         // This one alone: the other that the client offered is its token.
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    Connection::open(admitted, opening, line, node, judge);
     Ok(response)
 }

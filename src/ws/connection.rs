@@ -1,9 +1,8 @@
 //! The connection: one actor a socket. It turns frames into posts, answers them, and alone ends its socket.
 
-use std::{pin::Pin, rc::Rc, sync::Arc, task, time::Instant};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use actix::prelude::*;
-use futures_util::Stream;
 use governor::{
     RateLimiter,
     clock::{Clock as _, MonotonicClock},
@@ -21,6 +20,7 @@ use crate::{
         messages::{Answer, Post},
         quota,
     },
+    socket::Frames,
     store::Done,
     wire::frame::{self, Command, FrameId},
 };
@@ -35,8 +35,8 @@ pub(super) struct Connection {
     judge: Arc<Judge>,
     /// When the use of its login was noted.
     noted: Instant,
-    /// Where its feed begins, until it has begun.
-    opening: Option<Opening>,
+    /// Where its feed begins, and what the client sends, until it has begun.
+    begin: Option<(Opening, Frames)>,
     seat: Rc<Seat>,
     line: Rc<Line>,
     node: Arc<Node>,
@@ -45,11 +45,13 @@ pub(super) struct Connection {
     bad: Strikes,
     hasty: Strikes,
     unanswered: u64,
+    /// Another token is being looked at.
+    refreshing: bool,
 }
 
 impl Connection {
     /// Starts the actor of an admitted upgrade on this thread.
-    pub fn open(admitted: Admitted, opening: Opening, line: Rc<Line>, node: Arc<Node>, judge: Arc<Judge>) {
+    pub fn open(admitted: Admitted, opening: Opening, line: Rc<Line>, node: Arc<Node>, judge: Arc<Judge>, frames: Frames) {
         let quota = quota(node.limits.frames_per_second, node.limits.frames_burst);
         let connection = Connection {
             who: admitted.context().clone(),
@@ -57,7 +59,7 @@ impl Connection {
             noted: Instant::now(),
             seat: Rc::clone(&opening.seat),
             admitted,
-            opening: Some(opening),
+            begin: Some((opening, frames)),
             line,
             typing: Typing::new(&node.limits),
             node,
@@ -65,6 +67,7 @@ impl Connection {
             bad: Strikes::default(),
             hasty: Strikes::default(),
             unanswered: 0,
+            refreshing: false,
         };
         connection.start();
     }
@@ -72,6 +75,11 @@ impl Connection {
     fn close(&mut self, closing: Closing, ctx: &mut Context<Self>) {
         self.line.set_reading(true);
         self.line.finish(closing);
+        Self::end_soon(ctx);
+    }
+
+    /// The end, whatever the peer does.
+    fn end_soon(ctx: &mut Context<Self>) {
         ctx.run_later(LAST_WORDS, |connection, ctx| {
             connection.line.cut();
             ctx.stop();
@@ -110,7 +118,8 @@ impl Connection {
 
     /// Reads on unless too many posts are unanswered; a connection that closes waits for the client's own close.
     fn read_or_not(&self) {
-        self.line.set_reading(self.unanswered < self.node.limits.posts_waiting || self.line.closing().is_some());
+        let free = !self.refreshing && self.unanswered < self.node.limits.posts_waiting;
+        self.line.set_reading(free || self.line.closing().is_some());
     }
 
     fn obey(&mut self, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
@@ -150,7 +159,7 @@ impl Connection {
     /// is seen by the one or the other. One at a time, and nothing else is obeyed meanwhile: of two tokens the later one
     /// must hold the seat.
     fn refresh(&mut self, id: Option<FrameId>, token: frame::Token, ctx: &mut Context<Self>) {
-        self.unanswered += 1;
+        self.refreshing = true;
         self.read_or_not();
         let (judge, seat, context) = (Arc::clone(&self.judge), Rc::clone(&self.seat), self.who.clone());
         let line = Rc::clone(&self.line);
@@ -165,7 +174,7 @@ impl Connection {
             }
             Err(refused)
         };
-        ctx.wait(checked.into_actor(self).map(move |checked, connection, _| {
+        ctx.spawn(checked.into_actor(self).map(move |checked, connection, _| {
             match checked {
                 Ok(renewed) => {
                     connection.line.send(frame::refreshed(id.as_ref(), renewed.expires_at()));
@@ -173,7 +182,7 @@ impl Connection {
                 }
                 Err(error) => connection.refuse(id.as_ref(), &error),
             }
-            connection.unanswered -= 1;
+            connection.refreshing = false;
             connection.read_or_not();
         }));
     }
@@ -203,11 +212,11 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.add_stream(Frames(Rc::clone(&self.line)));
         let line = Rc::clone(&self.line);
         let asked = async move { line.close_asked().await };
         ctx.spawn(asked.into_actor(self).map(|closing, connection, ctx| connection.close(closing, ctx)));
-        if let Some(opening) = self.opening.take() {
+        if let Some((opening, frames)) = self.begin.take() {
+            ctx.add_stream(frames);
             self.line.send(opening.established(&self.node, self.admitted.guest()));
             self.line.set_reading(true);
             let follow = feed::follow(Arc::clone(&self.node), opening, Rc::clone(&self.line));
@@ -221,7 +230,7 @@ impl StreamHandler<Inbound> for Connection {
         match inbound {
             // Once it closes, a connection accepts nothing more.
             Inbound::Fault(code) => self.line.close(code),
-            Inbound::Closed => {}
+            Inbound::Closed => Self::end_soon(ctx),
             _ if self.line.closing().is_some() || !self.within_rate(&inbound) => {}
             Inbound::Text(text) => self.frame(&text, ctx),
             Inbound::Control => {}
@@ -230,16 +239,5 @@ impl StreamHandler<Inbound> for Connection {
 
     fn finished(&mut self, ctx: &mut Self::Context) {
         ctx.stop();
-    }
-}
-
-/// What arrives on a line, as a stream.
-struct Frames(Rc<Line>);
-
-impl Stream for Frames {
-    type Item = Inbound;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<Option<Inbound>> {
-        self.0.poll_inbound(cx)
     }
 }

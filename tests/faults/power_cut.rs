@@ -99,13 +99,13 @@ async fn look(
 
 #[tokio::test]
 async fn a_power_cut_loses_nothing_that_was_acknowledged() {
-    let Some(found) = cuts(&[], rounds(3)).await else { return };
+    let Some(found) = Box::pin(cuts(&[], rounds(3))).await else { return };
     assert!(found.acknowledged >= 150, "{found:?}");
     assert_eq!(found.lost, 0, "{found:?}");
 }
 
 #[tokio::test]
 async fn a_log_that_does_not_sync_every_commit_does_lose_so_the_cuts_are_real() {
-    let Some(found) = cuts(&[("HAILGATE_SQLITE_SYNCHRONOUS", "normal")], rounds(3)).await else { return };
+    let Some(found) = Box::pin(cuts(&[("HAILGATE_SQLITE_SYNCHRONOUS", "normal")], rounds(3))).await else { return };
     assert!(found.lost > 0, "{found:?}");
 }

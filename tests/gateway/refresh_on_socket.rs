@@ -160,7 +160,7 @@ async fn a_token_that_ends_earlier_shortens_the_connection() {
 
 #[tokio::test]
 async fn of_two_refreshes_at_once_the_later_token_binds_the_socket() {
-    let server = Server::shared();
+    let server = &Server::new(&[("HAILGATE_LIMIT_TICKETS_PER_SECOND", "1000")]);
     let alice = server.browser().await;
     for _ in 0..30 {
         let (first, second) = (alice.pair().await, alice.pair().await);
@@ -187,7 +187,7 @@ async fn end_family(server: &Server, token: &str) {
 
 #[tokio::test]
 async fn a_refresh_while_both_logins_end_leaves_no_socket_open() {
-    let server = Server::shared();
+    let server = &Server::new(&[("HAILGATE_LIMIT_TICKETS_PER_SECOND", "1000")]);
     let alice = server.browser().await;
     for _ in 0..50 {
         let (old, new) = (alice.pair().await, alice.pair().await);

@@ -97,7 +97,7 @@ async fn revoking_needs_the_permission_and_a_user() {
 
 #[tokio::test]
 async fn revoke_closes_every_way_in_and_the_user_may_come_back_in_the_same_second() {
-    let server = Server::new(&[]);
+    let server = Server::new(&[("HAILGATE_LIMIT_TICKETS_PER_SECOND", "1000")]);
     let (boss, carol) = (admin(&server).await, server.browser().await);
     let bob = format!("u{}", random(10));
     server.site.add_user(&bob);
@@ -176,7 +176,7 @@ async fn the_command_disable_closes_4403_and_refuses_the_login_until_enable() {
 
 #[tokio::test]
 async fn the_command_passwd_signs_out_everywhere_and_takes_the_new_password_only() {
-    let server = Server::shared();
+    let server = &Server::new(&[("HAILGATE_LIMIT_TICKETS_PER_SECOND", "1000")]);
     let bob = server.person().name;
     let mut all = Belongings::of(server, &bob, PASSWORD).await;
     server.site.told(&["user", "passwd", &bob, "--password-stdin"], "another long password");

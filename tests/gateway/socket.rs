@@ -70,7 +70,8 @@ impl Socket {
 
     /// Opens a socket with any request; with the head of the answer, or why there is none.
     pub async fn upgrade(request: Request) -> Result<(Socket, Response), tungstenite::Error> {
-        let (stream, response) = soon("an upgrade", connect_async_with_config(request, None, NO_DELAY)).await?;
+        let opening = Box::pin(connect_async_with_config(request, None, NO_DELAY));
+        let (stream, response) = soon("an upgrade", opening).await?;
         let mut socket =
             Socket { stream, kept: VecDeque::new(), end: Farewell::default(), ended: false, hello: Value::Null };
         let first = socket.hear().await.expect("a first frame").json;

@@ -57,10 +57,11 @@ async fn an_event_comes_with_the_bytes_a_socket_gets_and_an_id_to_go_on_from() {
 
 #[tokio::test]
 async fn a_cursor_frame_comes_with_its_id_beside_events_of_others() {
-    let server = Server::shared();
+    let server = Server::new(&[("HAILGATE_LIMIT_HEARTBEAT_MS", "1000"), ("HAILGATE_WORKERS", "1")]);
     let (alice, eve) = (server.person(), server.person());
     let (own, foreign) = (alice.thread(&[]).await, eve.thread(&[]).await);
     let mut stream = alice.stream().await;
+    let _hers = eve.stream().await;
     // An event that comes before the stream is live is no news to it.
     let again_and_again = async {
         let mut pace = tokio::time::interval(Duration::from_millis(200));

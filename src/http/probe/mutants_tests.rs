@@ -103,7 +103,7 @@ async fn verdict(forge: &Forge, order: &[Layer]) -> Option<String> {
 
 /// The verdict on an App with layers and routes.
 async fn verdict_on<R: Routing>(forge: &Forge, app: App<R>) -> Option<String> {
-    ask_all(forge, forge.gateway.speak(app, |_: &DuplexStream, _| {})).await.expect("answers").verdict()
+    ask_all(forge, forge.gateway.speak(app, |_: &DuplexStream, _| {}).await).await.expect("answers").verdict()
 }
 
 /// The verdict on each stack. Judged when the node has ended in good order: one that is dropped ends the process.

@@ -43,7 +43,7 @@ impl Registry {
                 // One that lies before what the seat has read was read with it, and counts less as unread.
                 Mode::Live { after } if marker.at >= after => {
                     if !seat.sitter.is_over(self.now) {
-                        seat.line.send(marker.payload.clone());
+                        seat.line.send(marker.frame.clone());
                     }
                 }
                 Mode::Live { .. } => {}

@@ -12,6 +12,9 @@ use crate::{
 /// Events of one slice of a batch at most.
 const SLICE: usize = 64;
 
+/// Times that one is queued in a slice at most.
+const QUEUED: usize = 16_384;
+
 /// What is delivered, in log order.
 #[derive(Debug, Clone)]
 pub enum Item {
@@ -24,8 +27,8 @@ pub enum Item {
 impl Item {
     fn bytes(&self) -> u64 {
         match self {
-            Item::Event(envelope) => envelope.payload.len() as u64,
-            Item::Marker(marker) => marker.payload.len() as u64,
+            Item::Event(envelope) => envelope.frame.wire().len() as u64,
+            Item::Marker(marker) => marker.frame.wire().len() as u64,
         }
     }
 }
@@ -33,14 +36,14 @@ impl Item {
 impl Registry {
     /// Delivers the first of a batch that ends at `to`, up to so many and so many bytes; how many are left.
     pub fn deliver_slice(&mut self, items: &[Item], to: Head, bytes_max: u64) -> usize {
-        let mut bytes = 0;
+        let (mut bytes, mut queued) = (0, 0);
         for (number, item) in items.iter().enumerate() {
-            if number > 0 && (number >= SLICE || bytes > bytes_max) {
+            if number > 0 && (number >= SLICE || queued >= QUEUED || bytes > bytes_max) {
                 return items.len() - number;
             }
             bytes += item.bytes();
             match item {
-                Item::Event(envelope) => self.deliver(envelope),
+                Item::Event(envelope) => queued += self.deliver(envelope),
                 Item::Marker(marker) => self.deliver_marker(marker),
             }
         }
