@@ -25,6 +25,8 @@ use crate::{
 pub enum Inbound {
     /// A whole text message.
     Text(ByteString),
+    /// A whole binary message, where the gate lets them in.
+    Binary(Bytes),
     /// A ping, a pong, or a fragment that does not complete a message.
     Control,
     /// The client closed, and its close frame was answered.
@@ -160,7 +162,12 @@ impl Line {
         self.push(Out::Text(text));
     }
 
-    /// The same, for a frame that brings the peer to a place in the log.
+    /// Queues a binary frame: for other contracts than ours, which has none.
+    pub fn send_binary(&self, data: Bytes) {
+        self.push(Out::Binary(data));
+    }
+
+    /// The same as [`Line::send`], for a frame that brings the peer to a place in the log.
     pub fn event(&self, text: ByteString, position: Position, mark: u32) {
         self.push(Out::Event { text, position, mark });
     }
@@ -207,14 +214,23 @@ impl Line {
 
     /// Queues the last words; what waits is dropped if the reader is slow.
     pub fn finish(&self, closing: Closing) {
+        self.end(closing, Out::Bye(closing));
+    }
+
+    /// Queues the close frame alone, for a peer who would not know the last words of our contract.
+    pub fn finish_without_words(&self, closing: Closing) {
+        self.end(closing, Out::Close(closing));
+    }
+
+    fn end(&self, closing: Closing, last: Out) {
         let mut outbox = self.outbox.borrow_mut();
         if closing.code == Code::SlowReader {
             outbox.clear();
         }
         // If even they do not fit, what waits gives way to them.
-        if outbox.push(Out::Bye(closing)).is_err() {
+        if outbox.push(last.clone()).is_err() {
             outbox.clear();
-            let _: Result<(), Full> = outbox.push(Out::Bye(closing));
+            let _: Result<(), Full> = outbox.push(last);
         }
         drop(outbox);
         self.out.wake();

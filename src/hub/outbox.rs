@@ -17,12 +17,16 @@ pub enum Out {
     Text(ByteString),
     /// A text frame at a place in the log: who has it has everything of theirs up to there.
     Event { text: ByteString, position: Position, mark: u32 },
+    /// A binary frame.
+    Binary(Bytes),
     /// A protocol ping.
     Ping,
-    /// The answer to the client's last ping.
+    /// The answer to a ping of the client.
     Pong(Bytes),
     /// The last words, and the end; nothing follows.
     Bye(Closing),
+    /// The end without words.
+    Close(Closing),
 }
 
 impl Out {
@@ -30,9 +34,10 @@ impl Out {
     pub fn bytes(&self) -> usize {
         match self {
             Out::Text(text) | Out::Event { text, .. } => text.len() + 10,
+            Out::Binary(data) => data.len() + 10,
             Out::Ping => 2,
             Out::Pong(data) => data.len() + 2,
-            Out::Bye(_) => 128,
+            Out::Bye(_) | Out::Close(_) => 128,
         }
     }
 
@@ -40,10 +45,13 @@ impl Out {
     pub fn text(self) -> Option<ByteString> {
         match self {
             Out::Text(text) | Out::Event { text, .. } => Some(text),
-            Out::Ping | Out::Pong(_) | Out::Bye(_) => None,
+            Out::Binary(_) | Out::Ping | Out::Pong(_) | Out::Bye(_) | Out::Close(_) => None,
         }
     }
 }
+
+/// Pongs that wait, of 125 bytes at most.
+const PONGS_MAX: usize = 16;
 
 /// The frame did not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,10 +98,14 @@ impl Outbox {
         self.push(out)
     }
 
-    /// Queues a pong, in place of one that still waits: only the last ping needs its answer (RFC 6455 section 5.5.3).
+    /// Queues a pong. Where many wait, it takes the place of the oldest: only the last ping needs its answer (RFC 6455
+    /// section 5.5.3).
     pub fn push_pong(&mut self, data: Bytes) {
-        let waiting = self.frames.iter().position(|out| matches!(out, Out::Pong(_)));
-        if let Some(old) = waiting.and_then(|index| self.frames.remove(index)) {
+        let mut waiting = self.frames.iter().enumerate().filter(|(_, out)| matches!(out, Out::Pong(_)));
+        let oldest = waiting.next().map(|(index, _)| index);
+        if waiting.count() + 1 >= PONGS_MAX
+            && let Some(old) = oldest.and_then(|index| self.frames.remove(index))
+        {
             self.bytes -= old.bytes();
         }
         let out = Out::Pong(data);
@@ -182,12 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_ping_is_answered() {
+    fn of_many_pings_only_the_last_sixteen_are_answered() {
         let mut outbox = Outbox::new(100, 10);
         for number in 0..50u8 {
             outbox.push_pong(Bytes::copy_from_slice(&[number]));
         }
-        assert_eq!(outbox.pop(), Some(Out::Pong(Bytes::from_static(&[49]))));
+        for number in 34..50u8 {
+            assert_eq!(outbox.pop(), Some(Out::Pong(Bytes::copy_from_slice(&[number]))));
+        }
         assert!(outbox.is_empty() && outbox.bytes() == 0);
     }
 }

@@ -7,6 +7,9 @@
 pub mod event_stream;
 mod fragments;
 pub mod gate;
+#[cfg(test)]
+mod gate_tests;
+mod utf8;
 pub mod web_actors;
 
 use std::{

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     feed,
     hub::{Guest, Line, Node, Transport, messages::Permit},
-    socket::{Cut, Cutter, UpgradeSlot, web_actors},
+    socket::{Cut, Cutter, UpgradeSlot, gate::Gate, web_actors},
     wire::rest::{self, PreflightAnswer, SocketQuery},
 };
 
@@ -106,7 +106,7 @@ async fn open(
     if let Some(closing) = line.closing() {
         return Err(closing.refusal());
     }
-    let mut response = web_actors::upgrade(request, payload, slot, Rc::clone(&line), &node.limits)?;
+    let mut response = web_actors::upgrade(request, payload, slot, Rc::clone(&line), Gate::of(&node.limits))?;
     if admitted.context.method() == Method::Subprotocol {
         // This one alone: the other that the client offered is its token.
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
