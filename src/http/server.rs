@@ -5,7 +5,7 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 use actix_server::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::gateway::Gateway;
+use super::gateway::{Gateway, SystemClock};
 use crate::socket::Cutter;
 
 /// Seconds that requests under way get after the connections have left.
@@ -25,21 +25,27 @@ const REQUESTS: usize = 10_000;
 /// # Errors
 /// If the port or the signals are not to be had.
 pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: impl Fn()) -> std::io::Result<()> {
-    let node = Arc::clone(&gateway.node);
-    let stopping = gateway.stopping.clone();
     let gateway = Arc::new(gateway);
-    let mut sweep = tokio::time::interval(SWEEP);
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hangup = signal(SignalKind::hangup())?;
     // The limit on connections is ours, at admission, where it has an answer; the library's would let clients hang.
-    let connections = usize::try_from(node.limits.connections_node).unwrap_or(usize::MAX).saturating_add(REQUESTS);
+    let connections = usize::try_from(gateway.node.limits.connections_node).unwrap_or(usize::MAX).saturating_add(REQUESTS);
+    let each = Arc::clone(&gateway);
     let server = Server::build()
         .disable_signals()
         .workers(workers)
         .shutdown_timeout(FINISH)
         .max_concurrent_connections(connections)
-        .listen("hailgate", port, move || gateway.service(Cutter::install).tcp())?
+        .listen("hailgate", port, move || each.service(Cutter::install).tcp())?
         .run();
+    until_signal(&gateway, server, reload).await
+}
+
+/// The life of a server from its first request to its end, and what a gateway does beside it.
+pub(super) async fn until_signal(gateway: &Gateway, server: Server, reload: impl Fn()) -> std::io::Result<()> {
+    let (node, tokens) = (&gateway.node, Arc::clone(&gateway.admission.tokens));
+    let mut sweep = tokio::time::interval(SWEEP);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let fresh = actix_rt::spawn(async move { tokens.keep_fresh(Arc::new(SystemClock)).await });
     let handle = server.handle();
     let serving = actix_rt::spawn(server);
     loop {
@@ -65,9 +71,10 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: im
         _ = interrupt.recv() => log::warn!("asked twice: not waiting any longer"),
     }
     node.begin_end();
-    stopping.send_replace(true);
+    gateway.stopping.send_replace(true);
     handle.stop(true).await;
     node.end().await;
+    fresh.abort();
     serving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
     log::info!("ended");
     Ok(())
