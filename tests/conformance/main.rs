@@ -2,8 +2,6 @@
 //! transport. A case is what is sent and what must come back, exactly; small ones are sent in one piece, frame by frame
 //! and byte by byte.
 
-#[path = "../gateway/example.rs"]
-mod example;
 #[allow(dead_code, reason = "shared with the tests of the gateway, which use more of it")]
 #[path = "../gateway/server.rs"]
 mod server;

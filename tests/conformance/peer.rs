@@ -9,8 +9,7 @@ use std::{
 
 use crate::{
     DEADLINE,
-    example::example,
-    server::{Server, Site},
+    server::{Server, Site, example::example},
 };
 
 /// The transports, as the echo example calls them.
