@@ -199,7 +199,7 @@ impl<S: Source> Feed<S> {
     pub async fn stay_live(&mut self) {
         loop {
             self.from = self.source.behind().await;
-            let Some(CaughtUp { read, .. }) = self.catch_up_patiently().await else { return };
+            let Some(CaughtUp { read, .. }) = Box::pin(self.catch_up_patiently()).await else { return };
             self.tell(&read);
         }
     }
@@ -207,9 +207,17 @@ impl<S: Source> Feed<S> {
 
 /// A connection's whole feed: what was missed, then live. Ends only with the line.
 pub async fn follow(node: Arc<Node>, opening: Opening, line: Rc<Line>) {
+    // Boxed, so that a connection that is live does not hold what its catch-up needed.
+    if let Some(mut feed) = Box::pin(begin(node, opening, line)).await {
+        feed.stay_live().await;
+    }
+}
+
+/// Catches up and says so; a live feed, if the line has not ended.
+async fn begin(node: Arc<Node>, opening: Opening, line: Rc<Line>) -> Option<Feed<Seated>> {
     let Opening { seat, at, resumed, .. } = opening;
     let mut feed = Feed::new(Seated::new(Arc::clone(&node), seat), Rc::clone(&line), at.position);
-    let Some(CaughtUp { at, events, read }) = feed.catch_up_patiently().await else { return };
+    let CaughtUp { at, events, read } = feed.catch_up_patiently().await?;
     if resumed {
         let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
         let read = read.iter().map(Into::into).collect();
@@ -217,7 +225,7 @@ pub async fn follow(node: Arc<Node>, opening: Opening, line: Rc<Line>) {
     } else {
         feed.tell(&read);
     }
-    feed.stay_live().await;
+    Some(feed)
 }
 
 #[cfg(test)]

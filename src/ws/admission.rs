@@ -24,7 +24,7 @@ pub struct Admitted {
     context: AuthContext,
     connection_id: ConnectionId,
     since: Option<String>,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Admitted {
@@ -36,6 +36,11 @@ impl Admitted {
     /// The cursor to resume from.
     pub fn since(&self) -> Option<&str> {
         self.since.as_deref()
+    }
+
+    /// Who was admitted, and the right to be here.
+    pub(super) fn into_parts(self) -> (AuthContext, Permit) {
+        (self.context, self.permit)
     }
 
     /// The connection's name and whose it is.
@@ -52,7 +57,7 @@ async fn admit(request: &HttpRequest, payload: &dev::Payload, node: &Node) -> Re
     let slot = UpgradeSlot::of(request, payload)?;
     let SocketQuery { since, .. } = rest::from_query(request.query_string())?;
     let permit = node.admit(context.user_id()).await?;
-    Ok((Admitted { context, connection_id: ConnectionId::new(), since, _permit: permit }, slot))
+    Ok((Admitted { context, connection_id: ConnectionId::new(), since, permit }, slot))
 }
 
 /// `POST /api/ws/preflight`: always 200, with the verdict that an upgrade with these credentials would get now. A browser

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc, time::Instant};
 
-use actix::prelude::*;
+use actix::{fut::wrap_future, prelude::*};
 use governor::{
     RateLimiter,
     clock::{Clock as _, MonotonicClock},
@@ -17,7 +17,7 @@ use crate::{
     feed::{self, Opening},
     hub::{
         Closing, Inbound, LAST_WORDS, Line, Node, Seat,
-        messages::{Answer, Post},
+        messages::{Answer, Permit, Post},
         quota,
     },
     socket::Frames,
@@ -29,14 +29,12 @@ type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
 
 /// See the module. Open until somebody asks to close, then closing, then gone with its transport.
 pub(super) struct Connection {
-    admitted: Admitted,
+    _permit: Permit,
     /// Who acts: as admitted, or by the token that has taken over since.
     who: AuthContext,
     judge: Arc<Judge>,
     /// When the use of its login was noted.
     noted: Instant,
-    /// Where its feed begins, and what the client sends, until it has begun.
-    begin: Option<(Opening, Frames)>,
     seat: Rc<Seat>,
     line: Rc<Line>,
     node: Arc<Node>,
@@ -53,23 +51,32 @@ impl Connection {
     /// Starts the actor of an admitted upgrade on this thread.
     pub fn open(admitted: Admitted, opening: Opening, line: Rc<Line>, node: Arc<Node>, judge: Arc<Judge>, frames: Frames) {
         let quota = quota(node.limits.frames_per_second, node.limits.frames_burst);
-        let connection = Connection {
-            who: admitted.context().clone(),
-            judge,
-            noted: Instant::now(),
-            seat: Rc::clone(&opening.seat),
-            admitted,
-            begin: Some((opening, frames)),
-            line,
-            typing: Typing::new(&node.limits),
-            node,
-            rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
-            bad: Strikes::default(),
-            hasty: Strikes::default(),
-            unanswered: 0,
-            refreshing: false,
-        };
-        connection.start();
+        Connection::create(|ctx| {
+            line.send(opening.established(&node, admitted.guest()));
+            line.set_reading(true);
+            ctx.add_stream(frames);
+            let asked = Rc::clone(&line);
+            let asked = async move { asked.close_asked().await };
+            ctx.spawn(wrap_future(asked).map(|closing, connection: &mut Connection, ctx| connection.close(closing, ctx)));
+            let seat = Rc::clone(&opening.seat);
+            ctx.spawn(wrap_future(feed::follow(Arc::clone(&node), opening, Rc::clone(&line))));
+            let (who, permit) = admitted.into_parts();
+            Connection {
+                who,
+                _permit: permit,
+                judge,
+                noted: Instant::now(),
+                seat,
+                line,
+                typing: Typing::new(&node.limits),
+                node,
+                rate: RateLimiter::direct_with_clock(quota, MonotonicClock),
+                bad: Strikes::default(),
+                hasty: Strikes::default(),
+                unanswered: 0,
+                refreshing: false,
+            }
+        });
     }
 
     fn close(&mut self, closing: Closing, ctx: &mut Context<Self>) {
@@ -210,19 +217,6 @@ impl Connection {
 
 impl Actor for Connection {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        let line = Rc::clone(&self.line);
-        let asked = async move { line.close_asked().await };
-        ctx.spawn(asked.into_actor(self).map(|closing, connection, ctx| connection.close(closing, ctx)));
-        if let Some((opening, frames)) = self.begin.take() {
-            ctx.add_stream(frames);
-            self.line.send(opening.established(&self.node, self.admitted.guest()));
-            self.line.set_reading(true);
-            let follow = feed::follow(Arc::clone(&self.node), opening, Rc::clone(&self.line));
-            ctx.spawn(follow.into_actor(self));
-        }
-    }
 }
 
 impl StreamHandler<Inbound> for Connection {
