@@ -197,11 +197,7 @@ fn tables(page: &mut String, results: &Results) {
         "<div class=\"tables\">\n<section class=\"whole\"><h2>Latency</h2><div class=\"scroll\"><table>\n\
          <thead><tr><th></th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>highest</th><th>mean</th><th>values</th></tr></thead>\n<tbody>\n",
     );
-    let latencies = [
-        ("Delivery", &results.delivery),
-        ("Acknowledgement", &results.ack),
-        ("Connect, to the first frame", &results.connect),
-    ];
+    let latencies = [("Delivery", &results.delivery), ("Acknowledgement", &results.ack), ("Connect", &results.connect)];
     for (name, latency) in latencies {
         let us = latency.us;
         let cells = [us.p50, us.p90, us.p99, us.p999, us.max].map(micros);
