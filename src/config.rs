@@ -10,6 +10,7 @@ mod names;
 mod oidc;
 mod read;
 mod store;
+mod tls;
 
 use std::{
     ffi::OsString,
@@ -94,6 +95,8 @@ pub struct Config {
     pub environment: Environment,
     /// The listen address.
     pub bind: SocketAddr,
+    /// The certificate of the port; `None`: it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// The database file.
     pub database: PathBuf,
     /// How sure a commit must be before it counts.
@@ -205,6 +208,8 @@ pub struct Setting {
 pub const SETTINGS: &[Setting] = &[
     setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development"),
     setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),
+    setting("tls_certificate", "HAILGATE_TLS_CERTIFICATE", "", "PEM file of the certificate chain: the port speaks https"),
+    setting("tls_key", "HAILGATE_TLS_KEY", "", "PEM file of the certificate's private key"),
     setting("database_url", "HAILGATE_DATABASE_URL", "", "sqlite:///absolute/path.db"),
     setting(
         "sqlite_synchronous",
@@ -261,6 +266,14 @@ const fn secret(key: &'static str, variable: &'static str, meaning: &'static str
     Setting { key, variable, default: "", secret: true, meaning }
 }
 
+/// Where the certificate of the port and its key stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is named for what it is")]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
 impl Config {
     /// Reads every source and judges every value.
     ///
@@ -287,7 +300,7 @@ pub fn environment() -> Vec<(OsString, OsString)> {
 }
 
 /// Variables of what a demo's directory has of its own.
-const OF_A_DEMO: [&str; 9] = [
+const OF_A_DEMO: [&str; 11] = [
     "ENVIRONMENT",
     "HAILGATE_BIND",
     "HAILGATE_CONFIG",
@@ -297,6 +310,8 @@ const OF_A_DEMO: [&str; 9] = [
     "HAILGATE_JWT_PRIVATE_KEY",
     "HAILGATE_JWT_SECRET",
     "HAILGATE_SESSION_KEY",
+    "HAILGATE_TLS_CERTIFICATE",
+    "HAILGATE_TLS_KEY",
 ];
 
 /// A process's environment without what a demo's directory has of its own, and the names of what is left out: whoever has

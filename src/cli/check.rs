@@ -10,7 +10,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, Where, print};
+use super::{Failure, Where, print, serve};
 use crate::{
     config::{Config, Environment},
     http::{
@@ -95,6 +95,7 @@ fn inside(args: &CheckArgs) -> Result<(), Failure> {
 /// Keys and files are judged with the rest: one that cannot be used is a refusal too.
 fn judged(config: Config) -> Result<Config, Failure> {
     let mut complaints = keys::tokens(&config).err().unwrap_or_default();
+    complaints.extend(serve::tls(&config).err().unwrap_or_default());
     complaints.extend(files::judge(&config).err());
     if complaints.is_empty() { Ok(config) } else { Err(Failure::Config(complaints)) }
 }

@@ -81,7 +81,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         open::prove(&config).await?;
         let prepared = prepare(&config, &tokens)?;
         let port = listen(args.bind.is_some(), config.bind)?;
-        serve::serve(&config, tokens, port, load, |port| tell(&directory, port, &prepared)).await
+        serve::serve(&config, tokens, None, port, load, |port| tell(&directory, port, &prepared)).await
     })
 }
 

@@ -6,7 +6,7 @@ use super::Failure;
 use crate::{
     auth::{KeyRing, Tokens},
     config::{Config, OwnKey, Place, Secret, TrustedIssuer},
-    http::keys,
+    http::{keys, tls::Tls},
 };
 
 /// Settings that a hangup puts in force; trusted issuers are beside them.
@@ -18,6 +18,7 @@ pub(super) struct Reload {
     held: RefCell<Held>,
     tokens: Arc<Tokens>,
     ring: Arc<KeyRing>,
+    tls: Option<Tls>,
 }
 
 /// Everything that keys come from.
@@ -52,13 +53,20 @@ impl Held {
 
 impl Reload {
     /// Of a process that was started with this configuration.
-    pub(super) fn new(config: &Config, tokens: &Arc<Tokens>, ring: &Arc<KeyRing>) -> Reload {
+    pub(super) fn new(config: &Config, tokens: &Arc<Tokens>, ring: &Arc<KeyRing>, tls: Option<&Tls>) -> Reload {
         let held = RefCell::new(Held::of(config));
-        Reload { started: config.clone(), held, tokens: Arc::clone(tokens), ring: Arc::clone(ring) }
+        Reload { started: config.clone(), held, tokens: Arc::clone(tokens), ring: Arc::clone(ring), tls: tls.cloned() }
     }
 
-    /// Puts the keys of what is read now in force, and says what became of the rest.
+    /// Puts the certificate's files and the keys of what is read now in force, and says what became of the rest.
     pub(super) fn run(&self, load: impl Fn() -> Result<Config, Failure>) {
+        if let (Some(tls), Some(files)) = (&self.tls, &self.started.tls) {
+            match tls.replace(files) {
+                Ok(true) => log::info!("the certificate was read again and is in force"),
+                Ok(false) => log::info!("the certificate was read again: it has not changed"),
+                Err(complaint) => log::error!("the certificate stays as it is: {complaint}"),
+            }
+        }
         match load().and_then(|config| self.replace(config)) {
             Ok((config, true)) => {
                 log::info!("the keys of tokens and cookies were read again and are in force");

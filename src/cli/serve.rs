@@ -7,8 +7,8 @@ use clap::Args;
 use super::{Failure, Where, logging, reload::Reload};
 use crate::{
     auth::Tokens,
-    config::{Config, Environment},
-    http::{gateway::Gateway, keys, open, server},
+    config::{Complaint, Config, Environment},
+    http::{gateway::Gateway, keys, open, server, tls::Tls},
 };
 
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub struct ServeArgs {
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let load = || args.place.load(args.bind.clone());
     let config = load()?;
-    let tokens = keys::tokens(&config)?;
+    let (tokens, tls) = (keys::tokens(&config)?, tls(&config)?);
     logging::start(config.log_format);
     log::info!("environment {}, database {}", config.environment.name(), config.database.display());
     if config.public_url.is_none() && config.environment != Environment::Development {
@@ -36,8 +36,13 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         let port = TcpListener::bind(address).map_err(|error| {
             Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind."))
         })?;
-        serve(&config, tokens, port, load, |_| Ok(())).await
+        serve(&config, tokens, tls, port, load, |_| Ok(())).await
     })
+}
+
+/// The certificate of the port, if it is to have one.
+pub(super) fn tls(config: &Config) -> Result<Option<Tls>, Vec<Complaint>> {
+    config.tls.as_ref().map(Tls::read).transpose().map_err(|complaint| vec![complaint])
 }
 
 /// Serves on a bound port until a signal ends it. `ready` is called before the gateway is there, so that a failure of
@@ -46,6 +51,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 pub(super) async fn serve(
     config: &Config,
     tokens: Tokens,
+    tls: Option<Tls>,
     port: TcpListener,
     load: impl Fn() -> Result<Config, Failure>,
     ready: impl FnOnce(u16) -> Result<(), Failure>,
@@ -54,9 +60,9 @@ pub(super) async fn serve(
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
     ready(address.port())?;
     let (tokens, ring) = (Arc::new(tokens), Arc::new(open::key_ring(config)?));
-    let again = Reload::new(config, &tokens, &ring);
+    let again = Reload::new(config, &tokens, &ring, tls.as_ref());
     let gateway = Gateway::over(store, config, tokens, ring, address.port()).await?;
-    log::info!("listening on http://{address}");
-    let served = server::run(gateway, port, config.workers, || again.run(&load)).await;
+    log::info!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" });
+    let served = server::run(gateway, port, config.workers, tls, || again.run(&load)).await;
     served.map_err(|error| Failure::Unavailable(error.to_string()))
 }

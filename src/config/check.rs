@@ -37,8 +37,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     let mut checker = Checker { values, complaints: Vec::new() };
     let environment = checker.environment();
     let bind = checker.bind();
-    let database = checker.database();
-    let synchronous = checker.synchronous();
+    let (tls, database, synchronous) = (checker.tls(), checker.database(), checker.synchronous());
     let (own_key, trusted_issuers) = checker.issuers();
     let session_keys = checker.session_keys();
     let public_url = checker.public_url(environment);
@@ -51,7 +50,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     checker.secrets_differ(own_key.as_ref(), session_keys.as_deref());
     let (jwt_issuer, jwt_audience) = (checker.claim("jwt_issuer"), checker.claim("jwt_audience"));
     let private_key_file = checker.private_key_file();
-    let Checker { complaints, .. } = checker;
+    let complaints = checker.complaints;
     let parts = (environment, bind, database, synchronous, own_key, session_keys, log_format, workers, limits);
     let (
         Some(environment),
@@ -74,6 +73,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         origins: origins(values, &database, workers, &limits),
         environment,
         bind,
+        tls,
         database,
         sqlite_synchronous,
         own_key,

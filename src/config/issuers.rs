@@ -195,7 +195,7 @@ impl WrittenIssuer {
 }
 
 /// A path as it is written in a file: one that is not absolute begins in the file's directory.
-fn beside(file: &Path, path: &str) -> PathBuf {
+pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
 

@@ -76,7 +76,8 @@ pub(crate) fn readable(config: &Config) -> Vec<(&'static str, PathBuf, u32)> {
     });
     let key = config.private_key_file.iter().map(|path| ("jwt_private_key", path.clone()));
     let mut found: Vec<(&'static str, PathBuf, u32)> = Vec::new();
-    for (setting, path) in in_file.chain(key) {
+    let of_port = config.tls.iter().map(|files| ("tls_key", files.key.clone()));
+    for (setting, path) in in_file.chain(key).chain(of_port) {
         let mode = fs::metadata(&path).map_or(0, |file| file.permissions().mode() & 0o777);
         if mode & 0o077 != 0 && found.iter().all(|(_, other, _)| *other != path) {
             found.push((setting, path, mode));

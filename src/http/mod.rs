@@ -13,3 +13,4 @@ pub mod routes;
 pub mod server;
 pub mod stack;
 mod telemetry;
+pub mod tls;

@@ -2,11 +2,17 @@
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
+use actix_http::Extensions;
 use actix_server::Server;
 use actix_service::{ServiceFactory, fn_factory};
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::rt::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::gateway::{Gateway, SystemClock};
+use super::{
+    gateway::{Gateway, SystemClock},
+    tls::Tls,
+};
 use crate::socket::Cutter;
 
 /// Seconds that requests under way get after the connections have left.
@@ -25,25 +31,40 @@ const REQUESTS: usize = 10_000;
 ///
 /// # Errors
 /// If the port or the signals are not to be had.
-pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: impl Fn()) -> std::io::Result<()> {
+pub async fn run(
+    gateway: Gateway,
+    port: TcpListener,
+    workers: usize,
+    tls: Option<Tls>,
+    reload: impl Fn(),
+) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
     // The limit on connections is ours, at admission, where it has an answer; the library's would let clients hang.
     let connections = usize::try_from(gateway.node.limits.connections_node).unwrap_or(usize::MAX).saturating_add(REQUESTS);
     let each = Arc::clone(&gateway);
-    let server = Server::build()
-        .disable_signals()
-        .workers(workers)
-        .shutdown_timeout(FINISH)
-        .max_concurrent_connections(connections)
-        .listen("hailgate", port, move || {
+    let server =
+        Server::build().disable_signals().workers(workers).shutdown_timeout(FINISH).max_concurrent_connections(connections);
+    let server = match tls {
+        None => server.listen("hailgate", port, move || {
             let gateway = Arc::clone(&each);
             fn_factory(move || {
                 let gateway = Arc::clone(&gateway);
                 async move { gateway.service(Cutter::install).await?.tcp().new_service(()).await }
             })
-        })?
-        .run();
-    until_signal(&gateway, server, reload).await
+        }),
+        Some(tls) => server.listen("hailgate", port, move || {
+            let (gateway, tls) = (Arc::clone(&each), tls.clone());
+            fn_factory(move || {
+                let (gateway, tls) = (Arc::clone(&gateway), tls.server());
+                async move { gateway.service(under_tls).await?.rustls_0_23(tls).new_service(()).await }
+            })
+        }),
+    };
+    until_signal(&gateway, server?.run(), reload).await
+}
+
+fn under_tls(io: &TlsStream<TcpStream>, data: &mut Extensions) {
+    Cutter::install(io.get_ref().0, data);
 }
 
 /// The life of a server from its first request to its end, and what a gateway does beside it.

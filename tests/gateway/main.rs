@@ -65,6 +65,7 @@ mod streaming;
 mod system;
 mod threads;
 mod tickets;
+mod tls;
 mod tokens;
 mod typing;
 mod upgrades;

@@ -228,7 +228,7 @@ impl Server {
         log.follow(child.stdout.take().expect("a pipe"));
         let mut server = Server { site: Arc::clone(site), port: 0, log, child, guard };
         server.port = server.log.wait_for("the port", |line| {
-            let (_, address) = line.split_once("listening on http://127.0.0.1:")?;
+            let (_, address) = line.split_once("listening on http")?.1.split_once("://127.0.0.1:")?;
             let port: String = address.chars().take_while(char::is_ascii_digit).collect();
             port.parse().ok()
         });

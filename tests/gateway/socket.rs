@@ -72,12 +72,17 @@ impl Socket {
     pub async fn upgrade(request: Request) -> Result<(Socket, Response), tungstenite::Error> {
         let opening = Box::pin(connect_async_with_config(request, None, NO_DELAY));
         let (stream, response) = soon("an upgrade", opening).await?;
+        Ok((Socket::greeted(stream).await, response))
+    }
+
+    /// An upgraded stream, after its first frame.
+    pub async fn greeted(stream: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Socket {
         let mut socket =
             Socket { stream, kept: VecDeque::new(), end: Farewell::default(), ended: false, hello: Value::Null };
         let first = socket.hear().await.expect("a first frame").json;
         assert_eq!(first["type"], "connection_established", "{first}");
         socket.hello = first["data"].clone();
-        Ok((socket, response))
+        socket
     }
 
     /// Sends text as it is.
