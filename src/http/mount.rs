@@ -21,7 +21,7 @@ impl Gateway {
     ///
     /// - `.on_connect(Cutter::on_connect)`. A client that does not read is cut from outside, through a second descriptor that
     ///   [`Cutter`](crate::socket::Cutter) takes here; what is written goes out at once. Without it, cutting is best effort,
-    ///   and happens when the system notices.
+    ///   and happens when the system notices; and a request behind a refused upgrade, on the same connection, may be answered.
     /// - `.h1_allow_half_closed(false)`. Else a long poll whose client has gone waits to its end.
     /// - `.disable_signals()`, and [`Gateway::run`] to run it: the connections are sent away before the server stops.
     pub fn configure(&self, app: &mut web::ServiceConfig) {

@@ -11,11 +11,11 @@ mod forge;
 mod mutants_tests;
 mod questions;
 
-use std::{rc::Rc, time::Duration};
+use std::{net::SocketAddr, rc::Rc, time::Duration};
 
-use actix_http::Protocol;
-use actix_service::{Service, ServiceFactory};
-use actix_web::App;
+use actix_http::{HttpService, Protocol, error::DispatchError};
+use actix_service::{Service, ServiceFactory, map_config};
+use actix_web::{App, dev::AppConfig};
 use tokio::io::DuplexStream;
 
 use self::forge::Forge;
@@ -24,7 +24,6 @@ pub use self::{
     forge::{CREDENTIALS, Credential, State, Way},
     questions::{Expected, KINDS, Part, Question},
 };
-use super::gateway::{AppFactory, Http, UpgradeFactory};
 use crate::{
     config::{Config, Environment},
     domain::Limits,
@@ -161,16 +160,41 @@ pub async fn run(manner: &Manner) -> Result<Report, Error> {
 pub async fn run_mounted(manner: &Manner) -> Result<Report, Error> {
     let forge = Forge::new(manner).await?;
     let app = App::new().configure(|app| forge.gateway.configure(app));
-    let report = ask_all(&forge, forge.gateway.speak::<DuplexStream, _>(app, |_, _| {}).await).await;
+    let http = HttpService::build().finish(map_config(app, |()| AppConfig::default()));
+    let report = ask_all(&forge, Ok(http)).await;
     forge.end().await;
     report
 }
 
+/// A connection in memory, as the HTTP library is given one.
+type Connection = (DuplexStream, Protocol, Option<SocketAddr>);
+
+/// An HTTP service over it, whoever takes its upgrades.
+trait Spoken:
+    ServiceFactory<
+        Connection,
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+        Service: Service<Connection, Future: 'static>,
+    >
+{
+}
+impl<F> Spoken for F where
+    F: ServiceFactory<
+            Connection,
+            Config = (),
+            Response = (),
+            Error = DispatchError,
+            InitError = (),
+            Service: Service<Connection, Future: 'static>,
+        >
+{
+}
+
 /// Asks a service everything.
-async fn ask_all<A: AppFactory + 'static, U: UpgradeFactory<DuplexStream> + 'static>(
-    forge: &Forge,
-    service: Result<Http<DuplexStream, A, U>, ()>,
-) -> Result<Report, Error> {
+async fn ask_all(forge: &Forge, service: Result<impl Spoken, ()>) -> Result<Report, Error> {
     let unmade = |()| Error::new(Code::Internal, "The service could not be made.");
     let service = Rc::new(service.map_err(unmade)?.new_service(()).await.map_err(unmade)?);
     let questions = questions::questions(forge).await?;
