@@ -2,9 +2,12 @@
 //! knows the wire and nothing of the server's inside.
 
 pub mod checker;
+pub mod compare;
 mod crew;
 mod device;
 pub mod dial;
+#[cfg(test)]
+mod example;
 mod frames;
 mod latency;
 mod machine;
@@ -12,8 +15,11 @@ mod member;
 mod meter;
 mod pace;
 pub mod plan;
+pub mod report;
 mod rest;
 pub mod results;
 pub mod run;
 mod tally;
 pub mod target;
+
+pub use compare::compare;

@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 /// Version of the JSON. Readers refuse another one.
 pub const FORMAT: u32 = 1;
 
+/// Why a text is not taken for the results of a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Other JSON, or none.
+    #[error("these are not the results of a load test: {0}")]
+    Shape(String),
+    /// Of a version that means other things by the same names.
+    #[error("these results have format {0} and this program reads {FORMAT}: read them with the version that wrote them")]
+    Format(u32),
+}
+
 /// A whole run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Results {
@@ -34,6 +45,33 @@ pub struct Results {
     pub errors: BTreeMap<String, u64>,
     /// The machine that drove the load.
     pub generator: Generator,
+}
+
+impl Results {
+    /// Reads what [`Results::text`] wrote.
+    ///
+    /// # Errors
+    /// [`Unreadable`], with the field that is wrong.
+    pub fn read(text: &str) -> Result<Results, Unreadable> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let Version { format } = serde_json::from_str(text).map_err(|error| Unreadable::Shape(error.to_string()))?;
+        if format != FORMAT {
+            return Err(Unreadable::Format(format));
+        }
+        let mut reader = serde_json::Deserializer::from_str(text);
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| Unreadable::Shape(error.to_string()))
+    }
+
+    /// The JSON, on one line.
+    ///
+    /// # Panics
+    /// Never: the results hold text and numbers only.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).expect("text and numbers") + "\n"
+    }
 }
 
 /// What was asked for, with defaults filled in.
@@ -153,6 +191,25 @@ pub struct Verdict {
     pub examples: Vec<String>,
 }
 
+impl Verdict {
+    /// The findings that fail a run, each with its word.
+    pub fn findings(&self) -> [(&'static str, u64); 6] {
+        [
+            ("lost", self.lost),
+            ("doubled", self.doubled),
+            ("out of order", self.disordered),
+            ("skipped", self.holes),
+            ("of a foreign thread", self.foreign),
+            ("altered", self.altered),
+        ]
+    }
+
+    /// Whether delivery kept its promise.
+    pub fn passed(&self) -> bool {
+        self.findings().iter().all(|(_, count)| *count == 0)
+    }
+}
+
 /// Who drove the load, and whether it could.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Generator {
@@ -164,4 +221,58 @@ pub struct Generator {
     pub peak_bytes: u64,
     /// Why the figures say more about the generator than about the server; `None` if they do not.
     pub bottleneck: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::example;
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let results = example::results(40, 1.0);
+        let text = results.text();
+        assert!(Results::read(&text).is_ok_and(|read| read.text() == text));
+        assert_eq!((text.ends_with("}\n"), text.lines().count()), (true, 1));
+    }
+
+    #[test]
+    fn another_format_is_refused_whatever_else_it_holds() {
+        let refused = Results::read(r#"{"format":2,"rounds":[]}"#).expect_err("another format");
+        assert_eq!(refused, Unreadable::Format(2));
+        assert!(refused.to_string().contains("format 2") && refused.to_string().contains("reads 1"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_not_a_run_is_refused_by_its_field() {
+        let broken = example::results(3, 1.0).text().replacen("\"generator_cores\":", "\"generator_cores\":null,\"_\":", 1);
+        let table = [
+            ("", "EOF"),
+            ("hello", "expected value"),
+            ("{}", "`format`"),
+            (r#"{"format":1}"#, "hailgate"),
+            (broken.as_str(), "seconds[0].generator_cores"),
+        ];
+        for (text, word) in table {
+            let refused = Results::read(text).expect_err(text).to_string();
+            assert!(refused.starts_with("these are not the results") && refused.contains(word), "{refused}");
+        }
+    }
+
+    #[test]
+    fn each_of_the_six_findings_fails_a_run() {
+        assert!(Verdict::default().passed());
+        for (number, (word, _)) in Verdict::default().findings().iter().enumerate() {
+            let mut verdict = Verdict::default();
+            *[
+                &mut verdict.lost,
+                &mut verdict.doubled,
+                &mut verdict.disordered,
+                &mut verdict.holes,
+                &mut verdict.foreign,
+                &mut verdict.altered,
+            ][number] = 3;
+            assert!(!verdict.passed() && verdict.findings()[number] == (word, 3), "{word}");
+        }
+    }
 }

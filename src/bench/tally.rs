@@ -99,13 +99,10 @@ impl Tally {
         let late = self.total.lateness.percentiles().map_or(0, |points| points.p99);
         if self.busy * 100 >= self.seconds.len().max(1) * BUSY_SECONDS && self.busy > 0 {
             let (busy, all) = (self.busy, self.seconds.len());
-            return Some(format!(
-                "its busiest thread needed a whole core in {busy} of {all} s; use more --threads, or a larger machine"
-            ));
+            return Some(format!("its busiest thread needed a whole core in {busy} of {all} s"));
         }
         let ms = late / 1_000;
-        (late > LATE_US)
-            .then(|| format!("one send in a hundred left {ms} ms late or later; use a larger machine, or a lower rate"))
+        (late > LATE_US).then(|| format!("one send in a hundred left {ms} ms late or later"))
     }
 
     /// The results.

@@ -1,11 +1,12 @@
 //! `bench`: load from many users, and whether delivery kept its promise meanwhile.
 
+mod files;
 mod progress;
 mod users;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use reqwest::Url;
 use uuid::Uuid;
 
@@ -13,8 +14,9 @@ use self::progress::Screen;
 use super::{Failure, Where, print, token};
 use crate::{
     bench::{
-        dial,
+        self, dial,
         plan::{Asked, Plan, Scenario},
+        report,
         results::{Results, Verdict},
         run::{self, Order, Progress, Trouble},
         target::{self, Paths, Target},
@@ -25,16 +27,18 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-#[command(after_help = USERS)]
+#[command(after_help = USERS, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct BenchArgs {
+    #[command(subcommand)]
+    command: Option<BenchCommand>,
     #[command(flatten)]
     place: Where,
     /// The server, like http://127.0.0.1:8080.
-    #[arg(long, value_parser = base)]
-    url: Url,
+    #[arg(long, value_parser = base, required = true)]
+    url: Option<Url>,
     /// Who talks to whom: broadcast, rooms, direct, rest, mixed, storm, slow, soak.
-    #[arg(long, value_parser = scenario)]
-    scenario: Scenario,
+    #[arg(long, value_parser = scenario, required = true)]
+    scenario: Option<Scenario>,
     /// Users, each with one socket.
     #[arg(long, default_value_t = 100)]
     users: u32,
@@ -71,9 +75,26 @@ pub struct BenchArgs {
     /// A file with a user and a token in each line; without it accounts are made and tokens signed here.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "data"])]
     tokens: Option<PathBuf>,
+    /// Write the results to a file, for `bench compare` and for programs.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a page with plots, which needs nothing beside it.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Load a server that is not on this machine. Ask whoever runs it first.
     #[arg(long)]
     i_may_load_this_host: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Two runs beside each other, and whether what differs is more than chance.
+    Compare {
+        /// What --json wrote of the first.
+        a: PathBuf,
+        /// What it wrote of the second.
+        b: PathBuf,
+    },
 }
 
 const USERS: &str = "Without --tokens the server's own configuration is needed (--data DIR of a demo, --config, or its variables), \
@@ -98,16 +119,26 @@ fn scenario(text: &str) -> Result<Scenario, String> {
 
 /// `hailgate bench`.
 pub fn run(args: &BenchArgs) -> Result<(), Failure> {
-    let results = measure(args)?;
-    let json = serde_json::to_string_pretty(&results).map_err(|error| Failure::Failed(error.to_string()))?;
-    print(&json)?;
+    if let Some(BenchCommand::Compare { a, b }) = &args.command {
+        return print(&bench::compare(&files::read(a)?, &files::read(b)?).to_string());
+    }
+    let (Some(url), Some(scenario)) = (&args.url, args.scenario) else {
+        return Err(Failure::Failed("--url and --scenario are needed".to_owned()));
+    };
+    // Before the run: nobody wants to hear after it that its results cannot be written.
+    let json = args.json.as_deref().map(files::Sheet::new).transpose()?;
+    let page = args.report.as_deref().map(files::Sheet::new).transpose()?;
+    let results = measure(args, url, scenario)?;
+    print(report::table(&results).trim_end())?;
+    json.map(|json| json.write(&results.text())).transpose()?;
+    page.map(|page| page.write(&report::page(&results))).transpose()?;
     judge(&results.verdict)
 }
 
-fn measure(args: &BenchArgs) -> Result<Results, Failure> {
+fn measure(args: &BenchArgs, url: &Url, scenario: Scenario) -> Result<Results, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let asked = Asked {
-        scenario: args.scenario,
+        scenario,
         users: args.users,
         room: args.room,
         rate: args.rate,
@@ -119,12 +150,12 @@ fn measure(args: &BenchArgs) -> Result<Results, Failure> {
         share: args.share,
         workers: args.threads.unwrap_or(u32::try_from(cores / 2).unwrap_or(1).max(1)),
     };
-    let plan = Plan::of(&asked, args.url.as_str().trim_end_matches('/')).map_err(Failure::Failed)?;
-    let target = Target::find(&args.url, paths(), args.i_may_load_this_host).map_err(|trouble| match trouble {
+    let plan = Plan::of(&asked, url.as_str().trim_end_matches('/')).map_err(Failure::Failed)?;
+    let target = Target::find(url, paths(), args.i_may_load_this_host).map_err(|trouble| match trouble {
         target::Trouble::Foreign(what) => Failure::Failed(what),
         target::Trouble::Unknown(what) => Failure::Unavailable(what),
     })?;
-    let connector = dial::connector(&args.url).map_err(Failure::Failed)?;
+    let connector = dial::connector(url).map_err(Failure::Failed)?;
     let users = match &args.tokens {
         Some(file) => users::of_file(file, plan.users)?,
         None => users::made(&args.place, &plan)?,
@@ -172,20 +203,10 @@ fn paths() -> Paths {
 
 /// A run fails if the promise was broken.
 fn judge(verdict: &Verdict) -> Result<(), Failure> {
-    let Verdict { lost, doubled, disordered, holes, foreign, altered, examples } = verdict;
-    let counts = [
-        (lost, "lost"),
-        (doubled, "doubled"),
-        (disordered, "out of order"),
-        (holes, "holes untold"),
-        (foreign, "foreign"),
-        (altered, "altered"),
-    ];
-    let broken: Vec<String> =
-        counts.iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    if broken.is_empty() {
+    if verdict.passed() {
         return Ok(());
     }
-    let examples: Vec<String> = examples.iter().map(|example| format!("\n  - {example}")).collect();
-    Err(Failure::Failed(format!("the server broke its promise: {}{}", broken.join(", "), examples.concat())))
+    let found = verdict.findings().into_iter().filter(|(_, count)| *count > 0);
+    let found: Vec<String> = found.map(|(what, count)| format!("{count} {what}")).collect();
+    Err(Failure::Failed(format!("the server broke its promise: {}", found.join(", "))))
 }
