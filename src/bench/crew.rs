@@ -147,7 +147,7 @@ impl Worker {
         let members: Vec<Rc<Member>> = (0..plan.users).filter(&own).map(member).collect();
         let rate = plan.told.rate.unwrap_or(1.0);
         let until = if plan.told.rate.is_some() { plan.duration } else { Duration::MAX };
-        let pace = RefCell::new(Pace::new(plan.users, rate, until, plan.told.seed, |user| own(&user)));
+        let pace = RefCell::new(Pace::new(plan.senders(), rate, until, plan.told.seed, |user| own(&user)));
         let rest = Rest::new(common.target.clone())?;
         let typed = RefCell::default();
         let worker = Rc::new_cyclic(|me| {
@@ -257,6 +257,9 @@ impl Worker {
     pub fn stored(&self, member: &Member, number: u64, shown: &str) {
         let Some(waiting) = member.answered(number) else { return };
         self.desk().waiting.fetch_sub(1, Relaxed);
+        if member.held_back.get() {
+            member.stir();
+        }
         {
             let mut meter = self.desk().meter();
             meter.counts.acknowledged += 1;
@@ -302,8 +305,8 @@ impl Worker {
                 broken = true;
                 everybody(|orders| orders.drop = true, false);
             }
-            let end = elapsed > plan.duration * 2 / 3 || self.common.stopped.load(Relaxed);
-            if plan.scenario == Scenario::Slow && !paused && elapsed > plan.duration / 3 {
+            let end = elapsed > plan.duration * 5 / 6 || self.common.stopped.load(Relaxed);
+            if plan.scenario == Scenario::Slow && !paused && elapsed > plan.duration / 6 {
                 paused = true;
                 everybody(|orders| orders.pause = true, true);
             } else if paused && !resumed && end {
@@ -312,7 +315,7 @@ impl Worker {
             }
             for member in self.members.iter().filter(|member| member.heard.get().elapsed() > SILENCE) {
                 member.heard.set(Instant::now());
-                if !(member.slow && paused) {
+                if !(member.slow && paused && !resumed) {
                     member.order(|orders| orders.drop = true);
                 }
             }

@@ -28,6 +28,10 @@ const BACKOFF: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Wait before a refused message is sent again where the server does not say.
 const AGAIN: Duration = Duration::from_millis(200);
+/// Longest wait that is obeyed.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Messages that are sent again at once; the next when one of them is acknowledged, or a server would take it for a flood.
+const AGAIN_AT_ONCE: usize = 8;
 /// How long a socket may take no bytes until it counts as lost.
 const STUCK: Duration = Duration::from_secs(30);
 
@@ -219,13 +223,16 @@ impl Device {
         self.worker.desk().meter().error(frame.code());
         let Some(number) = frame.id else { return };
         if frame.data.retryable == Some(true) {
-            let wait = frame.data.retry_after_ms.map_or(AGAIN, Duration::from_millis);
-            self.member.change(number, |waiting| {
-                (waiting.flying, waiting.not_before) = (false, Some(Instant::now() + wait));
-            });
+            self.member.change(number, |waiting| waiting.flying = false);
+            let wait = frame.data.retry_after_ms.map_or(AGAIN, Duration::from_millis).min(WAIT_MAX);
+            let until = Instant::now() + wait;
+            if self.member.hold.get().is_some_and(|hold| hold >= until) {
+                return;
+            }
+            self.member.hold.set(Some(until));
             let member = Rc::clone(&self.member);
             tokio::task::spawn_local(async move {
-                tokio::time::sleep(wait).await;
+                tokio::time::sleep_until(until.into()).await;
                 member.stir();
             });
         } else {
@@ -255,10 +262,28 @@ impl Device {
         }
     }
 
-    /// Sends what is due; whether the socket took it.
-    async fn say(&self, socket: &mut Socket, orders: Orders) -> bool {
+    /// Frames of the messages that may go now.
+    fn due(&self, frames: &mut Vec<String>) {
         let common = &self.worker.common;
         let (thread, bytes) = (&self.member.thread_id, usize::try_from(common.plan.told.message_bytes).unwrap_or(0));
+        let held = self.member.hold.get().is_some_and(|hold| hold > Instant::now());
+        let mut waiting = self.member.waiting.borrow_mut();
+        let mut again = waiting.iter().filter(|waiting| waiting.flying && waiting.tries > 1).count();
+        self.member.held_back.set(false);
+        for waiting in waiting.iter_mut().filter(|waiting| !waiting.by_rest && !waiting.flying && !held) {
+            if waiting.tries > 0 && again >= AGAIN_AT_ONCE {
+                self.member.held_back.set(true);
+                continue;
+            }
+            again += usize::from(waiting.tries > 0);
+            self.worker.sent(waiting);
+            frames.push(waiting.draft.frame(thread, common.mark, bytes));
+        }
+    }
+
+    /// Sends what is due; whether the socket took it.
+    async fn say(&self, socket: &mut Socket, orders: Orders) -> bool {
+        let thread = &self.member.thread_id;
         let mut frames = Vec::new();
         if orders.typing {
             frames.push(format!("{{\"type\":\"typing\",\"data\":{{\"thread_id\":\"{thread}\",\"active\":true}}}}"));
@@ -267,14 +292,7 @@ impl Device {
             let last = self.member.last.get();
             frames.push(format!("{{\"type\":\"thread.read\",\"data\":{{\"thread_id\":\"{thread}\",\"sequence\":{last}}}}}"));
         }
-        let now = Instant::now();
-        for waiting in self.member.waiting.borrow_mut().iter_mut() {
-            let due = !waiting.by_rest && !waiting.flying && waiting.not_before.is_none_or(|at| at <= now);
-            if due {
-                self.worker.sent(waiting);
-                frames.push(waiting.draft.frame(thread, common.mark, bytes));
-            }
-        }
+        self.due(&mut frames);
         let written = async {
             for frame in frames.drain(..) {
                 socket.feed(Message::text(frame)).await?;

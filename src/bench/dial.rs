@@ -19,11 +19,14 @@ use tokio_tungstenite::{
 };
 
 use super::target::Target;
+use crate::error::Code;
 
 /// Users that connect from one loopback address: it has 28,000 ports by default, and closed ones are taken for a minute.
 pub const USERS_AN_ADDRESS: u32 = 20_000;
 /// How long an upgrade may take.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest wait that is obeyed.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Read at once; the library allocates it for each socket, so that ten thousand cost 40 MiB.
 const READ_BYTES: usize = 4_096;
 /// Most bytes that wait to be written to one socket.
@@ -140,9 +143,14 @@ fn refusal(error: &Error) -> Refused {
     }
     let Error::Http(response) = error else { return Refused::network("upgrade_failed") };
     let problem = response.body().as_deref().and_then(|body| serde_json::from_slice::<Problem>(body).ok());
-    let problem =
-        problem.unwrap_or_else(|| Problem { code: format!("status_{}", response.status().as_u16()), retry_after_ms: None });
-    Refused { code: problem.code, retry_after: problem.retry_after_ms.map(Duration::from_millis) }
+    // The body may come after the head; then the head must do.
+    let seconds = response.headers().get("Retry-After").and_then(|value| value.to_str().ok()?.parse().ok());
+    let problem = problem.unwrap_or_else(|| Problem {
+        code: Code::of_status(response.status().as_u16()).name().to_owned(),
+        retry_after_ms: seconds.map(|seconds: u64| seconds.saturating_mul(1_000)),
+    });
+    let wait = problem.retry_after_ms.map(|ms| Duration::from_millis(ms).min(WAIT_MAX));
+    Refused { code: problem.code, retry_after: wait }
 }
 
 #[cfg(test)]

@@ -39,8 +39,6 @@ pub struct Waiting {
     pub flying: bool,
     /// How often it was sent.
     pub tries: u32,
-    /// When it may be sent again.
-    pub not_before: Option<Instant>,
 }
 
 /// See the module.
@@ -61,6 +59,10 @@ pub struct Member {
     pub last: Cell<u64>,
     /// When something last came from the server.
     pub heard: Cell<Instant>,
+    /// Until when the server wants to be sent nothing.
+    pub hold: Cell<Option<Instant>>,
+    /// Whether something waits until others are acknowledged.
+    pub held_back: Cell<bool>,
     /// Messages on their way.
     pub waiting: RefCell<VecDeque<Waiting>>,
     orders: Cell<Orders>,
@@ -81,6 +83,8 @@ impl Member {
             slow,
             last: Cell::new(last),
             heard: Cell::new(Instant::now()),
+            hold: Cell::new(None),
+            held_back: Cell::new(false),
             waiting: RefCell::default(),
             orders: Cell::default(),
             numbered: Cell::new(0),
@@ -103,7 +107,7 @@ impl Member {
         let number = self.numbered.get() + 1;
         self.numbered.set(number);
         let draft = Draft { user: self.number, number, intended };
-        waiting.push_back(Waiting { draft, by_rest, flying: false, tries: 0, not_before: None });
+        waiting.push_back(Waiting { draft, by_rest, flying: false, tries: 0 });
         Some(draft)
     }
 

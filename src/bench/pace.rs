@@ -16,11 +16,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The turns of the users that `own` names, of so many, at so many messages a second over all, until an end.
-    pub fn new(users: u32, rate: f64, until: Duration, seed: u64, own: impl Fn(u32) -> bool) -> Pace {
-        let order = shuffled(users, seed);
+    /// The turns of the users that `own` names, among all who send, at so many messages a second over all, until an end.
+    pub fn new(senders: Vec<u32>, rate: f64, until: Duration, seed: u64, own: impl Fn(u32) -> bool) -> Pace {
+        let users = senders.len() as u64;
+        let order = shuffled(senders, seed);
         let turns = (0..).zip(order).filter(|(_, user)| own(*user)).collect();
-        Pace { turns, users: users.into(), next: 0, round: 0, gap_ns: 1e9 / rate, until }
+        Pace { turns, users, next: 0, round: 0, gap_ns: 1e9 / rate, until }
     }
 
     /// The next moment after the start, and whose it is; `None` after the end. It stays until [`Pace::take`].
@@ -51,9 +52,8 @@ fn moment(number: u64, gap_ns: f64) -> Duration {
     Duration::from_nanos((number as f64 * gap_ns) as u64)
 }
 
-/// All users in an order that the seed fixes (Fisher and Yates).
-fn shuffled(users: u32, seed: u64) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..users).collect();
+/// All in an order that the seed fixes (Fisher and Yates).
+fn shuffled(mut order: Vec<u32>, seed: u64) -> Vec<u32> {
     let mut chance = Chance::new(seed);
     for place in (1..order.len()).rev() {
         order.swap(place, usize::try_from(chance.below(place as u64 + 1)).unwrap_or(0));
@@ -95,7 +95,7 @@ mod tests {
             let until = Duration::from_millis(ms);
             let mut all = Vec::new();
             for worker in 0..workers {
-                let mut pace = Pace::new(users, rate, until, seed, |user| user % workers == worker);
+                let mut pace = Pace::new((0..users).collect(), rate, until, seed, |user| user % workers == worker);
                 let mut last = None;
                 while let Some((moment, user)) = pace.peek() {
                     prop_assert!(user % workers == worker && last.is_none_or(|last| last < moment));
@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_order_and_another_another() {
-        assert_eq!(shuffled(100, 7), shuffled(100, 7));
-        assert_ne!(shuffled(100, 7), shuffled(100, 8));
+        let shuffled = |seed| shuffled((0..100).collect(), seed);
+        assert_eq!(shuffled(7), shuffled(7));
+        assert_ne!(shuffled(7), shuffled(8));
     }
 }

@@ -57,6 +57,8 @@ impl Rest {
     pub fn new(target: Target) -> Result<Rest, String> {
         let client = Client::builder()
             .no_proxy()
+            // The address that was looked at, and no other that the name may have later.
+            .resolve(target.url.host_str().unwrap_or_default(), target.address)
             .redirect(Policy::none())
             .timeout(PATIENCE)
             .tcp_nodelay(true)

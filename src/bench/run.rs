@@ -18,6 +18,7 @@ use super::{
     crew::{Common, Desk, Worker},
     dial::Dial,
     frames::Frame,
+    machine::Process,
     plan::Plan,
     rest::Rest,
     results::{self, Results, Second},
@@ -92,21 +93,23 @@ const FILES_BESIDE: u64 = 512;
 /// From giving the word to the first message.
 const AHEAD: Duration = Duration::from_millis(200);
 
-/// Runs it. `stop` ends the measured part early; `tell` is called about once a second.
+/// Runs it. `stop` ends the measured part early, and the second time everything; `tell` is called about once a second.
 ///
 /// # Errors
 /// Why there is no result.
-pub async fn run(
+pub async fn run<S: Future<Output = ()>>(
     order: Order,
-    stop: impl Future<Output = ()>,
+    stop: impl Fn() -> S,
     tell: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Results, Trouble> {
-    let mut stop = pin!(stop);
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
     let needed = u64::from(order.plan.users) + FILES_BESIDE;
     if files < needed {
         let what = format!("open files: {needed}, and the system allows {files}; raise it with ulimit -n");
         return Err(Trouble::Misfit(vec![what]));
+    }
+    if let Some(pid) = order.server.filter(|pid| Process::new(Some(*pid)).resident().is_none()) {
+        return Err(Trouble::Misfit(vec![format!("--server-pid: there is no process {pid} here")]));
     }
     let common = Arc::new(prepare(&order).await?);
     let mut tally = Tally::new(order.server);
@@ -122,9 +125,12 @@ pub async fn run(
         let start = Instant::now() + AHEAD;
         let _ = common.start.set(start);
         tally.begin(start);
-        measure(&common, start, &mut tally, stop.as_mut(), tell).await;
+        measure(&common, start, &mut tally, stop(), tell).await;
         tell(Progress::Settling);
-        settle(&common).await
+        tokio::select! {
+            settled = settle(&common) => settled,
+            () = stop() => Err(Trouble::Failed("ended before there was a verdict".to_owned())),
+        }
     }
     .await;
     common.over.store(true, Relaxed);
@@ -210,7 +216,7 @@ async fn come(common: &Common, tally: &mut Tally, tell: &mut dyn FnMut(Progress<
     let mut told = began;
     loop {
         let connected = common.met.load(Relaxed);
-        if connected >= users && common.open.load(Relaxed) >= users {
+        if connected >= users {
             return Ok(());
         }
         if began.elapsed() > common.plan.ramp + COMING {
@@ -233,11 +239,11 @@ async fn measure(
     common: &Common,
     start: Instant,
     tally: &mut Tally,
-    mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+    stop: impl Future<Output = ()>,
     tell: &mut dyn FnMut(Progress<'_>),
 ) {
     let end = start + common.plan.duration;
-    let mut next = start;
+    let (mut next, mut stop) = (start, pin!(stop));
     while next < end {
         next = (next + Duration::from_secs(1)).min(end);
         tokio::select! {

@@ -72,3 +72,32 @@ pub enum Trouble {
     /// It has no address.
     Unknown(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATHS: Paths = Paths { socket: "/s", threads: "/t", thread: "/t/{a}", member: "/t/{a}/m/{b}", messages: "/m" };
+
+    fn find(url: &str, may_load: bool) -> Result<Target, Trouble> {
+        Target::find(&url.parse().expect("a url"), PATHS, may_load)
+    }
+
+    #[test]
+    fn only_this_machine_is_loaded_without_permission() {
+        for here in ["http://127.0.0.1:8080", "http://127.9.9.9", "http://[::1]:80", "http://localhost:1"] {
+            assert!(find(here, false).is_ok(), "{here}");
+        }
+        for foreign in ["http://192.0.2.1", "http://0.0.0.0:8080", "https://[2001:db8::1]"] {
+            assert!(matches!(find(foreign, false), Err(Trouble::Foreign(_))), "{foreign}");
+            assert!(find(foreign, true).is_ok(), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_a_path_are_filled_in_and_escaped() {
+        let target = find("http://127.0.0.1:8080", false).expect("a target");
+        assert_eq!(target.at(PATHS.member, &["1", "a b"]).as_str(), "http://127.0.0.1:8080/t/1/m/a%20b");
+        assert_eq!(target.at(PATHS.messages, &[]).as_str(), "http://127.0.0.1:8080/m");
+    }
+}

@@ -42,7 +42,7 @@ pub struct BenchArgs {
     /// Users, each with one socket.
     #[arg(long, default_value_t = 100)]
     users: u32,
-    /// Members of each thread; 10 if not given, everybody for broadcast, 2 for direct.
+    /// Members of each thread; 10 if not given, 50 for slow, everybody for broadcast, 2 for direct.
     #[arg(long)]
     room: Option<u32>,
     /// Messages a second over all users, each at its own moment whether the server keeps up or not.
@@ -57,9 +57,9 @@ pub struct BenchArgs {
     /// How long is measured, like 30s; that is the default, and 1h for soak.
     #[arg(long, value_parser = token::lifetime, value_name = "TIME")]
     duration: Option<Duration>,
-    /// Text of a message.
-    #[arg(long, default_value_t = 128, value_name = "BYTES")]
-    message_bytes: u32,
+    /// Text of a message; 128 if not given, 6000 for slow.
+    #[arg(long, value_name = "BYTES")]
+    message_bytes: Option<u32>,
     /// Makes the choices of a run the same again.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -132,6 +132,12 @@ pub fn run(args: &BenchArgs) -> Result<(), Failure> {
     print(report::table(&results).trim_end())?;
     json.map(|json| json.write(&results.text())).transpose()?;
     page.map(|page| page.write(&report::page(&results))).transpose()?;
+    if scenario == Scenario::Slow && results.counts.reconnects == 0 {
+        eprintln!(
+            "hailgate: no reader was sent away for reading too slowly: what they missed fitted into the system's buffers and \
+             the outbox. Use more --rate, --message-bytes or --duration."
+        );
+    }
     judge(&results.verdict)
 }
 
@@ -175,7 +181,7 @@ fn measure(args: &BenchArgs, url: &Url, scenario: Scenario) -> Result<Results, F
     let mut screen = Screen::new(&order.plan);
     let mut tell = |progress: Progress<'_>| screen.show(&progress);
     let ran = runtime.block_on(async {
-        let stop = async {
+        let stop = || async {
             // Where no signal can be waited for, nothing ends the run early.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;

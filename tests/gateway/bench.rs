@@ -83,6 +83,19 @@ async fn each_scenario_delivers_everything_and_tells_no_secret() {
 }
 
 #[tokio::test]
+async fn readers_that_stop_reading_are_sent_away_and_come_back_to_everything_they_missed() {
+    let server = Server::new(&[("HAILGATE_LIMIT_OUTBOX_BYTES", "65536")]);
+    let words = "--scenario slow --users 12 --room 12 --rate 160 --message-bytes 7500 --share 0.2 --duration 5s --ramp 0s";
+    let (output, results) = bench(&server, words, "run.json").await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let results = results.expect("results");
+    assert!((1..=4).contains(&results["counts"]["reconnects"].as_u64().expect("a count")), "{}", results["errors"]);
+    assert_eq!(results["counts"]["delivered"], 9_600);
+    let timed = results["delivery"]["count"].as_u64().expect("a count");
+    assert_eq!(timed, 8_000, "what slow readers get late is no latency of the server's");
+}
+
+#[tokio::test]
 async fn a_closed_loop_keeps_its_window_and_writes_a_report() {
     let server = Server::new(&[("HAILGATE_LIMIT_SENDS_PER_SECOND", "100000"), ("HAILGATE_LIMIT_SENDS_BURST", "100000")]);
     let page = server.site.directory.path().join("page.html");
