@@ -271,6 +271,16 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Reads the process's variables, and the file that they name.
+    ///
+    /// # Errors
+    /// Every complaint, not only the first.
+    pub fn of_environment() -> Result<Config, Vec<Complaint>> {
+        Config::load(&Sources { variables: environment(), ..Sources::default() })
+    }
+}
+
 /// The process's environment.
 pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()

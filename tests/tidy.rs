@@ -49,7 +49,11 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Text that may stand in these files only, and why.
 const SINGLE_PLACES: &[(&str, &[&str], &str)] = &[
-    (".wrap(", &["src/http/gateway.rs", "src/http/stack.rs"], "layers are put around the service in one place"),
+    (
+        ".wrap(",
+        &["src/http/gateway.rs", "src/http/mount.rs", "src/http/stack.rs"],
+        "layers are put around the service in one place",
+    ),
     ("\"/api", &["src/http/routes.rs"], "paths are spelt in the table of routes"),
     ("\"/ws", &["src/http/routes.rs"], "paths are spelt in the table of routes"),
     ("\"/health", &["src/http/routes.rs"], "paths are spelt in the table of routes"),

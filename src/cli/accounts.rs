@@ -4,11 +4,11 @@ use std::io::{BufRead, IsTerminal};
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, Where, open, print, token};
+use super::{Failure, Where, print, token};
 use crate::{
     auth::password,
     domain::{Account, Clock, LoginAct, LoginDone, Permission, Time, UserId, logins::shown_name},
-    http::gateway::SystemClock,
+    http::{gateway::SystemClock, open},
     store::{Done, Log, LoginReads, Write},
 };
 
@@ -90,7 +90,7 @@ fn new_user(text: &str) -> Result<UserId, String> {
 /// `hailgate user ...`.
 pub fn run(args: UserArgs) -> Result<(), Failure> {
     let config = args.place.load(None)?;
-    let mut store = open(&config)?;
+    let mut store = open::store(&config)?;
     let (acts, said) = match args.command {
         UserCommand::List => return list(&store.reads),
         UserCommand::Add { name, display, email, password_stdin, permission } => {

@@ -10,10 +10,13 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, Where, files, keys, print};
+use super::{Failure, Where, print};
 use crate::{
     config::{Config, Environment},
-    http::probe::{self, Manner},
+    http::{
+        files, keys,
+        probe::{self, Manner},
+    },
 };
 
 use document::Document;
@@ -91,10 +94,7 @@ fn inside(args: &CheckArgs) -> Result<(), Failure> {
 
 /// Keys and files are judged with the rest: one that cannot be used is a refusal too.
 fn judged(config: Config) -> Result<Config, Failure> {
-    let mut complaints = match keys::tokens(&config) {
-        Err(Failure::Config(complaints)) => complaints,
-        tokens => tokens.map(|_| Vec::new())?,
-    };
+    let mut complaints = keys::tokens(&config).err().unwrap_or_default();
     complaints.extend(files::judge(&config).err());
     if complaints.is_empty() { Ok(config) } else { Err(Failure::Config(complaints)) }
 }

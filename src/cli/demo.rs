@@ -13,7 +13,7 @@ use std::{
 use clap::Args;
 use uuid::Uuid;
 
-use super::{Failure, Where, keys, logging, open, print, serve};
+use super::{Failure, Where, logging, print, serve};
 use crate::{
     auth::{
         Tokens,
@@ -23,7 +23,7 @@ use crate::{
     config::{self, Config, Environment},
     domain::{Account, Clock, Draft, LoginAct, RetryKey, ThreadId, UserId},
     error::Error,
-    http::gateway::SystemClock,
+    http::{gateway::SystemClock, keys, open},
     store::{Act, Change, Done, Log, Write, sqlite::Sqlite},
 };
 
@@ -78,7 +78,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     }
     logging::start(config.log_format);
     actix::System::new().block_on(async move {
-        serve::prove(&config).await?;
+        open::prove(&config).await?;
         let prepared = prepare(&config, &tokens)?;
         let port = listen(args.bind.is_some(), config.bind)?;
         serve::serve(&config, tokens, port, load, |port| tell(&directory, port, &prepared)).await
@@ -114,7 +114,7 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
 
 /// Accounts and thread, made once; sign-in codes and a token, made anew.
 fn prepare(config: &Config, tokens: &Tokens) -> Result<Prepared, Failure> {
-    let mut store = open(config)?;
+    let mut store = open::store(config)?;
     let now = SystemClock.now();
     let user = |name: &str| UserId::parse(name).map_err(|reason| Failure::Failed(reason.into_owned()));
     let (mut writes, mut codes) = (Vec::new(), Vec::new());

@@ -4,8 +4,6 @@ mod accounts;
 mod bench;
 mod check;
 mod demo;
-mod files;
-mod keys;
 mod logging;
 mod reload;
 mod serve;
@@ -22,7 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     config::{self, Complaint, Config, Sources},
     error::Error,
-    store::sqlite::{OpenError, Sqlite},
+    http::open::Unopened,
 };
 
 /// An actor-based WebSocket gateway: browser chat over WebSocket, with REST beside it.
@@ -104,32 +102,36 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<Vec<Complaint>> for Failure {
+    fn from(complaints: Vec<Complaint>) -> Self {
+        Failure::Config(complaints)
+    }
+}
+
+impl From<Unopened> for Failure {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Config(complaints) => Failure::Config(complaints),
+            Unopened::Probe(what) => Failure::Probe(what),
+            Unopened::Unavailable(what) => Failure::Unavailable(what),
+            Unopened::Failed(what) => Failure::Failed(what),
+        }
+    }
+}
+
 impl Failure {
     /// Says it on stderr; the exit code.
-    fn tell(&self) -> ExitCode {
-        match self {
-            Failure::Config(complaints) => {
-                eprintln!("hailgate: the configuration is refused");
-                for complaint in complaints {
-                    eprintln!("  - {complaint}");
-                }
-                ExitCode::from(78)
-            }
-            Failure::Probe(what) => {
-                eprintln!("hailgate: the start-up probe failed, nothing was opened\n  - {what}");
-                ExitCode::from(78)
-            }
-            Failure::Unavailable(what) => {
-                eprintln!("hailgate: {what}");
-                ExitCode::from(69)
-            }
-            Failure::Told => ExitCode::from(78),
-            Failure::Unread => ExitCode::FAILURE,
-            Failure::Failed(what) => {
-                eprintln!("hailgate: {what}");
-                ExitCode::FAILURE
-            }
-        }
+    fn tell(self) -> ExitCode {
+        let (what, code) = match self {
+            Failure::Config(complaints) => (Unopened::Config(complaints), 78),
+            Failure::Probe(what) => (Unopened::Probe(what), 78),
+            Failure::Unavailable(what) => (Unopened::Unavailable(what), 69),
+            Failure::Told => return ExitCode::from(78),
+            Failure::Unread => return ExitCode::FAILURE,
+            Failure::Failed(what) => (Unopened::Failed(what), 1),
+        };
+        eprintln!("hailgate: {what}");
+        ExitCode::from(code)
     }
 }
 
@@ -158,23 +160,4 @@ fn print(lines: &str) -> Result<(), Failure> {
         io::ErrorKind::BrokenPipe => Failure::Unread,
         _ => Failure::Failed(format!("standard output cannot be written: {error}")),
     })
-}
-
-/// Opens the configured database.
-fn open(config: &Config) -> Result<Sqlite, Failure> {
-    Sqlite::open(&config.database, &config.limits).map_err(|error| not_opened(config, &error))
-}
-
-/// Opens it for the one who serves from it.
-fn open_to_serve(config: &Config) -> Result<Sqlite, Failure> {
-    open(config)?.serving(config.sqlite_synchronous).map_err(|error| not_opened(config, &error))
-}
-
-fn not_opened(config: &Config, error: &OpenError) -> Failure {
-    let path = &config.database;
-    let (what, remedy) = files::obstacle(path).unwrap_or_else(|| {
-        let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
-        (error.to_string(), remedy.to_owned())
-    });
-    Failure::Unavailable(format!("the database {} cannot be opened: {what}. {remedy}", path.display()))
 }

@@ -2,10 +2,11 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use super::{Failure, keys};
+use super::Failure;
 use crate::{
     auth::{KeyRing, Tokens},
     config::{Config, OwnKey, Place, Secret, TrustedIssuer},
+    http::keys,
 };
 
 /// Settings that a hangup puts in force; trusted issuers are beside them.
@@ -83,7 +84,7 @@ impl Reload {
         let keyed = Config { limits: self.started.limits.clone(), ..config.clone() };
         // Tokens first, which may still be refused; a configuration that loads has session keys that are right.
         keys::replace(&self.tokens, &keyed)?;
-        self.ring.replace(&keys::of_session(&config)).map_err(keys::no_session_key)?;
+        self.ring.replace(&keys::of_session(&config)).map_err(|_| keys::no_session_key())?;
         let changed = *self.held.borrow() != held;
         *self.held.borrow_mut() = held;
         Ok((config, changed))

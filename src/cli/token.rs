@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, Where, keys, print};
+use super::{Failure, Where, print};
 use crate::{
     auth::token::Grant,
     config::Complaint,
     domain::{Clock, Permission, UserId},
     error::Code,
-    http::gateway::SystemClock,
+    http::{gateway::SystemClock, keys},
 };
 
 #[derive(Debug, Args)]

@@ -220,14 +220,17 @@ impl Gateway {
 
     /// The routes with what their handlers need, and nothing around them.
     pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(&self, routes: F) -> App<impl Routing + use<F>> {
+        App::new().configure(|app| self.furnish(app)).configure(routes)
+    }
+
+    /// What the handlers of the routes need.
+    pub(super) fn furnish(&self, app: &mut web::ServiceConfig) {
         let frame_bytes = usize::try_from(self.node.limits.frame_bytes).unwrap_or(usize::MAX);
-        App::new()
-            .app_data(web::Data::from(Arc::clone(&self.node)))
+        app.app_data(web::Data::from(Arc::clone(&self.node)))
             .app_data(web::Data::from(Arc::clone(&self.judge)))
             .app_data(self.site.clone())
             .app_data(self.rates.clone())
-            .app_data(web::PayloadConfig::new(frame_bytes))
-            .configure(routes)
+            .app_data(web::PayloadConfig::new(frame_bytes));
     }
 
     /// HTTP over any byte stream, answered by an App, upgrades too.

@@ -3,7 +3,11 @@
 
 mod assets;
 mod cors;
+pub(crate) mod files;
 pub mod gateway;
+pub(crate) mod keys;
+mod mount;
+pub mod open;
 pub mod probe;
 pub mod routes;
 pub mod server;

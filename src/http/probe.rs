@@ -15,6 +15,7 @@ use std::{rc::Rc, time::Duration};
 
 use actix_http::Protocol;
 use actix_service::{Service, ServiceFactory};
+use actix_web::App;
 use tokio::io::DuplexStream;
 
 use self::forge::Forge;
@@ -149,6 +150,18 @@ impl Manner {
 pub async fn run(manner: &Manner) -> Result<Report, Error> {
     let forge = Forge::new(manner).await?;
     let report = ask_all(&forge, forge.gateway.service::<DuplexStream>(|_, _| {}).await).await;
+    forge.end().await;
+    report
+}
+
+/// The same of the gateway as it is [mounted](super::gateway::Gateway::configure) in an App.
+///
+/// # Errors
+/// If the throwaway node could not be made.
+pub async fn run_mounted(manner: &Manner) -> Result<Report, Error> {
+    let forge = Forge::new(manner).await?;
+    let app = App::new().configure(|app| forge.gateway.configure(app));
+    let report = ask_all(&forge, forge.gateway.speak::<DuplexStream, _>(app, |_, _| {}).await).await;
     forge.end().await;
     report
 }

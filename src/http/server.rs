@@ -6,7 +6,7 @@ use actix_server::Server;
 use actix_service::{ServiceFactory, fn_factory};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::gateway::Gateway;
+use super::gateway::{Gateway, SystemClock};
 use crate::socket::Cutter;
 
 /// Seconds that requests under way get after the connections have left.
@@ -26,27 +26,33 @@ const REQUESTS: usize = 10_000;
 /// # Errors
 /// If the port or the signals are not to be had.
 pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: impl Fn()) -> std::io::Result<()> {
-    let node = Arc::clone(&gateway.node);
-    let stopping = gateway.stopping.clone();
     let gateway = Arc::new(gateway);
-    let mut sweep = tokio::time::interval(SWEEP);
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hangup = signal(SignalKind::hangup())?;
     // The limit on connections is ours, at admission, where it has an answer; the library's would let clients hang.
-    let connections = usize::try_from(node.limits.connections_node).unwrap_or(usize::MAX).saturating_add(REQUESTS);
+    let connections = usize::try_from(gateway.node.limits.connections_node).unwrap_or(usize::MAX).saturating_add(REQUESTS);
+    let each = Arc::clone(&gateway);
     let server = Server::build()
         .disable_signals()
         .workers(workers)
         .shutdown_timeout(FINISH)
         .max_concurrent_connections(connections)
         .listen("hailgate", port, move || {
-            let gateway = Arc::clone(&gateway);
+            let gateway = Arc::clone(&each);
             fn_factory(move || {
                 let gateway = Arc::clone(&gateway);
                 async move { gateway.service(Cutter::install).await?.tcp().new_service(()).await }
             })
         })?
         .run();
+    until_signal(&gateway, server, reload).await
+}
+
+/// The life of a server from its first request to its end, and what a gateway does beside it.
+pub(super) async fn until_signal(gateway: &Gateway, server: Server, reload: impl Fn()) -> std::io::Result<()> {
+    let (node, tokens) = (&gateway.node, Arc::clone(&gateway.admission.tokens));
+    let mut sweep = tokio::time::interval(SWEEP);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let fresh = actix_rt::spawn(async move { tokens.keep_fresh(Arc::new(SystemClock)).await });
     let handle = server.handle();
     let serving = actix_rt::spawn(server);
     loop {
@@ -72,9 +78,10 @@ pub async fn run(gateway: Gateway, port: TcpListener, workers: usize, reload: im
         _ = interrupt.recv() => log::warn!("asked twice: not waiting any longer"),
     }
     node.begin_end();
-    stopping.send_replace(true);
+    gateway.stopping.send_replace(true);
     handle.stop(true).await;
     node.end().await;
+    fresh.abort();
     serving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
     log::info!("ended");
     Ok(())

@@ -8,16 +8,17 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice},
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use actix_http::ws::CloseReason;
-use bytestring::ByteString;
 
 use super::{
     closing::Closing,
     outbox::{Full, Out, Outbox},
+    sleeper::Sleeper,
+    transport::{Flush, Inbound},
 };
 use crate::{
     domain::{Limits, Position},
@@ -25,46 +26,11 @@ use crate::{
     wire::TextFrame,
 };
 
-/// What a client sent, or how its stream ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Inbound {
-    /// A whole text message.
-    Text(ByteString),
-    /// A ping, a pong, or a fragment that does not complete a message.
-    Control,
-    /// The client closed, and its close frame was answered.
-    Closed,
-    /// The client broke the protocol; this is the close code to answer with.
-    Fault(Code),
-}
-
-#[derive(Default)]
-struct Sleeper(Cell<Option<Waker>>);
-
-impl Sleeper {
-    fn wait<T>(&self, cx: &Context<'_>) -> Poll<T> {
-        self.0.set(Some(cx.waker().clone()));
-        Poll::Pending
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.0.take() {
-            waker.wake();
-        }
-    }
-}
-
 /// How long a connection that closes may take for its last words before it is cut.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Frames inside after which the transport reads no further.
 const INSIDE_MAX: u64 = 16;
-
-/// A socket that takes frames from its line by itself, whoever's turn it is. Every other transport is woken and asks for them.
-pub trait Flush {
-    /// Writes what the socket takes now. What it does not take, and what goes wrong, is for the connection's own turn.
-    fn flush(&self, line: &Line);
-}
 
 /// Pieces of one vectored write.
 const PIECES: usize = 64;
@@ -139,7 +105,13 @@ impl Line {
         self.out.wake();
     }
 
-    /// The same, for a frame that brings the peer to a place in the log.
+    /// Queues a binary frame: for other contracts than ours, which has none.
+    pub fn send_binary(&self, data: &[u8]) {
+        self.push(Out::binary(data));
+        self.out.wake();
+    }
+
+    /// The same as [`Line::send`], for a frame that brings the peer to a place in the log.
     pub fn event(&self, frame: TextFrame, position: Position, mark: u32) {
         self.queue_event(frame, position, mark);
         self.out.wake();
@@ -204,14 +176,23 @@ impl Line {
 
     /// Queues the last words; what waits is dropped if the reader is slow.
     pub fn finish(&self, closing: Closing) {
+        self.end(closing, Out::bye(closing));
+    }
+
+    /// Queues the close frame alone, for a peer who would not know the last words of our contract.
+    pub fn finish_without_words(&self, closing: Closing) {
+        self.end(closing, Out::close(closing));
+    }
+
+    fn end(&self, closing: Closing, last: Out) {
         let mut outbox = self.outbox.borrow_mut();
         if closing.code == Code::SlowReader {
             outbox.clear();
         }
         // If even they do not fit, what waits gives way to them.
-        if outbox.push(Out::bye(closing)).is_err() {
+        if outbox.push(last.clone()).is_err() {
             outbox.clear();
-            outbox.force(Out::bye(closing));
+            outbox.force(last);
         }
         drop(outbox);
         self.out.wake();
@@ -253,7 +234,7 @@ impl Line {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 bytes => outbox.wrote(bytes, |out| {
                     self.left(out);
-                    last |= matches!(out, Out::Bye { .. } | Out::Closed(_));
+                    last |= matches!(out, Out::Bye { .. } | Out::Close { .. } | Out::Closed(_));
                 }),
             }
             if outbox.has_room() {
@@ -281,8 +262,12 @@ impl Line {
 
     /// Waits until a catch-up may queue its next page.
     pub async fn has_room(&self) {
-        poll_fn(|cx| if self.gone.get() || self.outbox.borrow().has_room() { Poll::Ready(()) } else { self.room.wait(cx) })
-            .await;
+        poll_fn(|cx| self.poll_room(cx)).await;
+    }
+
+    /// The same.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.gone.get() || self.outbox.borrow().has_room() { Poll::Ready(()) } else { self.room.wait(cx) }
     }
 
     /// Bytes that wait in the outbox.
@@ -328,8 +313,7 @@ impl Line {
 
     /// Whether the connection is read: one that owes too many answers is not.
     pub fn set_reading(&self, reading: bool) {
-        self.reading.set(reading);
-        if reading {
+        if !self.reading.replace(reading) && reading {
             self.may_read.wake();
             self.inbound.wake();
         }
@@ -397,6 +381,8 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     #[test]

@@ -15,7 +15,9 @@ pub mod outlet;
 mod presence;
 pub mod registry;
 pub mod roster;
+mod sleeper;
 mod sweep;
+mod transport;
 mod weight;
 mod writer;
 
@@ -40,11 +42,12 @@ pub use self::{
     bell::EXIT_SOFTWARE,
     closing::Closing,
     guest::Guest,
-    line::{Inbound, LAST_WORDS, Line},
+    line::{LAST_WORDS, Line},
     outbox::Out,
     outlet::Seat,
     presence::Here,
     registry::{Sitter, Transport},
+    transport::{Flush, Inbound},
     writer::Writer,
 };
 use self::{bell::Bell, messages as say};

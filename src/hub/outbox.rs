@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use super::closing::Closing;
 use crate::{
     domain::Position,
-    wire::{TextFrame, frame::Reply},
+    wire::{TextFrame, frame::Reply, text},
 };
 
 /// What a transport puts on the wire.
@@ -20,12 +20,16 @@ pub enum Out {
     Text(TextFrame),
     /// A text frame at a place in the log: who has it has everything of theirs up to there.
     Event { frame: TextFrame, position: Position, mark: u32 },
+    /// A binary frame.
+    Binary(Bytes),
     /// A protocol ping.
     Ping,
-    /// The answer to the client's last ping: the frame.
+    /// The answer to a ping of the client: the frame.
     Pong(Bytes),
     /// The last words, and the end; nothing follows.
     Bye { closing: Closing, frames: Bytes },
+    /// The end without words.
+    Close { closing: Closing, frame: Bytes },
     /// The client has closed: the frame that answers it, and the end.
     Closed(Bytes),
 }
@@ -33,24 +37,25 @@ pub enum Out {
 /// A ping without data.
 const PING: &[u8] = &[0x89, 0];
 
-/// Bytes of the header of a control frame from a server.
-const CONTROL_HEADER: usize = 2;
+/// What a close frame says of a reason.
+pub fn reason(closing: Closing) -> CloseReason {
+    let bye = closing.bye();
+    CloseReason { code: CloseCode::from(bye.code), description: Some(bye.reason.to_owned()) }
+}
 
 impl Out {
     /// The last words for a reason: a text frame and a close frame.
     pub fn bye(closing: Closing) -> Out {
-        let bye = closing.bye();
-        let reason = CloseReason { code: CloseCode::from(bye.code), description: Some(bye.reason.to_owned()) };
-        let mut frames = BytesMut::from(Reply::Bye(bye).frame().wire());
-        Parser::write_close(&mut frames, Some(reason), false);
+        let mut frames = BytesMut::from(Reply::Bye(closing.bye()).frame().wire());
+        Parser::write_close(&mut frames, Some(reason(closing)), false);
         Out::Bye { closing, frames: frames.freeze() }
     }
 
-    /// The answer to a ping.
-    pub fn pong(data: &[u8]) -> Out {
-        let mut frame = BytesMut::with_capacity(data.len() + CONTROL_HEADER);
-        Parser::write_message(&mut frame, data, OpCode::Pong, true, false);
-        Out::Pong(frame.freeze())
+    /// A close frame with a reason.
+    pub fn close(closing: Closing) -> Out {
+        let mut frame = BytesMut::new();
+        Parser::write_close(&mut frame, Some(reason(closing)), false);
+        Out::Close { closing, frame: frame.freeze() }
     }
 
     /// The answer to a close frame: its own reason.
@@ -60,12 +65,26 @@ impl Out {
         Out::Closed(frame.freeze())
     }
 
+    /// The answer to a ping.
+    pub fn pong(data: &[u8]) -> Out {
+        Out::Pong(text::frame(OpCode::Pong, data))
+    }
+
+    /// A binary message.
+    pub fn binary(data: &[u8]) -> Out {
+        Out::Binary(text::frame(OpCode::Binary, data))
+    }
+
     /// The bytes of its frames.
     pub fn wire(&self) -> &[u8] {
         match self {
             Out::Text(frame) | Out::Event { frame, .. } => frame.wire(),
             Out::Ping => PING,
-            Out::Pong(frame) | Out::Closed(frame) | Out::Bye { frames: frame, .. } => frame,
+            Out::Binary(frame)
+            | Out::Pong(frame)
+            | Out::Closed(frame)
+            | Out::Close { frame, .. }
+            | Out::Bye { frames: frame, .. } => frame,
         }
     }
 
@@ -73,13 +92,13 @@ impl Out {
     pub fn text(self) -> Option<TextFrame> {
         match self {
             Out::Text(frame) | Out::Event { frame, .. } => Some(frame),
-            Out::Ping | Out::Pong(_) | Out::Bye { .. } | Out::Closed(_) => None,
+            _ => None,
         }
     }
 
-    /// What a pong says.
-    pub fn pong_data(frame: &[u8]) -> &[u8] {
-        &frame[CONTROL_HEADER..]
+    /// What a frame of one of them carries.
+    pub fn payload(frame: &Bytes) -> Bytes {
+        frame.slice(text::header(frame)..)
     }
 
     fn bytes(&self) -> usize {
@@ -89,6 +108,8 @@ impl Out {
 
 /// Frames for which an empty outbox keeps the room.
 const KEEP: usize = 4;
+/// Pongs that wait, of 125 bytes at most.
+const PONGS_MAX: usize = 16;
 
 /// The frame did not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,11 +163,16 @@ impl Outbox {
         self.push(out)
     }
 
-    /// Queues a pong, in place of one that still waits: only the last ping needs its answer (RFC 6455 section 5.5.3).
+    /// Queues a pong. Where many wait, it takes the place of the oldest: only the last ping needs its answer (RFC 6455
+    /// section 5.5.3).
     pub fn push_pong(&mut self, data: &[u8]) {
-        let unbegun = usize::from(self.begun > 0);
-        let waiting = self.frames.iter().skip(unbegun).position(|out| matches!(out, Out::Pong(_)));
-        if let Some(old) = waiting.and_then(|index| self.frames.remove(index + unbegun)) {
+        let begun = usize::from(self.begun > 0);
+        let mut waiting =
+            self.frames.iter().enumerate().skip(begun).filter(|(_, out)| matches!(out, Out::Pong(_))).map(|(at, _)| at);
+        let oldest = waiting.next();
+        if waiting.count() + 1 >= PONGS_MAX
+            && let Some(old) = oldest.and_then(|index| self.frames.remove(index))
+        {
             self.bytes -= old.bytes();
         }
         self.force(Out::pong(data));
@@ -299,17 +325,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_ping_is_answered_but_a_pong_that_is_begun_is_finished() {
+    fn of_many_pings_only_the_last_sixteen_are_answered_and_one_that_is_begun() {
         let mut outbox = Outbox::new(100, 10);
         for number in 0..50u8 {
             outbox.push_pong(&[number]);
         }
-        assert_eq!((outbox.frames.len(), outbox.frames.front()), (1, Some(&Out::pong(&[49]))));
         outbox.wrote(1, |_| unreachable!("it is not whole"));
-        outbox.push_pong(&[50]);
-        outbox.push_pong(&[51]);
-        assert_eq!(outbox.frames, [Out::pong(&[49]), Out::pong(&[51])]);
-        outbox.wrote(5, |_| ());
+        for number in 50..100u8 {
+            outbox.push_pong(&[number]);
+        }
+        assert_eq!(outbox.pop(), Some(Out::pong(&[34])));
+        for number in 84..100u8 {
+            assert_eq!(outbox.pop(), Some(Out::pong(&[number])));
+        }
         assert!(outbox.is_empty() && outbox.bytes() == 0);
     }
 }

@@ -1,6 +1,7 @@
 //! Ends a TCP connection that the HTTP library holds, from outside of it.
 
 use std::{
+    any::Any,
     cell::Cell,
     net::Shutdown,
     sync::{Arc, Weak},
@@ -24,12 +25,22 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl Cutter {
     /// For the HTTP service's connect callback: keeps a duplicate of the socket's descriptor with the connection.
-    /// Without it, cutting a peer that does not read is best effort: it happens when the system notices.
+    /// Without it, cutting a peer that does not read is best effort: it happens when the system notices. What is written
+    /// goes out at once, too: a frame that waits for the confirmation of the one before it is late.
     pub fn install(io: &TcpStream, data: &mut Extensions) {
+        if let Err(error) = io.set_nodelay(true) {
+            log::debug!("a connection ended before it was served: {error}");
+        }
         match SockRef::from(io).try_clone() {
             Ok(socket) => _ = data.insert(Cutter { socket: Arc::new(socket), refused: Cell::new(false) }),
             Err(error) => log::warn!("a connection cannot be cut from outside: {error}"),
         }
+    }
+
+    /// The same, for `HttpServer::on_connect` of actix-web, which says nothing of the stream's type. Of a connection over
+    /// TLS, give the TCP stream inside to [`Cutter::install`].
+    pub fn on_connect(io: &dyn Any, data: &mut Extensions) {
+        io.downcast_ref::<TcpStream>().into_iter().for_each(|io| Cutter::install(io, data));
     }
 
     /// Nothing more on this request's connection is to be answered: an upgrade was refused, and whoever is in

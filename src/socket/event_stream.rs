@@ -66,12 +66,12 @@ impl Stream {
                 Event { id: Some(&id), data: frame.text(), ..Event::default() }.bytes()
             }
             Out::Text(frame) => Event { data: frame.text(), ..Event::default() }.bytes(),
-            Out::Ping | Out::Pong(_) => {
+            Out::Ping | Out::Pong(_) | Out::Binary(_) => {
                 // There is no answer to come: that the connection takes it is all there is to hear.
                 self.line.hear();
                 sse::BEAT
             }
-            Out::Bye { closing, .. } => {
+            Out::Bye { closing, .. } | Out::Close { closing, .. } => {
                 self.ended = true;
                 let (name, retry_ms) = (Some("bye"), closing.retry_after_ms);
                 Event { name, retry_ms, data: &closing.bye().data(), ..Event::default() }.bytes()

@@ -1,43 +1,102 @@
-//! The gate: judges each frame by its header, before its payload is kept. A pure state machine over bytes.
+//! The gate: judges each frame by its header before its payload is kept, and what a text or a close frame holds as it
+//! comes. A pure state machine over bytes.
 //!
-//! The library's codec checks a frame's size when the whole frame is in memory; with the gate in front of it, a
-//! header that says a gigabyte is refused when its few bytes have come. RFC 6455 section 5.
+//! The library's codec checks a frame when the whole frame is in memory; with the gate in front of it, a header that
+//! says a gigabyte is refused when its few bytes have come, and a text that is none with the first byte that shows it.
+//! RFC 6455 sections 5, 7.4 and 8.1.
 
-use crate::error::Code;
+use super::utf8::Utf8;
+use crate::{domain::Limits, error::Code};
 
 /// Longest header: 2 bytes, 8 of extended length, 4 of mask.
 const HEADER_MAX: usize = 14;
+/// Longest payload of a control frame, in bytes.
+const CONTROL_MAX: u8 = 125;
+/// Bytes that are unmasked at a time.
+const UNMASKED: usize = 256;
+
+const CONTINUATION: u8 = 0x0;
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
+const CLOSE: u8 = 0x8;
+const PONG: u8 = 0xa;
 
 /// Judges a client's bytes.
 #[derive(Debug)]
 pub struct Gate {
     message_bytes_max: u64,
     fragments_max: u64,
+    takes_binary: bool,
     header: [u8; HEADER_MAX],
     have: usize,
+    mask: [u8; 4],
+    payload_at: usize,
     payload_left: u64,
-    /// Fragments and bytes of the message under way.
-    message: Option<(u64, u64)>,
+    message: Option<Message>,
+    text: Utf8,
+    close_code: [u8; 2],
+    close_reason: Utf8,
+    closed: bool,
+}
+
+/// A message that goes on in further fragments.
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    binary: bool,
+    fragments: u64,
+    bytes: u64,
 }
 
 impl Gate {
-    /// With the limits of a whole message: bytes over all its fragments, and fragments.
+    /// With the limits of a whole message: bytes over all its fragments, and fragments. Messages are text.
     pub fn new(message_bytes_max: u64, fragments_max: u64) -> Gate {
-        Gate { message_bytes_max, fragments_max, header: [0; HEADER_MAX], have: 0, payload_left: 0, message: None }
+        Gate {
+            message_bytes_max,
+            fragments_max,
+            takes_binary: false,
+            header: [0; HEADER_MAX],
+            have: 0,
+            mask: [0; 4],
+            payload_at: 0,
+            payload_left: 0,
+            message: None,
+            text: Utf8::default(),
+            close_code: [0; 2],
+            close_reason: Utf8::default(),
+            closed: false,
+        }
     }
 
-    /// Walks over the next bytes of the stream; how many frames begin in them.
+    /// Of a connection: what the wire contract takes.
+    pub fn of(limits: &Limits) -> Gate {
+        Gate::new(limits.frame_bytes, limits.fragments)
+    }
+
+    /// The same, with binary messages too, which the wire contract has none of.
+    #[must_use]
+    pub fn and_binary(self) -> Gate {
+        Gate { takes_binary: true, ..self }
+    }
+
+    /// The largest message that passes, in bytes.
+    pub fn message_bytes_max(&self) -> u64 {
+        self.message_bytes_max
+    }
+
+    /// Walks over the next bytes of the stream; how many frames begin in them. What follows a close frame is not judged:
+    /// nobody reads it (RFC 6455 section 5.5.1).
     ///
     /// # Errors
     /// The close code to answer with, and how many of these bytes come before the offending frame.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<u64, (usize, Code)> {
         let (mut at, mut frames) = (0, 0);
         let mut frame_start = 0;
-        while at < bytes.len() {
+        while at < bytes.len() && !self.closed {
             if self.payload_left > 0 {
-                let skip = self.payload_left.min((bytes.len() - at) as u64);
-                self.payload_left -= skip;
-                at += usize::try_from(skip).unwrap_or(usize::MAX);
+                let rest = &bytes[at..];
+                let part = rest.len().min(usize::try_from(self.payload_left).unwrap_or(usize::MAX));
+                self.judge_payload(&rest[..part]).map_err(|code| (frame_start, code))?;
+                at += part;
                 continue;
             }
             if self.have == 0 {
@@ -65,20 +124,43 @@ impl Gate {
         2 + extended + if self.header[1] & 0x80 == 0 { 0 } else { 4 }
     }
 
+    /// Of the frame under way.
+    fn opcode(&self) -> u8 {
+        self.header[0] & 0x0f
+    }
+
+    fn is_last(&self) -> bool {
+        self.header[0] & 0x80 != 0
+    }
+
+    /// Whether the payload under way is one of text.
+    fn is_text(&self) -> bool {
+        self.opcode() < CLOSE && self.message.is_some_and(|message| !message.binary)
+    }
+
     /// Judges as soon as it can be judged: the codec behind the gate never sees the bytes that it would refuse
     /// without taking them, again and again.
     fn judge_so_far(&self) -> Result<(), Code> {
         let [first, second, third, ..] = self.header;
-        let (last, reserved, opcode, short) = (first & 0x80 != 0, first & 0x70, first & 0x0f, second & 0x7f);
+        let (reserved, opcode, short) = (first & 0x70, self.opcode(), second & 0x7f);
         match self.have {
             1 if reserved != 0 => Err(Code::ProtocolError),
             1 => match opcode {
-                0x0 | 0x1 if self.message.is_some() == (opcode == 0x0) => Ok(()),
-                0x2 if self.message.is_none() => Err(Code::BinaryFrame),
-                0x8..=0xa if last => Ok(()),
+                CONTINUATION if self.message.is_some() => Ok(()),
+                TEXT if self.message.is_none() => Ok(()),
+                BINARY if self.message.is_none() => {
+                    if self.takes_binary {
+                        Ok(())
+                    } else {
+                        Err(Code::BinaryFrame)
+                    }
+                }
+                CLOSE..=PONG if self.is_last() => Ok(()),
                 _ => Err(Code::ProtocolError),
             },
-            2 if second & 0x80 == 0 || (opcode >= 0x8 && short > 125) => Err(Code::ProtocolError),
+            2 if second & 0x80 == 0 || (opcode >= CLOSE && short > CONTROL_MAX) => Err(Code::ProtocolError),
+            // A code has two bytes.
+            2 if opcode == CLOSE && short == 1 => Err(Code::ProtocolError),
             3 if short == 127 && third & 0x80 != 0 => Err(Code::ProtocolError),
             _ => Ok(()),
         }
@@ -86,12 +168,13 @@ impl Gate {
 
     /// Judges the complete header.
     fn judge(&mut self) -> Result<(), Code> {
-        let (first, length) = (self.header[0], self.length()?);
-        if first & 0x0f <= 0x1 {
-            self.judge_text(first & 0x80 != 0, length)?;
+        let length = self.length()?;
+        if self.opcode() < CLOSE {
+            self.judge_message(length)?;
         }
-        self.payload_left = length;
-        Ok(())
+        self.mask.copy_from_slice(&self.header[self.have - 4..self.have]);
+        (self.payload_at, self.payload_left) = (0, length);
+        if length == 0 { self.judge_end() } else { Ok(()) }
     }
 
     /// The payload's length, which must be written in the shortest form.
@@ -105,112 +188,65 @@ impl Gate {
         if length < least { Err(Code::ProtocolError) } else { Ok(length) }
     }
 
-    fn judge_text(&mut self, last: bool, length: u64) -> Result<(), Code> {
-        let (fragments, bytes) = self.message.unwrap_or_default();
-        let (fragments, bytes) = (fragments + 1, bytes.saturating_add(length));
+    fn judge_message(&mut self, length: u64) -> Result<(), Code> {
+        let begun = self.message.unwrap_or(Message { binary: self.opcode() == BINARY, fragments: 0, bytes: 0 });
+        let (fragments, bytes) = (begun.fragments + 1, begun.bytes.saturating_add(length));
         if bytes > self.message_bytes_max || fragments > self.fragments_max {
             return Err(Code::FrameTooBig);
         }
-        self.message = (!last).then_some((fragments, bytes));
+        // Kept until the end of its last frame, too: it says what the payload is.
+        self.message = Some(Message { fragments, bytes, ..begun });
         Ok(())
+    }
+
+    /// Judges the next bytes of the payload.
+    fn judge_payload(&mut self, masked: &[u8]) -> Result<(), Code> {
+        if self.opcode() == CLOSE || self.is_text() {
+            let mut plain = [0; UNMASKED];
+            let mut mask = self.mask;
+            mask.rotate_left(self.payload_at % 4);
+            for masked in masked.chunks(UNMASKED) {
+                let each = plain.iter_mut().zip(masked).enumerate();
+                each.for_each(|(at, (plain, byte))| *plain = byte ^ mask[at % 4]);
+                self.judge_plain(&plain[..masked.len()])?;
+                self.payload_at += masked.len();
+            }
+        }
+        self.payload_left -= masked.len() as u64;
+        if self.payload_left == 0 { self.judge_end() } else { Ok(()) }
+    }
+
+    fn judge_plain(&mut self, plain: &[u8]) -> Result<(), Code> {
+        if self.opcode() != CLOSE {
+            return self.text.pass(plain);
+        }
+        let at = self.payload_at.min(2);
+        let (code, reason) = plain.split_at(plain.len().min(2 - at));
+        self.close_code[at..at + code.len()].copy_from_slice(code);
+        if at + code.len() == 2 && !may_be_sent(u16::from_be_bytes(self.close_code)) {
+            return Err(Code::ProtocolError);
+        }
+        self.close_reason.pass(reason)
+    }
+
+    /// Judges a frame that is complete.
+    fn judge_end(&mut self) -> Result<(), Code> {
+        match self.opcode() {
+            CLOSE => {
+                self.closed = true;
+                self.close_reason.end()
+            }
+            CONTINUATION..=BINARY if self.is_last() => {
+                self.message = None;
+                self.text.end()
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn frame(first: u8, length: u64) -> Vec<u8> {
-        let mut bytes = vec![first];
-        match length {
-            0..126 => bytes.push(0x80 | u8::try_from(length).unwrap_or(0)),
-            126..65_536 => {
-                bytes.push(0xfe);
-                bytes.extend_from_slice(&u16::try_from(length).unwrap_or(0).to_be_bytes());
-            }
-            _ => {
-                bytes.push(0xff);
-                bytes.extend_from_slice(&length.to_be_bytes());
-            }
-        }
-        bytes.extend_from_slice(&[1, 2, 3, 4]);
-        bytes
-    }
-
-    fn judged(bytes: &[u8]) -> Result<(), Code> {
-        Gate::new(131_072, 64).pass(bytes).map(drop).map_err(|(_, code)| code)
-    }
-
-    #[test]
-    fn a_header_that_says_too_much_is_refused_before_any_payload() {
-        assert_eq!(judged(&frame(0x81, 131_072)), Ok(()));
-        assert_eq!(judged(&frame(0x81, 131_073)), Err(Code::FrameTooBig));
-        assert_eq!(judged(&frame(0x81, 1 << 30)), Err(Code::FrameTooBig));
-        assert_eq!(judged(&frame(0x81, u64::MAX >> 1)), Err(Code::FrameTooBig));
-        assert_eq!(judged(&frame(0x81, u64::MAX)), Err(Code::ProtocolError));
-    }
-
-    #[test]
-    fn broken_frames_have_their_close_code() {
-        let table: [(&str, Vec<u8>, Code); 12] = [
-            ("binary", frame(0x82, 1), Code::BinaryFrame),
-            ("binary fragment", frame(0x02, 1), Code::BinaryFrame),
-            ("reserved bit 1", frame(0xc1, 1), Code::ProtocolError),
-            ("reserved opcode 3", frame(0x83, 1), Code::ProtocolError),
-            ("reserved opcode 11", frame(0x8b, 1), Code::ProtocolError),
-            ("ping of 126 bytes", frame(0x89, 126), Code::ProtocolError),
-            ("ping in fragments", frame(0x09, 1), Code::ProtocolError),
-            ("close of 126 bytes", frame(0x88, 126), Code::ProtocolError),
-            ("continuation of nothing", frame(0x80, 1), Code::ProtocolError),
-            ("unmasked", vec![0x81, 0x01, b'x'], Code::ProtocolError),
-            ("length not in the shortest form", vec![0x81, 0xfe, 0, 5, 0, 0, 0, 0], Code::ProtocolError),
-            ("a second request", b"GET / HTTP/1.1\r\n".to_vec(), Code::ProtocolError),
-        ];
-        for (name, bytes, code) in table {
-            assert_eq!(judged(&bytes), Err(code), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_the_codec_would_refuse_is_refused_with_the_byte_that_shows_it() {
-        for bytes in [&b"\xc1"[..], b"\x83", b"\x09", b"\x80", b"\x81\x01", b"\x81\x7e", b"\x89\xfe", b"\x81\xff\x80"] {
-            let mut gate = Gate::new(1_000, 64);
-            assert_eq!(gate.pass(&bytes[..bytes.len() - 1]), Ok(0), "{bytes:?}");
-            assert_eq!(gate.pass(&bytes[bytes.len() - 1..]), Err((0, Code::ProtocolError)), "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn fragments_are_limited_in_number_and_in_sum() {
-        let mut gate = Gate::new(1_000, 64);
-        assert_eq!(gate.pass(&frame(0x01, 0)), Ok(1));
-        for _ in 1..64 {
-            assert_eq!(gate.pass(&frame(0x00, 0)), Ok(1));
-        }
-        assert_eq!(gate.pass(&frame(0x00, 0)), Err((0, Code::FrameTooBig)));
-        let mut gate = Gate::new(1_000, 64);
-        let mut bytes = frame(0x01, 600);
-        bytes.extend(std::iter::repeat_n(b'x', 600));
-        let before = bytes.len();
-        bytes.extend(frame(0x80, 401));
-        assert_eq!(gate.pass(&bytes), Err((before, Code::FrameTooBig)));
-    }
-
-    proptest! {
-        #[test]
-        fn how_the_bytes_are_cut_changes_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200), cuts in prop::collection::vec(1..20usize, 0..40)) {
-            let whole = Gate::new(300, 3).pass(&bytes);
-            let mut gate = Gate::new(300, 3);
-            let (mut at, mut cuts) = (0, cuts.into_iter().cycle());
-            let mut in_pieces = Ok(0);
-            while at < bytes.len() && in_pieces.is_ok() {
-                let end = bytes.len().min(at + cuts.next().unwrap_or(7));
-                in_pieces = in_pieces.and_then(|before| Ok(before + gate.pass(&bytes[at..end])?));
-                at = end;
-            }
-            prop_assert_eq!(whole.map_err(|(_, code)| code), in_pieces.map_err(|(_, code)| code));
-        }
-    }
+/// Whether an endpoint may send this code: registered, or kept free for libraries and applications; not one that only
+/// stands for the lack of a code (RFC 6455 section 7.4, IANA's registry of close codes).
+fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

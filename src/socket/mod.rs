@@ -8,8 +8,11 @@ mod cutter;
 pub mod event_stream;
 mod fragments;
 pub mod gate;
+#[cfg(test)]
+mod gate_tests;
 mod raw;
 pub mod upgrade;
+mod utf8;
 mod web_actors;
 
 use std::{
@@ -28,12 +31,12 @@ use actix_web::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::Stream;
 
+use self::gate::Gate;
 pub use self::{
     cutter::{Cut, Cutter},
     raw::Wire,
 };
 use crate::{
-    domain::Limits,
     error::{Code, Error},
     hub::{Inbound, Line},
 };
@@ -58,8 +61,7 @@ impl Stream for Frames {
 /// What is to happen with a connection when its upgrade has been answered.
 struct Taken {
     line: Rc<Line>,
-    frame_bytes: u64,
-    fragments: u64,
+    gate: Gate,
     start: Box<dyn FnOnce(Frames)>,
 }
 
@@ -68,7 +70,7 @@ struct Taken {
 struct Offer(Rc<RefCell<Option<Taken>>>);
 
 /// Answers an upgrade with 101. When that is written, `start` gets what the client sends, and the transport takes what the line
-/// holds. If it cannot be written, `start` is dropped.
+/// holds; the gate judges what comes. If it cannot be written, `start` is dropped.
 ///
 /// # Errors
 /// `bad_upgrade`, if the library refuses what the slot has passed.
@@ -77,19 +79,18 @@ pub fn accept(
     payload: Payload,
     proof: UpgradeSlot,
     line: &Rc<Line>,
-    limits: &Limits,
+    gate: Gate,
     start: impl FnOnce(Frames) + 'static,
 ) -> Result<HttpResponse, Error> {
     let Some(Offer(offer)) = request.extensions().get().cloned() else {
-        let response = web_actors::upgrade(request, payload, proof, Rc::clone(line), limits)?;
+        let response = web_actors::upgrade(request, payload, proof, Rc::clone(line), gate)?;
         let cut = Cut::of(request);
         line.set_cut(move || cut.now());
         start(Frames::of(web_actors::Arriving(Rc::clone(line))));
         return Ok(response);
     };
     let (line, start) = (Rc::clone(line), Box::new(start));
-    let taken = Taken { line, frame_bytes: limits.frame_bytes, fragments: limits.fragments, start };
-    *offer.borrow_mut() = Some(taken);
+    *offer.borrow_mut() = Some(Taken { line, gate, start });
     Ok(ws::handshake_response(request.head()).finish().map_into_boxed_body().into())
 }
 

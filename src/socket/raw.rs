@@ -26,7 +26,7 @@ use tokio::{
 use super::{Frames, Taken, fragments::Fragments, gate::Gate};
 use crate::{
     error::Code,
-    hub::{Inbound, Line, line::Flush},
+    hub::{Flush, Inbound, Line},
 };
 
 /// A byte stream under HTTP that can be taken over.
@@ -65,7 +65,7 @@ thread_local! {
 
 /// Takes a connection over: from here on it belongs to `taken`. `read` is what came with the request's head.
 pub(super) fn open<T: Wire>(stream: T, read: &[u8], taken: Taken) {
-    let Taken { line, frame_bytes, fragments, start } = taken;
+    let Taken { line, gate, start } = taken;
     let socket = Rc::new(Socket {
         stream: RefCell::new(Some(stream)),
         waker: RefCell::new(Waker::noop().clone()),
@@ -76,8 +76,8 @@ pub(super) fn open<T: Wire>(stream: T, read: &[u8], taken: Taken) {
     let mut reader = Reader {
         socket,
         line,
-        gate: Gate::new(frame_bytes, fragments),
-        codec: Codec::new().max_size(usize::try_from(frame_bytes).unwrap_or(usize::MAX)),
+        codec: Codec::new().max_size(usize::try_from(gate.message_bytes_max()).unwrap_or(usize::MAX)),
+        gate,
         fragments: Fragments::default(),
         reading: Reading::On,
         unread: BytesMut::from(read),
@@ -220,17 +220,13 @@ impl<T: Wire> Reader<T> {
         let text = |bytes: Bytes| ByteString::try_from(Bytes::copy_from_slice(&bytes));
         match frame {
             Frame::Text(bytes) => text(bytes).map_or(Inbound::Fault(Code::NotUtf8), Inbound::Text),
-            Frame::Continuation(item) => match self.fragments.take(item) {
-                Ok(Some(text)) => Inbound::Text(text),
-                Ok(None) => Inbound::Control,
-                Err(code) => Inbound::Fault(code),
-            },
+            Frame::Continuation(item) => self.fragments.take(item),
             Frame::Ping(data) => {
                 self.line.pong(&data);
                 Inbound::Control
             }
             Frame::Pong(_) => Inbound::Control,
-            Frame::Binary(_) => Inbound::Fault(Code::BinaryFrame),
+            Frame::Binary(bytes) => Inbound::Binary(Bytes::copy_from_slice(&bytes)),
             Frame::Close(reason) => {
                 self.line.answer_close(reason);
                 Inbound::Closed

@@ -19,16 +19,15 @@ use futures_util::Stream;
 
 use super::{UpgradeSlot, fragments::Fragments, gate::Gate};
 use crate::{
-    domain::Limits,
     error::{Code, Error},
-    hub::{Inbound, Line, Out},
+    hub::{Closing, Inbound, Line, Out},
     wire::frame::Reply,
 };
 
 /// Bytes the pump hands to the library in one poll; what it holds is unbounded otherwise.
 const PUMP: usize = 64 * 1024;
 
-/// Answers an upgrade with 101 and pumps between its stream and the line.
+/// Answers an upgrade with 101 and pumps between its stream, as far as the gate lets it in, and the line.
 ///
 /// # Errors
 /// `bad_upgrade`, if the library refuses what the slot has passed.
@@ -37,13 +36,12 @@ pub(super) fn upgrade(
     payload: Payload,
     _proof: UpgradeSlot,
     line: Rc<Line>,
-    limits: &Limits,
+    gate: Gate,
 ) -> Result<HttpResponse, Error> {
     let fault = Rc::new(Cell::new(None));
-    let gate = Gate::new(limits.frame_bytes, limits.fragments);
+    let codec = Codec::new().max_size(usize::try_from(gate.message_bytes_max()).unwrap_or(usize::MAX));
     let incoming = Incoming { payload, gate, line: Rc::clone(&line), fault: Rc::clone(&fault), ended: false };
     let pump = Pump { line, fault, fragments: Fragments::default(), broken: false };
-    let codec = Codec::new().max_size(usize::try_from(limits.frame_bytes).unwrap_or(usize::MAX));
     let response = WsResponseBuilder::new(pump, request, incoming).codec(codec).start();
     response.map_err(|error| Error::new(Code::BadUpgrade, format!("The upgrade request is malformed: {error}.")))
 }
@@ -75,17 +73,13 @@ impl StreamHandler<Result<Message, ProtocolError>> for Pump {
     fn handle(&mut self, frame: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
         match frame {
             Ok(Message::Text(text)) => self.line.arrived(Inbound::Text(text)),
-            Ok(Message::Continuation(item)) => match self.fragments.take(item) {
-                Ok(Some(text)) => self.line.arrived(Inbound::Text(text)),
-                Ok(None) => self.line.arrived(Inbound::Control),
-                Err(code) => self.line.arrived(Inbound::Fault(code)),
-            },
+            Ok(Message::Binary(data)) => self.line.arrived(Inbound::Binary(data)),
+            Ok(Message::Continuation(item)) => self.line.arrived(self.fragments.take(item)),
             Ok(Message::Ping(data)) => {
                 self.line.pong(&data);
                 self.line.arrived(Inbound::Control);
             }
             Ok(Message::Pong(_) | Message::Nop) => self.line.arrived(Inbound::Control),
-            Ok(Message::Binary(_)) => self.line.arrived(Inbound::Fault(Code::BinaryFrame)),
             Ok(Message::Close(reason)) => {
                 self.line.arrived(Inbound::Closed);
                 ctx.close(reason);
@@ -141,16 +135,14 @@ impl ActorFuture<Pump> for Outgoing {
             pumped += out.wire().len();
             match out {
                 Out::Text(frame) | Out::Event { frame, .. } => ctx.text(frame.to_text()),
+                Out::Binary(frame) => ctx.binary(Out::payload(&frame)),
                 Out::Ping => ctx.ping(b""),
-                Out::Pong(frame) => ctx.pong(Out::pong_data(&frame)),
+                Out::Pong(frame) => ctx.pong(&Out::payload(&frame)),
                 Out::Bye { closing, .. } => {
-                    let bye = closing.bye();
-                    let (code, reason) = (CloseCode::from(bye.code), bye.reason.to_owned());
-                    ctx.text(Reply::Bye(bye).frame().to_text());
-                    ctx.close(Some(CloseReason { code, description: Some(reason) }));
-                    ctx.stop();
-                    return Poll::Ready(());
+                    ctx.text(Reply::Bye(closing.bye()).frame().to_text());
+                    return end(closing, ctx);
                 }
+                Out::Close { closing, .. } => return end(closing, ctx),
                 // The library answers a close frame by itself, in `handle`.
                 Out::Closed(_) => {}
             }
@@ -159,6 +151,14 @@ impl ActorFuture<Pump> for Outgoing {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// The close frame, and nothing after it.
+fn end(closing: Closing, ctx: &mut WebsocketContext<Pump>) -> Poll<()> {
+    let bye = closing.bye();
+    ctx.close(Some(CloseReason { code: CloseCode::from(bye.code), description: Some(bye.reason.to_owned()) }));
+    ctx.stop();
+    Poll::Ready(())
 }
 
 /// The client's bytes behind the gate, read only while the line lets us.

@@ -8,7 +8,7 @@ pub mod rest;
 pub mod seal;
 pub mod shape;
 pub mod sse;
-mod text;
+pub mod text;
 
 pub use cursor::CursorSeal;
 pub use seal::{Change, Envelope, SealedMarker};

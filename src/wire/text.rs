@@ -31,7 +31,7 @@ impl TextFrame {
     /// # Panics
     /// Never: it was made of text.
     pub fn text(&self) -> &str {
-        str::from_utf8(&self.0[self.header()..]).expect("made of text")
+        str::from_utf8(&self.0[header(&self.0)..]).expect("made of text")
     }
 
     /// Its text, sharing the bytes.
@@ -39,24 +39,29 @@ impl TextFrame {
     /// # Panics
     /// Never: it was made of text.
     pub fn to_text(&self) -> ByteString {
-        ByteString::try_from(self.0.slice(self.header()..)).expect("made of text")
+        ByteString::try_from(self.0.slice(header(&self.0)..)).expect("made of text")
     }
+}
 
-    /// Bytes of header: two, and those of a longer length.
-    fn header(&self) -> usize {
-        match self.0[1] {
-            126 => 4,
-            127 => 10,
-            _ => 2,
-        }
+/// A whole frame of any kind, unmasked as a server sends it.
+pub fn frame(kind: OpCode, payload: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(payload.len() + 10);
+    Parser::write_message(&mut frame, payload, kind, true, false);
+    frame.freeze()
+}
+
+/// Bytes of a frame's header: two, and those of a longer length.
+pub fn header(frame: &[u8]) -> usize {
+    match frame[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
     }
 }
 
 impl From<&str> for TextFrame {
     fn from(text: &str) -> TextFrame {
-        let mut frame = BytesMut::with_capacity(text.len() + 10);
-        Parser::write_message(&mut frame, text, OpCode::Text, true, false);
-        TextFrame(frame.freeze())
+        TextFrame(frame(OpCode::Text, text.as_bytes()))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     feed,
     hub::{Guest, Line, Node, Transport, messages::Permit},
-    socket::{self, Cutter, UpgradeSlot},
+    socket::{self, Cutter, UpgradeSlot, gate::Gate},
     wire::rest::{self, PreflightAnswer, SocketQuery},
 };
 
@@ -105,9 +105,9 @@ async fn open(
         return Err(closing.refusal());
     }
     let subprotocol = admitted.context.method() == Method::Subprotocol;
-    let (limits, lines) = (node.limits.clone(), Rc::clone(&line));
+    let (gate, lines) = (Gate::of(&node.limits), Rc::clone(&line));
     let start = move |frames| Connection::open(admitted, opening, lines, node, judge, frames);
-    let mut response = socket::accept(request, payload, slot, &line, &limits, start)?;
+    let mut response = socket::accept(request, payload, slot, &line, gate, start)?;
     if subprotocol {
         // This one alone: the other that the client offered is its token.
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));

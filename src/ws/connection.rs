@@ -233,6 +233,7 @@ impl StreamHandler<Inbound> for Connection {
             Inbound::Closed => Self::end_soon(ctx),
             _ if self.line.closing().is_some() || !self.within_rate(&inbound) => {}
             Inbound::Text(text) => self.frame(&text, ctx),
+            Inbound::Binary(_) => self.line.close(Code::BinaryFrame),
             Inbound::Control => {}
         }
     }

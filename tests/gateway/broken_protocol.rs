@@ -50,8 +50,13 @@ async fn text_that_is_not_utf8_is_closed_1007() {
 
 #[tokio::test]
 async fn text_that_is_not_utf8_over_fragments_is_closed_1007() {
-    let bytes = [frame(0x01, b"{\"type\":\"ping"), frame(0x00, b"\xc3"), frame(0x80, b"\"}")].concat();
-    closed(1007, [("half a character", bytes)]).await;
+    let begun = [frame(0x01, b"{\"type\":\"ping"), frame(0x00, b"\xc3")].concat();
+    let all = [
+        ("half a character", [&begun[..], &frame(0x80, b"\"}")].concat()),
+        ("half a character, and no end of the message", [&begun[..], &frame(0x00, b"\"")].concat()),
+        ("half a frame", frame(TEXT, b"\xffxyz")[..8].to_vec()),
+    ];
+    closed(1007, all).await;
 }
 
 #[tokio::test]
@@ -113,17 +118,19 @@ async fn every_other_broken_frame_is_closed_1002() {
 
 #[tokio::test]
 async fn a_close_frame_that_is_wrong_is_answered_with_what_is_wrong_with_it() {
+    closed(1002, [("one byte", frame(0x88, b"\x03"))]).await;
+    closed(1002, [0, 999, 1005, 1006, 1015, 1016, 2999, 5000].map(|code: u16| (code, frame(0x88, &code.to_be_bytes()))))
+        .await;
+    closed(1007, [("a reason that is not UTF-8", frame(0x88, b"\x03\xe8\xff"))]).await;
+}
+
+#[tokio::test]
+async fn ten_pings_in_a_row_get_ten_answers() {
     let server = Server::shared();
-    for (what, payload, expected) in [
-        ("one byte", &b"\x03"[..], &[1002][..]),
-        ("a code that nobody may send", &1005u16.to_be_bytes(), &[1002]),
-        ("a code below 1000", &999u16.to_be_bytes(), &[1002]),
-        ("a reason that is not UTF-8", b"\x03\xe8\xff", &[1002, 1007]),
-    ] {
-        let mut raw = Raw::socket(server.port, server.person().token()).await;
-        raw.send(frame(0x88, payload)).await;
-        let code = raw.closed().await.0;
-        assert!(code.is_some_and(|code| expected.contains(&code)), "{what}: {code:?}");
+    let mut raw = Raw::socket(server.port, server.person().token()).await;
+    raw.send((0..10u8).flat_map(|number| frame(0x89, &[number])).collect::<Vec<_>>()).await;
+    for number in 0..10 {
+        assert_eq!(raw.frame().await, Some((0x8a, vec![number])));
     }
 }
 

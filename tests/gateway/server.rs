@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, LazyLock, Mutex},
     time::{Duration, Instant},
@@ -12,6 +12,11 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::DEADLINE;
+
+#[path = "example.rs"]
+pub mod example;
+
+static MOUNT: LazyLock<PathBuf> = LazyLock::new(|| example::example("mount"));
 
 /// The origin that every server here allows: `HAILGATE_PUBLIC_URL`.
 pub const ORIGIN: &str = "https://chat.test";
@@ -65,7 +70,12 @@ impl Site {
 
     /// The program with these arguments, and no variable that is not the site's.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut words = self.through.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_hailgate")]);
+        self.program(Path::new(env!("CARGO_BIN_EXE_hailgate")), arguments)
+    }
+
+    fn program(&self, program: &Path, arguments: &[&str]) -> Command {
+        let through = self.through.iter().map(Path::new);
+        let mut words = through.chain([program]);
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words).args(arguments).env_clear().current_dir(self.directory.path());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -90,9 +100,17 @@ impl Site {
         String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
     }
 
-    /// Starts `serve` on a free port and waits until it listens.
+    /// Starts `serve` on a free port and waits until it listens. The tests named `mounted` are those of the gateway too: there
+    /// it is the example that mounts it in an App.
     pub fn serve(self: &Arc<Self>) -> Server {
-        Server::start(self, self.command(&["serve", "--bind", "127.0.0.1:0"]))
+        let command = if env!("CARGO_CRATE_NAME") == "mounted" {
+            let mut command = self.program(&MOUNT, &[]);
+            command.env("HAILGATE_BIND", "127.0.0.1:0");
+            command
+        } else {
+            self.command(&["serve", "--bind", "127.0.0.1:0"])
+        };
+        Server::start(self, command)
     }
 }
 

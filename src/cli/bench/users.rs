@@ -10,11 +10,11 @@ use std::{
 use crate::{
     auth::token::Grant,
     bench::plan::Plan,
-    cli::{Failure, Where, keys, open},
+    cli::{Failure, Where},
     config::Environment,
     domain::{Account, Clock, LoginAct, UserId},
     error::Code,
-    http::gateway::SystemClock,
+    http::{gateway::SystemClock, keys, open},
     store::{Log, Write},
 };
 
@@ -80,7 +80,7 @@ pub fn made(place: &Where, plan: &Plan) -> Result<Vec<(String, String)>, Failure
         let account = Account::new(user, format!("Load test {number}"));
         writes.push(Write::Login(Box::new(LoginAct::CreateAccount { account, at: now, keep: true })));
     }
-    let mut store = open(&config)?;
+    let mut store = open::store(&config)?;
     for part in writes.chunks(ACCOUNTS_AT_ONCE) {
         let committed = store.log.commit(part).map_err(|outage| Failure::Unavailable(outage.to_string()))?;
         committed.outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::effects;
 use crate::{
-    cli::files,
     config::{Complaint, Config, KeySource, Origin, Place, SETTINGS, TrustedIssuer},
     domain::Limits,
     http::{
+        files,
         probe::{Check, Part, Report},
         stack::LAYERS,
     },

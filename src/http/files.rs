@@ -16,7 +16,7 @@ use crate::config::{Complaint, Config, Place, SETTINGS};
 const HEADER: &[u8; 16] = b"SQLite format 3\0";
 
 /// Why the database could not be opened or made, and what to do.
-pub(super) fn judge(config: &Config) -> Result<(), Complaint> {
+pub(crate) fn judge(config: &Config) -> Result<(), Complaint> {
     obstacle(&config.database).map_or(Ok(()), |(what, remedy)| {
         let place = config.origins.iter().find(|origin| origin.setting == "database_url").map(|origin| &origin.place);
         Err(Complaint::new(format!("{what}."), place.unwrap_or(&Place::Default), remedy))
@@ -24,7 +24,7 @@ pub(super) fn judge(config: &Config) -> Result<(), Complaint> {
 }
 
 /// What is in the way, and what to do about it; none if nothing is.
-pub(super) fn obstacle(database: &Path) -> Option<(String, String)> {
+pub(crate) fn obstacle(database: &Path) -> Option<(String, String)> {
     let directory = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (shown, within) = (database.display(), directory.display());
     match fs::metadata(directory) {
@@ -67,7 +67,7 @@ pub(super) fn obstacle(database: &Path) -> Option<(String, String)> {
 }
 
 /// Files with secrets that others on this machine can read, each with its setting and mode.
-pub(super) fn readable(config: &Config) -> Vec<(&'static str, PathBuf, u32)> {
+pub(crate) fn readable(config: &Config) -> Vec<(&'static str, PathBuf, u32)> {
     let written = |key: &str| config.origins.iter().find(|origin| origin.setting == key).map(|origin| &origin.place);
     let secrets = SETTINGS.iter().filter(|setting| setting.secret);
     let in_file = secrets.filter_map(|setting| match written(setting.key) {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::Failure;
 use crate::{
     auth::{
         Tokens,
@@ -11,24 +10,25 @@ use crate::{
     },
     config::{Complaint, Config, KeySource, OwnKey, Place, TrustedIssuer},
     domain::Reason,
+    error::{Code, Error},
 };
 
 /// Largest file of keys that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1_048_576;
 
 /// Tokens of every issuer that the configuration names.
-pub(super) fn tokens(config: &Config) -> Result<Tokens, Failure> {
+pub(crate) fn tokens(config: &Config) -> Result<Tokens, Vec<Complaint>> {
     issuers(config, None).map(Tokens::of)
 }
 
 /// Puts the keys of a configuration that was read again in force; if one is wrong, all stay as they are.
-pub(super) fn replace(tokens: &Tokens, config: &Config) -> Result<(), Failure> {
+pub(crate) fn replace(tokens: &Tokens, config: &Config) -> Result<(), Vec<Complaint>> {
     tokens.replace(issuers(config, Some(&tokens.issuers()))?);
     Ok(())
 }
 
 /// What the files of keys hold that the configuration names; none where one cannot be read.
-pub(super) fn files(config: &Config) -> Vec<Option<Vec<u8>>> {
+pub(crate) fn files(config: &Config) -> Vec<Option<Vec<u8>>> {
     let of = |trusted: &TrustedIssuer| match &trusted.keys {
         KeySource::File(path) => Some(text(path).ok().map(String::into_bytes)),
         KeySource::Url(_) => None,
@@ -37,16 +37,17 @@ pub(super) fn files(config: &Config) -> Vec<Option<Vec<u8>>> {
 }
 
 /// What seals cookies, newest first.
-pub(super) fn of_session(config: &Config) -> Vec<&[u8]> {
+pub(crate) fn of_session(config: &Config) -> Vec<&[u8]> {
     config.session_keys.iter().map(|key| key.bytes()).collect()
 }
 
-pub(super) fn no_session_key<E>(_: E) -> Failure {
-    Failure::Failed("there is no session key".to_owned())
+/// What a configuration that loads cannot lack.
+pub(crate) fn no_session_key() -> Error {
+    Error::new(Code::Internal, "there is no session key")
 }
 
 /// Every issuer, or every complaint. Key sets that `before` has fetched are taken over.
-fn issuers(config: &Config, before: Option<&Issuers>) -> Result<Issuers, Failure> {
+fn issuers(config: &Config, before: Option<&Issuers>) -> Result<Issuers, Vec<Complaint>> {
     let mut complaints = Vec::new();
     let mut issuers = Issuers::new(&config.limits);
     match own(config) {
@@ -59,7 +60,7 @@ fn issuers(config: &Config, before: Option<&Issuers>) -> Result<Issuers, Failure
             complaints.push(complaint);
         }
     }
-    if complaints.is_empty() { Ok(issuers) } else { Err(Failure::Config(complaints)) }
+    if complaints.is_empty() { Ok(issuers) } else { Err(complaints) }
 }
 
 fn own(config: &Config) -> Result<Option<OwnKeys>, Complaint> {

@@ -1,0 +1,177 @@
+//! From a configuration to a gateway: what `serve` does, and whoever mounts the gateway in an App of their own.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    files,
+    gateway::{Admission, Gateway, SystemClock},
+    keys,
+    probe::{self, Manner, Report},
+    routes::Route,
+};
+use crate::{
+    auth::{Addresses, Cookies, KeyRing, Origins, Provider, Tokens, oidc::Terms, provider::Registration},
+    config::{Complaint, Config, Environment, Oidc},
+    domain::Limits,
+    error::Error,
+    store::sqlite::{OpenError, Sqlite},
+};
+
+/// Why a configured gateway did not open.
+pub enum Unopened {
+    /// The configuration is refused, for each of these reasons.
+    Config(Vec<Complaint>),
+    /// The start-up probe says so.
+    Probe(String),
+    /// The store cannot be used.
+    Unavailable(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl fmt::Display for Unopened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unopened::Config(complaints) => {
+                write!(f, "the configuration is refused")?;
+                complaints.iter().try_for_each(|complaint| write!(f, "\n  - {complaint}"))
+            }
+            Unopened::Probe(what) => write!(f, "the start-up probe failed, nothing was opened\n  - {what}"),
+            Unopened::Unavailable(what) | Unopened::Failed(what) => write!(f, "{what}"),
+        }
+    }
+}
+
+/// In the words for people: what `main` returns is shown so.
+impl fmt::Debug for Unopened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Unopened {}
+
+impl From<Vec<Complaint>> for Unopened {
+    fn from(complaints: Vec<Complaint>) -> Self {
+        Unopened::Config(complaints)
+    }
+}
+
+impl From<Error> for Unopened {
+    fn from(error: Error) -> Self {
+        Unopened::Failed(error.detail.into_owned())
+    }
+}
+
+impl Gateway {
+    /// Opens the gateway that a configuration describes, to be [mounted](Gateway::configure): judges the keys, proves by
+    /// the start-up probe that right and wrong are told apart, opens the database. In development the pages of the
+    /// configured port are let in, so that it must be the one that is served on.
+    ///
+    /// # Errors
+    /// [`Unopened`], in words that say what to do; then nothing is open.
+    pub async fn open(config: &Config) -> Result<Arc<Gateway>, Unopened> {
+        let tokens = Arc::new(keys::tokens(config)?);
+        proven(&probe::run_mounted(&Manner::of(config)).await?)?;
+        let (store, ring) = (store_to_serve(config)?, Arc::new(key_ring(config)?));
+        Gateway::over(store, config, tokens, ring, config.bind.port()).await.map(Arc::new)
+    }
+
+    /// The same over a store that is open, with keys that somebody else may replace.
+    pub(crate) async fn over(
+        store: Sqlite,
+        config: &Config,
+        tokens: Arc<Tokens>,
+        ring: Arc<KeyRing>,
+        port: u16,
+    ) -> Result<Gateway, Unopened> {
+        let admission = Admission { oidc: provider(config)?.map(Arc::new), ..admission(config, tokens, ring, port) };
+        Ok(Gateway::start(store, within_files(&config.limits), Arc::new(SystemClock), admission).await?)
+    }
+}
+
+/// Runs the probe of what `serve` serves; nothing is opened unless every answer is right.
+pub(crate) async fn prove(config: &Config) -> Result<(), Unopened> {
+    proven(&probe::run(&Manner::of(config)).await?)
+}
+
+fn proven(report: &Report) -> Result<(), Unopened> {
+    report.verdict().map_or(Ok(()), |verdict| Err(Unopened::Probe(verdict)))
+}
+
+/// Opens the configured database.
+pub(crate) fn store(config: &Config) -> Result<Sqlite, Unopened> {
+    Sqlite::open(&config.database, &config.limits).map_err(|error| not_opened(config, &error))
+}
+
+/// Opens it for the one who serves from it.
+pub(crate) fn store_to_serve(config: &Config) -> Result<Sqlite, Unopened> {
+    store(config)?.serving(config.sqlite_synchronous).map_err(|error| not_opened(config, &error))
+}
+
+fn not_opened(config: &Config, error: &OpenError) -> Unopened {
+    let path = &config.database;
+    let (what, remedy) = files::obstacle(path).unwrap_or_else(|| {
+        let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
+        (error.to_string(), remedy.to_owned())
+    });
+    Unopened::Unavailable(format!("the database {} cannot be opened: {what}. {remedy}", path.display()))
+}
+
+/// Descriptors that a connection takes: its socket, and the one by which it is cut.
+const FILES_A_CONNECTION: u64 = 2;
+/// Descriptors of the store, of plain requests and of the program itself.
+const FILES_BESIDE: u64 = 256;
+
+/// Takes as many descriptors as the system gives. Connections that do not fit into them are refused with an answer at
+/// admission, instead of failing in the middle.
+fn within_files(limits: &Limits) -> Limits {
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
+    let fit = (files.saturating_sub(FILES_BESIDE) / FILES_A_CONNECTION).max(1);
+    if fit < limits.connections_node {
+        log::warn!("the system allows {files} open files: room for {fit} connections, not {}", limits.connections_node);
+    }
+    Limits { connections_node: limits.connections_node.min(fit), ..limits.clone() }
+}
+
+/// What seals cookies.
+pub(crate) fn key_ring(config: &Config) -> Result<KeyRing, Unopened> {
+    KeyRing::new(&keys::of_session(config)).map_err(|_| keys::no_session_key().into())
+}
+
+/// The provider of sign-ins, not asked anything yet.
+fn provider(config: &Config) -> Result<Option<Provider>, Unopened> {
+    let Some(Oidc { issuer, client_id, client_secret, name, prefix }) = config.oidc.clone() else { return Ok(None) };
+    let own = config.public_url.as_deref().unwrap_or_default();
+    let registration = Registration {
+        terms: Terms { issuer, client_id, prefix },
+        name,
+        client_secret: client_secret.map(|secret| String::from_utf8_lossy(secret.bytes()).into_owned()),
+        redirect: format!("{own}{}", Route::of("oidc::callback").path),
+    };
+    let failed = |reason| Unopened::Failed(format!("the sign-in provider cannot be asked: {reason}"));
+    Provider::new(registration, &config.limits).map(Some).map_err(failed)
+}
+
+fn admission(config: &Config, tokens: Arc<Tokens>, keys: Arc<KeyRing>, port: u16) -> Admission {
+    let development = config.environment == Environment::Development;
+    let here = matches!(config.environment, Environment::Development | Environment::Testing);
+    let mut origins: Vec<String> = config.public_url.iter().chain(&config.allowed_origins).cloned().collect();
+    if development {
+        origins.extend(["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{port}")));
+    }
+    Admission {
+        keys,
+        // Everywhere but in development, which has no https.
+        cookies: Cookies { secure: !development },
+        tokens,
+        addresses: Addresses::new(config.trusted_proxies.clone(), here),
+        origins: Origins::new(origins),
+        create_users: config.create_users,
+        query_tokens: config.query_tokens,
+        environment: config.environment.name(),
+        links: development,
+        oidc: None,
+        quiet: false,
+    }
+}

@@ -1,0 +1,28 @@
+//! What a line and its transport are to each other.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::line::Line;
+use crate::error::Code;
+
+/// What a client sent, or how its stream ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inbound {
+    /// A whole text message.
+    Text(ByteString),
+    /// A whole binary message, where the gate lets them in.
+    Binary(Bytes),
+    /// A ping, a pong, or a fragment that does not complete a message.
+    Control,
+    /// The client closed, and its close frame was answered.
+    Closed,
+    /// The client broke the protocol; this is the close code to answer with.
+    Fault(Code),
+}
+
+/// A socket that takes frames from its line by itself, whoever's turn it is. Every other transport is woken and asks for them.
+pub trait Flush {
+    /// Writes what the socket takes now. What it does not take, and what goes wrong, is for the connection's own turn.
+    fn flush(&self, line: &Line);
+}
