@@ -1,6 +1,7 @@
 //! The command line.
 
 mod accounts;
+mod bench;
 mod check;
 mod demo;
 mod logging;
@@ -48,6 +49,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Manage accounts.
     User(accounts::UserArgs),
+    /// Load a server with many users, and judge whether every message arrived.
+    Bench(bench::BenchArgs),
 }
 
 /// Where the configuration is.
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Token(args) => token::run(&args),
         Command::User(args) => accounts::run(args),
+        Command::Bench(args) => bench::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

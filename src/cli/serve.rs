@@ -56,6 +56,9 @@ pub(super) async fn serve(
     load: impl Fn() -> Result<Config, Failure>,
     ready: impl FnOnce(u16) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    if cfg!(feature = "lossy") {
+        log::warn!("this build leaves deliveries out on purpose: it is for tests alone");
+    }
     let store = open::store_to_serve(config)?;
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
     ready(address.port())?;

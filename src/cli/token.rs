@@ -42,7 +42,8 @@ pub(super) fn permission(text: &str) -> Result<Permission, String> {
     Permission::named(text).ok_or_else(|| format!("write one of: {}", names.join(", ")))
 }
 
-fn lifetime(text: &str) -> Result<Duration, String> {
+/// A time on the command line.
+pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
     let wrong = || "write a time like 90s, 15m or 1h".to_owned();
     let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     Duration::try_from(span).map_err(|_| wrong())

@@ -2,6 +2,7 @@
 //! A plain data structure: it queues into lines, and nothing runs inside it.
 
 mod ephemeral;
+mod lossy;
 mod markers;
 mod news;
 mod slice;
@@ -285,7 +286,7 @@ impl Registry {
             for slot in &self.users[*number].seats {
                 let seat = &mut self.seats[*slot];
                 let live = matches!(seat.mode, Mode::Live { after } if envelope.position > after);
-                if live && !seat.sitter.is_over(self.now) {
+                if live && !seat.sitter.is_over(self.now) && !lossy::drops() {
                     queued += 1;
                     seat.line.queue_event(envelope.frame.clone(), envelope.position, envelope.mark);
                     if Self::has_news(seat) {

@@ -184,7 +184,7 @@ impl Table {
         let thread = self.names.of(&self.thread);
         let head = self.bob.get(&format!("/api/threads/{thread}")).await.json(200)["sequence"].as_u64().expect("a sequence");
         let rows = rows.iter().map(|row| self.names.row(row).expect("a message")).collect();
-        self.record.histories.push(History { thread: Name::clone(&thread), head, rows });
+        self.record.histories.push(History { thread: Name::clone(&thread), head, after: 0, rows });
         let user = self.names.of("bob");
         let begin = Step::Loaded { thread: Name::clone(&thread), after: 0, through: 1, messages: Vec::new() };
         self.record.tenures.push(Tenure { user: Name::clone(&user), thread, from: 1, until: None });

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::{
     checker::{
-        Acknowledged, Breach, Event, Fact, Fault, History, Message, Name, Names, Record, Row, Step, Stream, Tenure, judge,
+        Acknowledged, Breach, Court, Event, Fact, Fault, Follower, History, Kept, Message, Name, Names, Record, Row, Step,
+        Stream, Tenure, Verdict, judge,
     },
     dice::Dice,
 };
@@ -89,7 +90,7 @@ fn good() -> Record {
             stream("alice", reloaded.to_vec()),
             stream("eve", Vec::new()),
         ],
-        histories: vec![History { thread: "t".into(), head: SEQUENCES, rows }],
+        histories: vec![History { thread: "t".into(), head: SEQUENCES, after: 0, rows }],
     }
 }
 
@@ -193,6 +194,68 @@ fn each_planted_fault_is_found_and_named() {
     }
 }
 
+/// The same, told as it happened: acknowledgements, what the devices saw by turns, and the histories at the end.
+fn as_it_happened(record: &Record, kept: Kept) -> Verdict {
+    let mut court = Court::new(kept);
+    record.acknowledged.iter().for_each(|ack| court.acknowledged(ack));
+    let mut devices: Vec<_> =
+        record.streams.iter().map(|stream| (Follower::new(&stream.user, &record.tenures), stream.steps.iter())).collect();
+    let mut more = true;
+    while std::mem::take(&mut more) {
+        for (follower, steps) in &mut devices {
+            if let Some(step) = steps.next() {
+                court.step(follower, step);
+                more = true;
+            }
+        }
+    }
+    record.histories.iter().for_each(|history| court.history(history));
+    devices.into_iter().for_each(|(follower, _)| court.end(follower));
+    court.verdict()
+}
+
+#[test]
+fn what_is_told_as_it_happens_is_judged_like_what_was_written_down() {
+    let verdict = as_it_happened(&good(), Kept::ALL);
+    assert!(verdict.is_clean(), "{verdict}");
+    assert_eq!(verdict.to_string(), judge(&good()).to_string());
+    for (what, plant, breach, user, sequence) in FAULTS {
+        let mut record = good();
+        plant(&mut record);
+        let verdict = as_it_happened(&record, Kept::ALL);
+        let named =
+            |fault: &Fault| (fault.breach, &*fault.user, &*fault.thread, fault.sequence) == (*breach, *user, "t", *sequence);
+        assert!(verdict.faults.iter().any(named), "{what}: {verdict}");
+    }
+}
+
+#[test]
+fn a_court_that_keeps_little_still_names_what_is_lost_doubled_and_altered() {
+    let kept = Kept { events: 8, keys: 8 };
+    let newest = |mut record: Record| {
+        let history = &mut record.histories[0];
+        history.after = 4_990;
+        history.rows.retain(|row| row.sequence > 4_990);
+        let other = Stream { user: "alice".into(), ..record.streams[0].clone() };
+        record.tenures.push(tenure("alice", 1, None));
+        record.streams.push(other);
+        record
+    };
+    let clean = as_it_happened(&newest(long(5_000)), kept);
+    assert!(clean.is_clean(), "{clean}");
+    let mut record = newest(long(5_000));
+    let steps = &mut record.streams[0].steps;
+    steps[99] =
+        Step::Heard { event: Event { thread: "t".into(), sequence: 100, fact: Fact::Posted(message(5)) }, handed_on: true };
+    let again = steps[200].clone();
+    steps.insert(205, again);
+    steps.remove(3_000);
+    let verdict = as_it_happened(&record, kept);
+    for (breach, count) in [(Breach::Lost, 1), (Breach::Hole, 1), (Breach::Doubled, 1), (Breach::Altered, 1)] {
+        assert_eq!(verdict.count(breach), count, "{breach:?}: {verdict}");
+    }
+}
+
 /// A device that hears everything of a long thread.
 fn long(sequences: u64) -> Record {
     let fact = |sequence| if sequence == 1 { Fact::Created } else { Fact::Posted(message(sequence)) };
@@ -202,7 +265,7 @@ fn long(sequences: u64) -> Record {
     Record {
         tenures: vec![tenure("bob", 1, None)],
         streams: vec![stream("bob", (1..=sequences).map(heard).collect())],
-        histories: vec![History { thread: "t".into(), head: sequences, rows: (2..=sequences).map(row).collect() }],
+        histories: vec![History { thread: "t".into(), head: sequences, after: 0, rows: (2..=sequences).map(row).collect() }],
         ..Record::default()
     }
 }

@@ -4,9 +4,6 @@
 //! Small here, whole with `DELIVERY_LONG=1` (`tests/run --long`). Chance has a seed, which a failure prints and
 //! `DELIVERY_SEED` sets.
 
-#[path = "../checker/mod.rs"]
-mod checker;
-
 #[allow(dead_code, reason = "shared with the tests of the gateway, which use more of it")]
 #[path = "../gateway/answer.rs"]
 mod answer;
@@ -47,6 +44,8 @@ mod proxying;
 mod same;
 
 use std::{future::Future, time::Duration};
+
+use hailgate::bench::checker;
 
 /// What must happen happens within this time; waiting longer is a failure.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -140,7 +140,7 @@ impl Stage {
                 _ => break,
             }
         }
-        History { thread: name, head: head.expect("a sequence"), rows }
+        History { thread: name, head: head.expect("a sequence"), after: 0, rows }
     }
 
     /// The users by their names.

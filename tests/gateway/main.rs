@@ -19,6 +19,7 @@ mod bad_bodies;
 mod bad_frames;
 mod bad_requests;
 mod bad_tokens;
+mod bench;
 mod bounds;
 mod broken_protocol;
 mod check;

@@ -55,10 +55,13 @@ impl Names {
 /// Id and content of a message. A content that was edited is compared with nothing: who saw it before saw another.
 fn message(shown: &Value) -> Option<Message> {
     let digits: String = shown["message_id"].as_str()?.chars().filter(|c| *c != '-').collect();
-    let body = shown["content"].as_str().filter(|_| shown["edited_at"].is_null()).map(|content| {
-        let mut hasher = DefaultHasher::new();
-        content.hash(&mut hasher);
-        hasher.finish()
-    });
+    let body = shown["content"].as_str().filter(|_| shown["edited_at"].is_null()).map(fingerprint);
     Some(Message { id: u128::from_str_radix(&digits, 16).ok()?, body })
+}
+
+/// Stands for a content.
+pub fn fingerprint(content: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
 }

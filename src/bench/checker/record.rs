@@ -125,7 +125,9 @@ pub struct History {
     pub thread: Name,
     /// The sequence of its last event.
     pub head: u64,
-    /// Its messages in the order in which they came.
+    /// The sequence above which its messages were asked for; 0: all of them.
+    pub after: u64,
+    /// These messages in the order in which they came.
     pub rows: Vec<Row>,
 }
 
