@@ -36,7 +36,7 @@ async fn measure(scale: Scale, size: Size, ways: &[Way], command: &'static str) 
     let servers: Vec<Server> = Kind::all().into_iter().map(Server::start).collect();
     let mut sample = String::new();
     let mut costs = vec![vec![Vec::new(); servers.len()]; ways.len()];
-    for _ in 0..scale.pick(5, 1) {
+    for _ in 0..scale.pick(3, 1) {
         for (side, server) in servers.iter().enumerate() {
             // One crowd at a time: open files are limited.
             let crowd = Crowd::gather(server, size, EVENT, &sample).await;
