@@ -41,7 +41,7 @@ async fn measure(scale: Scale, size: Size, ways: &[Way], command: &'static str) 
             // One crowd at a time: open files are limited.
             let crowd = Crowd::gather(server, size, EVENT, &sample).await;
             // Each room has heard something.
-            crowd.say(u64::try_from(size.connections).expect("few").min(scale.pick(1_000, 20)), 64).await;
+            crowd.say(u64::try_from(size.connections / size.room + 20).expect("few"), 64).await;
             if sample.is_empty() {
                 sample = crowd.sample();
             }
