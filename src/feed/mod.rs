@@ -17,7 +17,7 @@ use crate::{
     wire::{
         TextFrame,
         cursor::Purpose,
-        frame::{self, Established, Reply},
+        frame::{Established, Reply},
     },
 };
 
@@ -81,7 +81,7 @@ impl Opening {
             resumed: self.resumed,
             reason: self.reset.map(|reset| reset_code(reset).name()),
             heartbeat_ms: node.limits.heartbeat_ms,
-            limits: frame::limits(&node.limits),
+            limits: &node.limits_told,
             auth: guest.auth(),
         };
         Reply::ConnectionEstablished(first).frame()

@@ -1,22 +1,23 @@
-//! The hub actor: who is connected where, permits and rates, and the release of events in log order.
+//! The hub actor: who is connected where, rates, and the release of events in log order.
 //! It has a thread of its own, never waits in a handler, and holds no socket.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix::prelude::*;
 use governor::{RateLimiter, clock::Clock as _, clock::MonotonicClock, state::keyed::HashMapStateStore};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use super::{
     bell::Bell,
     endings::{self, Endings},
     ephemeral::{Ephemeral, INBOX_EPHEMERAL},
-    messages::{Admit, Arrived, Drain, End, Enter, Leave, Listen, Meet, Permit, Post, Ready, Release, WouldAdmit},
+    messages::{Arrived, Drain, End, Enter, Leave, Listen, Meet, Post, Ready},
     outlet::{self, Close, Deliver, Hear, Outlet, Whose},
+    permits::Permits,
     quota,
     roster::{OutletNumber, Roster},
     writer::Writer,
@@ -62,18 +63,22 @@ pub struct Hub {
     filling: bool,
     /// Where the log ended a second ago: what is still missing then is read.
     owed: Position,
-    permits: HashMap<UserId, u64>,
-    open: u64,
+    pub(super) permits: Arc<Permits>,
     pub(super) endings: Endings,
     ticks: u64,
-    draining: Option<oneshot::Sender<()>>,
-    drained: bool,
     bell: Option<Bell>,
 }
 
 impl Hub {
     /// A hub that has released everything up to `released`.
-    pub fn new(limits: &Limits, writer: Writer, reads: Arc<dyn Reads>, released: Head, last_ending: u64, bell: Bell) -> Hub {
+    pub(super) fn new(
+        limits: &Limits,
+        (writer, reads): (Writer, Arc<dyn Reads>),
+        permits: Arc<Permits>,
+        released: Head,
+        last_ending: u64,
+        bell: Bell,
+    ) -> Hub {
         let quota = quota(limits.sends_per_second, limits.sends_burst);
         Hub {
             limits: limits.clone(),
@@ -87,12 +92,9 @@ impl Hub {
             early: BTreeMap::new(),
             filling: false,
             owed: released.position,
-            permits: HashMap::new(),
-            open: 0,
+            permits,
             endings: Endings::after(last_ending),
             ticks: 0,
-            draining: None,
-            drained: false,
             bell: Some(bell),
         }
     }
@@ -212,19 +214,15 @@ impl Handler<Meet> for Hub {
 }
 
 impl Handler<Enter> for Hub {
-    type Result = Result<(), Error>;
+    type Result = ();
 
-    fn handle(&mut self, enter: Enter, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, enter: Enter, _: &mut Self::Context) {
+        let Some(outlet) = self.number(&enter.outlet) else { return };
         // Entered even when refused: the seat's `Leave` follows either way.
-        let Some(outlet) = self.number(&enter.outlet) else { return Err(Code::Internal.into()) };
         self.roster.enter(&enter.user, outlet);
-        // Admitted before the drain, seated after it: nobody would send it away.
-        if self.drained { Err(draining()) } else { Ok(()) }
+        // Admitted before the drain, seated after it: nobody would send it away. Who went meanwhile needs no answer.
+        let _ = enter.entered.send(self.permits.not_drained());
     }
-}
-
-fn draining() -> Error {
-    Error::new(Code::Draining, "The server is shutting down. Try again shortly.").after_ms(2_000)
 }
 
 impl Handler<Listen> for Hub {
@@ -252,68 +250,6 @@ impl Handler<Leave> for Hub {
         let Some(outlet) = self.number(&leave.outlet) else { return };
         if self.roster.leave(&leave.user, outlet, leave.joining) {
             self.ephemeral.presence.leave(&leave.user, Instant::now());
-        }
-    }
-}
-
-impl Hub {
-    /// The user's limits first, then the node's.
-    fn may_admit(&self, user: &UserId) -> Result<(), Error> {
-        let held = self.permits.get(user).copied().unwrap_or(0);
-        if held >= self.limits.connections_user {
-            let max = self.limits.connections_user;
-            let detail = format!("You have {max} connections open, the most one user may have. Close one and try again.");
-            return Err(Error::new(Code::TooManyConnections, detail).after_ms(5_000));
-        }
-        if self.drained {
-            return Err(draining());
-        }
-        if !self.endings.known() {
-            let detail = "It cannot be seen who was signed out, so nobody is let in. Try again.";
-            return Err(Error::new(Code::StoreUnavailable, detail).after_ms(1_000));
-        }
-        if self.open >= self.limits.connections_node {
-            return Err(Error::new(Code::OverCapacity, "The server is full. Try again later.").after_ms(10_000));
-        }
-        Ok(())
-    }
-}
-
-impl Handler<WouldAdmit> for Hub {
-    type Result = Result<(), Error>;
-
-    fn handle(&mut self, asked: WouldAdmit, _: &mut Self::Context) -> Self::Result {
-        self.may_admit(&asked.user)
-    }
-}
-
-impl Handler<Admit> for Hub {
-    type Result = Result<Permit, Error>;
-
-    fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) -> Self::Result {
-        self.may_admit(&admit.user)?;
-        self.open += 1;
-        *self.permits.entry(admit.user.clone()).or_default() += 1;
-        Ok(Permit { hub: ctx.address(), user: admit.user })
-    }
-}
-
-impl Handler<Release> for Hub {
-    type Result = ();
-
-    fn handle(&mut self, release: Release, _: &mut Self::Context) {
-        self.open = self.open.saturating_sub(1);
-        if let Some(held) = self.permits.get_mut(&release.user) {
-            *held -= 1;
-            if *held == 0 {
-                self.permits.remove(&release.user);
-            }
-        }
-        if self.open == 0
-            && let Some(empty) = self.draining.take()
-        {
-            // Whoever waited may have reached its deadline.
-            let _ = empty.send(());
         }
     }
 }
@@ -349,12 +285,9 @@ impl Handler<Drain> for Hub {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
-        self.drained = true;
-        if self.open == 0 {
-            let _ = drain.empty.send(());
+        if !self.permits.drain(drain.empty) {
             return;
         }
-        self.draining = Some(drain.empty);
         let spread_ms = self.limits.drain_ms / 2;
         for outlet in self.outlets() {
             // Must not be lost. One a shutdown: no need of a bound.
@@ -367,7 +300,7 @@ impl Handler<Ready> for Hub {
     type Result = Option<&'static str>;
 
     fn handle(&mut self, _: Ready, _: &mut Self::Context) -> Option<&'static str> {
-        match (self.drained, self.endings.known()) {
+        match (self.permits.not_drained().is_err(), self.permits.known()) {
             (true, _) => Some("draining"),
             (false, false) => Some("revocations"),
             (false, true) => None,

@@ -4,10 +4,7 @@
 //! A seat enters before its credential is read, and an ending is told to every seat that has entered: so each ending
 //! is seen by the one or the other.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Hub,
@@ -26,8 +23,6 @@ use actix::prelude::*;
 
 /// How often the list is read.
 pub(super) const PACE: Duration = Duration::from_millis(500);
-/// For how long it may be unreadable before nobody is admitted.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Endings of one read.
 const PAGE: u64 = 1_000;
 
@@ -35,19 +30,13 @@ const PAGE: u64 = 1_000;
 #[derive(Debug)]
 pub(super) struct Endings {
     told: u64,
-    read_at: Instant,
     reading: bool,
 }
 
 impl Endings {
     /// Everything up to this number is history.
     pub(super) fn after(last: u64) -> Endings {
-        Endings { told: last, read_at: Instant::now(), reading: false }
-    }
-
-    /// Whether the list was read lately, so that nobody stays in for long who was signed out.
-    pub(super) fn known(&self) -> bool {
-        self.read_at.elapsed() < PATIENCE
+        Endings { told: last, reading: false }
     }
 }
 
@@ -99,7 +88,7 @@ impl Hub {
 
     /// Notes that these are known now; what is to be closed for them.
     fn taken(&mut self, endings: &[Ending]) -> Vec<Close> {
-        self.endings.read_at = Instant::now();
+        self.permits.seen();
         let new: Vec<&Ending> = endings.iter().filter(|ending| ending.number > self.endings.told).collect();
         self.endings.told = new.last().map_or(self.endings.told, |last| last.number);
         new.into_iter().map(close).collect()

@@ -4,7 +4,8 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Hub, outlet::Outlet, presence::Here};
+pub use super::permits::Permit;
+use super::{outlet::Outlet, presence::Here};
 use crate::{
     auth::AuthContext,
     backplane::Batch,
@@ -21,17 +22,20 @@ pub struct Meet {
     pub outlet: Addr<Outlet>,
 }
 
-/// A seat was taken on an outlet: keep this user's membership changes until [`Listen`].
+/// A seat was taken on an outlet: keep this user's membership changes until [`Listen`]. It carries its own reply: a message whose
+/// sender waits by `send` and goes away is never handled, and the [`Leave`] that follows would count for another seat.
 #[derive(Message)]
-#[rtype(result = "Result<(), Error>")]
+#[rtype(result = "()")]
 pub struct Enter {
     /// Whose seat.
     pub user: UserId,
     /// Where.
     pub outlet: Addr<Outlet>,
+    /// Told when it is kept, or that nobody is seated any more.
+    pub entered: oneshot::Sender<Result<(), Error>>,
 }
 
-/// The memberships of a user that has entered.
+/// The memberships of a user that has entered. The outlet is told what the user hears.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Listen {
@@ -53,43 +57,6 @@ pub struct Leave {
     pub outlet: Addr<Outlet>,
     /// Whether its [`Listen`] never came.
     pub joining: bool,
-}
-
-/// May one more connection of this user open?
-#[derive(Message)]
-#[rtype(result = "Result<Permit, Error>")]
-pub struct Admit {
-    /// Whose.
-    pub user: UserId,
-}
-
-/// What would [`Admit`] answer now?
-#[derive(Message)]
-#[rtype(result = "Result<(), Error>")]
-pub struct WouldAdmit {
-    /// Whose.
-    pub user: UserId,
-}
-
-/// The right to one connection; given back when dropped.
-pub struct Permit {
-    pub(super) hub: Addr<Hub>,
-    pub(super) user: UserId,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        // One a permit, and permits are counted: no need of a bound.
-        self.hub.do_send(Release { user: self.user.clone() });
-    }
-}
-
-/// A permit was given back.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Release {
-    /// Whose.
-    pub user: UserId,
 }
 
 /// A wish to change threads, by the user of an auth context. There is no other way to make one.

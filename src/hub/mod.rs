@@ -12,6 +12,7 @@ mod markers;
 pub mod messages;
 pub mod outbox;
 pub mod outlet;
+mod permits;
 mod presence;
 pub mod registry;
 pub mod roster;
@@ -22,6 +23,7 @@ mod weight;
 mod writer;
 
 use std::{
+    future::{Ready, ready},
     num::NonZeroU32,
     sync::{
         Arc, Mutex, OnceLock,
@@ -33,6 +35,7 @@ use std::{
 
 use actix::prelude::*;
 use governor::Quota;
+use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
@@ -50,13 +53,13 @@ pub use self::{
     transport::{Flush, Inbound},
     writer::Writer,
 };
-use self::{bell::Bell, messages as say};
+use self::{bell::Bell, messages as say, permits::Permits};
 use crate::{
     backplane::{Backplane, Batch},
     domain::{Clock, Limits, Outage, Time, UserId},
     error::{Code, Error},
     store::{Done, Head, Identity, Log, Reads},
-    wire::CursorSeal,
+    wire::{CursorSeal, frame},
 };
 
 /// So many a second, so many at once.
@@ -94,6 +97,8 @@ pub struct Node {
     pub born_at: Head,
     /// The limits in force.
     pub limits: Limits,
+    /// The same as clients are told of them.
+    pub limits_told: Box<RawValue>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// The store's reading half.
@@ -104,6 +109,7 @@ pub struct Node {
     pub hub: Addr<Hub>,
     /// The one writer.
     pub writer: Writer,
+    permits: Arc<Permits>,
     /// Places in the hub's mailbox for what is not kept.
     ephemeral: Arc<Semaphore>,
     /// Bytes that wait in all outboxes.
@@ -141,20 +147,24 @@ impl Node {
         let arbiter = Arbiter::new();
         let (hub_limits, hub_writer, hub_reads) = (limits.clone(), writer.clone(), Arc::clone(&reads));
         let bell = Bell::new("the hub", &ending);
+        let permits = Arc::new(Permits::new(&limits));
+        let hub_permits = Arc::clone(&permits);
         let hub = Hub::start_in_arbiter(&arbiter.handle(), move |_| {
-            Hub::new(&hub_limits, hub_writer, hub_reads, born_at, last_ending, bell)
+            Hub::new(&hub_limits, (hub_writer, hub_reads), hub_permits, born_at, last_ending, bell)
         });
         let _ = hub_address.set(hub.clone());
         Ok(Arc::new(Node {
             node_id: Uuid::now_v7(),
             started_at: clock.now(),
             born_at,
+            limits_told: frame::limits(&limits),
             limits,
             clock,
             reads,
             cursors: CursorSeal::new(&identity.cursor_key),
             hub,
             writer,
+            permits,
             ephemeral: Arc::new(Semaphore::new(ephemeral::MAILBOX_EPHEMERAL)),
             waiting: Arc::default(),
             ending,
@@ -182,20 +192,20 @@ impl Node {
         }
     }
 
-    /// Asks the hub for the right to one more connection of a user.
+    /// The right to one more connection of a user. Known at once on one node; where several count together, one has to ask.
     ///
     /// # Errors
-    /// `too_many_connections`, `draining`, `over_capacity`, or `busy` if the hub cannot be asked.
-    pub async fn admit(&self, user: &UserId) -> Result<say::Permit, Error> {
-        self.hub.send(say::Admit { user: user.clone() }).await.map_err(|_| Outage::Busy)?
+    /// `too_many_connections`, `draining`, `over_capacity`, or `store_unavailable` if it cannot be seen who was signed out.
+    pub fn admit(&self, user: &UserId) -> Ready<Result<say::Permit, Error>> {
+        ready(self.permits.admit(user))
     }
 
     /// What [`Node::admit`] would answer now.
     ///
     /// # Errors
     /// As there.
-    pub async fn would_admit(&self, user: &UserId) -> Result<(), Error> {
-        self.hub.send(say::WouldAdmit { user: user.clone() }).await.map_err(|_| Outage::Busy)?
+    pub fn would_admit(&self, user: &UserId) -> Ready<Result<(), Error>> {
+        ready(self.permits.would_admit(user))
     }
 
     /// Sends every connection away and waits until the last has left or the time is over; tells whether all left.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
@@ -270,13 +271,16 @@ impl Seat {
         let key = here.registry.borrow_mut().enter(sitter, Rc::clone(line));
         let seat = Seat { here, key, user: user.clone(), joining: Cell::new(true) };
         let outlet = seat.here.address.clone();
-        let busy = |_| Outage::Busy;
-        seat.here.hub.send(Enter { user: user.clone(), outlet }).await.map_err(busy)??;
+        let (entered, answer) = oneshot::channel();
+        // This and `Listen`: at most one a seat, and seats are bounded by the permits.
+        seat.here.hub.do_send(Enter { user: user.clone(), outlet, entered });
+        answer.await.map_err(|_| Outage::Unavailable)??;
         let Memberships { at, threads, standing } = node.reads.memberships(credential.clone(), node.clock.now()).await?;
         let standing = standing.ok_or_else(|| Error::new(Code::UnknownAccount, "This account is gone."))?;
         standing.judge(&credential)?;
         seat.joining.set(false);
-        seat.here.hub.send(Listen { user, at, threads }).await.map_err(busy)?;
+        // The outlet is told what is heard: that is the answer.
+        seat.here.hub.do_send(Listen { user, at, threads });
         poll_fn(|cx| seat.here.registry.borrow_mut().poll_joined(key, cx)).await;
         Ok(seat)
     }

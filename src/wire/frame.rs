@@ -1,10 +1,10 @@
 //! Frames: what a client may say on a socket, and what the server answers. Every frame is `{type, id?, data}`.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     TextFrame,
@@ -246,7 +246,7 @@ pub struct Established<'a> {
     /// Time between the server's pings.
     pub heartbeat_ms: u64,
     /// Every limit in force.
-    pub limits: serde_json::Map<String, serde_json::Value>,
+    pub limits: &'a RawValue,
     /// How the connection was admitted, and until when.
     pub auth: Auth<'a>,
 }
@@ -269,9 +269,13 @@ pub struct Auth<'a> {
     pub expires_at: String,
 }
 
-/// The limits in force as `connection_established` tells them.
-pub fn limits(limits: &Limits) -> serde_json::Map<String, serde_json::Value> {
-    limits.told().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+/// The limits in force as `connection_established` tells them: the same to everybody.
+///
+/// # Panics
+/// Never: they are names and numbers.
+pub fn limits(limits: &Limits) -> Box<RawValue> {
+    let told: BTreeMap<&str, u64> = limits.told().into_iter().collect();
+    to_raw_value(&told).expect("names and numbers")
 }
 
 impl Reply<'_> {

@@ -14,7 +14,8 @@ pub const ORIGIN: &str = "https://chat.test";
 
 /// A running server; it ends with this value.
 pub struct Server {
-    process: Child,
+    /// The process itself.
+    pub process: Child,
     _directory: TempDir,
     variables: Vec<(&'static str, String)>,
     /// Where it listens: `127.0.0.1:PORT`.

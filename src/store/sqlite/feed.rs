@@ -34,14 +34,15 @@ pub(super) fn events(connection: &Connection, from: Position, to: Position) -> R
         .collect()
 }
 
-pub(super) fn memberships(connection: &Connection, user: &UserId) -> Result<(Head, Vec<ThreadId>)> {
+/// The log's end, and a user's threads there: all, or the first so many.
+pub(super) fn memberships(connection: &Connection, user: &UserId, most: Option<u64>) -> Result<(Head, Vec<ThreadId>)> {
     let head = rows::head(connection)?;
     let threads = connection
         .prepare_cached(
             "SELECT t.thread_id FROM memberships m JOIN threads t USING (thread_num)
-             WHERE m.user_id = ?1 AND m.until_position IS NULL",
+             WHERE m.user_id = ?1 AND m.until_position IS NULL LIMIT ?2",
         )?
-        .query_map([user.as_str()], |row| Ok(ThreadId(row.get(0)?)))?
+        .query_map((user.as_str(), most.map_or(-1, signed)), |row| Ok(ThreadId(row.get(0)?)))?
         .collect::<Result<_>>()?;
     Ok((head, threads))
 }
@@ -111,6 +112,19 @@ pub(super) fn page(connection: &Connection, user: &UserId, after: Position, move
     let whole = complete_to.position == head.position;
     let read = whole.then(|| markers(connection, user, moved, head.position)).transpose()?;
     Ok(Page { events, complete_to, pruned: prune::kept_from(connection)? > after.0 + 1, read })
+}
+
+/// The page after the log's end, which is empty; nothing, if the log goes on or read markers have to be told with it.
+pub(super) fn empty_page(connection: &Connection, user: &UserId, after: Position, moved: Position) -> Result<Option<Page>> {
+    let head = rows::head(connection)?;
+    if head.position != after {
+        return Ok(None);
+    }
+    let some = connection
+        .prepare_cached(&format!("SELECT 1 {MOVED} LIMIT 1"))?
+        .exists(named_params! { ":user": user.as_str(), ":moved": signed(moved.0) })?;
+    let pruned = prune::kept_from(connection)? > after.0 + 1;
+    Ok((!some).then(|| Page { events: Vec::new(), complete_to: head, pruned, read: Some(Vec::new()) }))
 }
 
 /// A user's memberships whose read marker has moved at the log's position `:moved` or after it.

@@ -25,7 +25,7 @@ mod testing;
 
 use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig, ffi};
 use uuid::Uuid;
 
 pub use self::log::SqliteLog;
@@ -115,6 +115,8 @@ impl Place {
         };
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(64);
+        // Else SQLite plans a statement anew at every use, as soon as its LIMIT is a parameter.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if matches!(self, Place::File(_)) {
             connection.pragma_update(None, "journal_mode", "WAL")?;
         }

@@ -61,7 +61,34 @@ impl Pool {
         &self,
         read: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Answer<'_, Result<T, Outage>> {
-        let found = HERE.with_borrow_mut(|here| {
+        match self.here(&read) {
+            Some(found) => Box::pin(std::future::ready(Ok(found))),
+            None => self.read(read),
+        }
+    }
+
+    /// Runs a few such statements on this thread, all seeing the same moment, as long as they find little: `little` answers
+    /// nothing where the answer is long, and then `read` gives it on a thread where it keeps nobody waiting.
+    pub(super) fn short<T: Send + 'static>(
+        &self,
+        little: impl Fn(&Connection) -> rusqlite::Result<Option<T>>,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<'_, Result<T, Outage>> {
+        let found = self.here(|connection| {
+            connection.prepare_cached("BEGIN")?.execute(())?;
+            let found = little(connection);
+            connection.prepare_cached("COMMIT")?.execute(())?;
+            found
+        });
+        match found.flatten() {
+            Some(found) => Box::pin(std::future::ready(Ok(found))),
+            None => self.read(read),
+        }
+    }
+
+    /// Reads on this thread's own connection; nothing, if there is none or it failed.
+    fn here<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
+        HERE.with_borrow_mut(|here| {
             let own = |(pool, _): &(Weak<()>, _)| std::ptr::eq(pool.as_ptr(), Arc::as_ptr(&self.alive));
             if !here.iter().any(own) {
                 // A pool that is gone needs its connection here no more.
@@ -70,17 +97,15 @@ impl Pool {
                 here.push((Arc::downgrade(&self.alive), made.ok()));
             }
             let (_, connection) = here.iter().find(|entry| own(entry))?;
-            let found = read(connection.as_ref()?);
-            if found.as_ref().is_err_and(spoils) {
+            let connection = connection.as_ref()?;
+            let found = read(connection);
+            // One that is still inside of a transaction would go on seeing that moment.
+            if found.as_ref().is_err_and(spoils) || !connection.is_autocommit() {
                 // The next one makes another.
                 here.retain(|entry| !own(entry));
             }
             found.ok()
-        });
-        match found {
-            Some(found) => Box::pin(std::future::ready(Ok(found))),
-            None => self.read(read),
-        }
+        })
     }
 
     /// Runs one read inside a read transaction, so that all its statements see the same moment.
@@ -140,6 +165,35 @@ mod tests {
         let before = connection.query_row("PRAGMA cache_size", (), |row| row.get(0))?;
         connection.pragma_update(None, "cache_size", MARK)?;
         if fails { Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_READ), None)) } else { Ok(before) }
+    }
+
+    #[actix_web::test]
+    async fn a_connection_that_was_left_inside_of_a_transaction_is_not_used_again() {
+        let reads = Sqlite::in_memory(&Limits::default()).expect("a store").reads;
+        let inside = |connection: &Connection| Ok(!connection.is_autocommit());
+        reads.point(|connection| connection.execute_batch("BEGIN")).await.expect("an answer");
+        assert_eq!(reads.point(inside).await, Ok(false));
+        assert_eq!(reads.short(|connection| inside(connection).map(Some), inside).await, Ok(true));
+        assert_eq!(reads.point(inside).await, Ok(false));
+        // The pool answers where this thread's connection could not.
+        let fails = |_: &Connection| -> rusqlite::Result<Option<u8>> { Err(rusqlite::Error::InvalidQuery) };
+        assert_eq!(reads.short(fails, |_| Ok(7)).await, Ok(7));
+        assert_eq!(reads.point(inside).await, Ok(false));
+    }
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_its_limit() {
+        let place = Place::Memory("file::memory:".to_owned());
+        let connection = place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE).expect("a database");
+        connection
+            .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3)")
+            .expect("rows");
+        let mut statement = connection.prepare("SELECT a FROM t ORDER BY a LIMIT ?1").expect("a statement");
+        for limit in 1..=3 {
+            let found: Vec<i64> = statement.query_map([limit], |row| row.get(0)).and_then(Iterator::collect).expect("rows");
+            assert_eq!(found.len(), usize::try_from(limit).expect("small"));
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
 
     #[actix_web::test]

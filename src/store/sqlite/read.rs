@@ -13,9 +13,12 @@ use crate::domain::{
     Answer, Credential, Event, Marker, Message, MessageId, Outage, Person, Position, ThreadId, Time, UserId,
 };
 
+/// Threads of a user that are read on the thread that asks; who has more waits for another thread instead.
+const FEW: u64 = 100;
+
 impl Reads for Pool {
     fn head(&self) -> Answer<'_, std::result::Result<Head, Outage>> {
-        self.read(rows::head)
+        self.point(rows::head)
     }
 
     fn events(&self, from: Position, to: Position) -> Answer<'_, std::result::Result<Vec<Event>, Outage>> {
@@ -23,10 +26,14 @@ impl Reads for Pool {
     }
 
     fn memberships(&self, credential: Credential, now: Time) -> Answer<'_, std::result::Result<Memberships, Outage>> {
-        self.read(move |connection| {
-            let (at, threads) = feed::memberships(connection, &credential.user)?;
-            Ok(Memberships { at, threads, standing: standing::standing(connection, &credential, now)? })
-        })
+        let whole = credential.clone();
+        self.short(
+            |connection| {
+                let found = memberships(connection, &credential, now, Some(FEW + 1))?;
+                Ok((found.threads.len() as u64 <= FEW).then_some(found))
+            },
+            move |connection| memberships(connection, &whole, now, None),
+        )
     }
 
     fn missed(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, std::result::Result<Missed, Outage>> {
@@ -40,7 +47,11 @@ impl Reads for Pool {
         moved: Position,
         limit: u64,
     ) -> Answer<'_, std::result::Result<Page, Outage>> {
-        self.read(move |connection| feed::page(connection, &user, after, moved, limit))
+        let whole = user.clone();
+        self.short(
+            |connection| feed::empty_page(connection, &user, after, moved),
+            move |connection| feed::page(connection, &whole, after, moved, limit),
+        )
     }
 
     fn markers(&self, user: UserId, from: Position, to: Position) -> Answer<'_, std::result::Result<Vec<Marker>, Outage>> {
@@ -91,6 +102,11 @@ impl Reads for Pool {
     fn people(&self, prefix: String, limit: u64) -> Answer<'_, std::result::Result<Vec<Person>, Outage>> {
         self.read(move |connection| people(connection, &prefix, limit))
     }
+}
+
+fn memberships(connection: &Connection, credential: &Credential, now: Time, most: Option<u64>) -> Result<Memberships> {
+    let (at, threads) = feed::memberships(connection, &credential.user, most)?;
+    Ok(Memberships { at, threads, standing: standing::standing(connection, credential, now)? })
 }
 
 /// One thread, for a member.
@@ -171,4 +187,56 @@ fn people(connection: &Connection, prefix: &str, limit: u64) -> Result<Vec<Perso
             |row| rows::person(row, 0),
         )?
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{World, user},
+        *,
+    };
+    use crate::store::LoginReads as _;
+
+    async fn heard(world: &World, name: &str) -> Memberships {
+        let credential = Credential { user: user(name), issued_at: None, session: None, family: None };
+        world.store.reads.memberships(credential, world.now).await.expect("an answer")
+    }
+
+    #[actix_web::test]
+    async fn who_hears_few_threads_and_who_hears_many_hears_them_all() {
+        let mut world = World::new(&["alice", "bob", "carol"]);
+        for number in 0..=FEW {
+            world.thread("alice", if number == 0 { &[] } else { &["bob"] });
+        }
+        for (name, threads) in [("alice", FEW + 1), ("bob", FEW), ("carol", 0)] {
+            let Memberships { at, threads: found, standing } = heard(&world, name).await;
+            assert_eq!(found.len() as u64, threads, "{name}");
+            assert_eq!(at.position, world.store.reads.head().await.expect("an answer").position);
+            assert_eq!(
+                standing.map(|standing| standing.account),
+                world.store.reads.account(user(name)).await.expect("an answer")
+            );
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_page_after_the_end_of_the_log_is_the_same_wherever_it_is_read() {
+        let mut world = World::new(&["alice", "bob"]);
+        let thread = world.thread("alice", &["bob"]);
+        world.send("alice", thread, "read by bob");
+        world.read("bob", thread, 2);
+        for _ in 0..3 {
+            let head = world.store.reads.head().await.expect("an answer").position;
+            for (name, after) in (0..=head.0).map(Position).flat_map(|after| [("alice", after), ("bob", after)]) {
+                let here = feed::empty_page(world.connection(), &user(name), after, after).expect("an answer");
+                let whole = feed::page(world.connection(), &user(name), after, after, 100).expect("an answer");
+                let plain = after == head && whole.read.as_ref().is_some_and(Vec::is_empty);
+                assert_eq!(here.is_some(), plain, "{name} after {after:?}");
+                assert!(here.is_none_or(|here| format!("{here:?}") == format!("{whole:?}")), "{name} after {after:?}");
+                let told = world.store.reads.page(user(name), after, after, 100).await.expect("an answer");
+                assert_eq!(format!("{told:?}"), format!("{whole:?}"), "{name} after {after:?}");
+            }
+            world.send("bob", thread, "another");
+        }
+    }
 }

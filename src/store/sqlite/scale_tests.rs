@@ -79,7 +79,7 @@ const DEEDS: [(&str, Deed); 23] = [
         let members = read::members(world.connection(), &user("bob"), long.thread, None, 100);
         assert_eq!(members.expect("an answer").map(|members| members.len()), Some(3));
     }),
-    ("what is heard", |world, _| _ = feed::memberships(world.connection(), &user("alice")).expect("an answer")),
+    ("what is heard", |world, _| _ = feed::memberships(world.connection(), &user("alice"), None).expect("an answer")),
     ("how much was missed", |world, long| {
         let missed = feed::missed(world.connection(), &user("bob"), Position(long.last - 900), 1_000).expect("an answer");
         assert_eq!(missed.events, 900);
