@@ -38,6 +38,8 @@ pub struct Outlet {
     pub(super) registry: Rc<RefCell<Registry>>,
     pub(super) node: Arc<Node>,
     weight: Weight,
+    /// Whether what is queued is being written.
+    writing: bool,
     _bell: Bell,
 }
 
@@ -62,7 +64,8 @@ fn here(node: &Arc<Node>) -> Here {
         let made = outlets.entry(node.node_id).or_insert_with(|| {
             let registry = Rc::new(RefCell::new(Registry::new(node.born_at)));
             let (weight, bell) = (Weight::new(&node.waiting), node.bell("an outlet"));
-            let actor = Outlet { registry: Rc::clone(&registry), node: Arc::clone(node), weight, _bell: bell };
+            let actor =
+                Outlet { registry: Rc::clone(&registry), node: Arc::clone(node), weight, writing: false, _bell: bell };
             let address = actor.start();
             // One of these a worker thread, at its first connection: no need of a bound.
             node.hub.do_send(Meet { outlet: address.clone() });
@@ -90,26 +93,24 @@ impl Outlet {
         registry.sweep(node.clock.now(), Instant::now(), beats, cursor(node));
         let over = self.weight.over(registry.waiting(), node.limits.outboxes_bytes);
         registry.relieve(over);
-        let to = registry.released();
         drop(registry);
-        self.flush(Rest { items: Vec::new(), left: 0, to }, ctx);
+        self.write_soon(ctx);
     }
 
-    /// Writes what was queued, a few seats now and the rest in turns with everybody else on this thread.
-    fn flush(&mut self, rest: Rest, ctx: &mut Context<Self>) {
-        let (registry, node) = (Rc::clone(&self.registry), Arc::clone(&self.node));
-        let mut rest = rest;
-        if rest.turn(&mut registry.borrow_mut(), &node) {
-            return;
+    /// Writes what was queued, once the mailbox is empty: what waits there goes out with it, in the same writes.
+    fn write_soon(&mut self, ctx: &mut Context<Self>) {
+        if self.registry.borrow().has_unwritten() && !std::mem::replace(&mut self.writing, true) {
+            let writing = write(Rc::clone(&self.registry), Arc::clone(&self.node), Rest::default());
+            ctx.spawn(writing.into_actor(self).map(|(), outlet, _| outlet.writing = false));
         }
-        // Between turns transports and requests have theirs; the mailbox waits.
-        let turns = async move {
-            while {
-                tokio::task::yield_now().await;
-                !rest.turn(&mut registry.borrow_mut(), &node)
-            } {}
-        };
-        ctx.wait(turns.into_actor(self));
+    }
+}
+
+/// Writes what is queued, and queues the rest whenever there is nothing left to write: a burst must not make fast readers look
+/// slow. Between turns transports and requests on this thread have theirs.
+async fn write(registry: Rc<RefCell<Registry>>, node: Arc<Node>, mut rest: Rest) {
+    while !rest.turn(&mut registry.borrow_mut(), &node) {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -128,24 +129,33 @@ fn cursor(node: &Node) -> impl FnMut(Head) -> TextFrame {
 /// Seats that are written in one turn at most.
 const TURN: usize = 256;
 
-/// What is still to be delivered and written.
+/// What of a batch is not queued yet.
+#[derive(Default)]
 struct Rest {
     items: Vec<Item>,
-    /// How many of the last items are not queued yet.
     left: usize,
-    to: Head,
+    to: Option<Head>,
 }
 
 impl Rest {
-    /// Queues and writes a part; whether that was all. What is queued is written before more is: a burst must not make fast
-    /// readers look slow.
-    fn turn(&mut self, registry: &mut Registry, node: &Node) -> bool {
-        if self.left > 0 && !registry.has_unwritten() {
+    /// Queues as much as there is room for.
+    fn queue(&mut self, registry: &mut Registry, node: &Node) {
+        if let Some(to) = self.to {
             let items = &self.items[self.items.len() - self.left..];
-            self.left = registry.deliver_slice(items, self.to, node.limits.outbox_bytes / 8);
+            self.left = registry.deliver_slice(items, to, node.limits.outbox_bytes / 8);
         }
-        let all = self.left == 0;
-        !registry.flush(Instant::now(), TURN, all.then(|| cursor(node))) && all
+        if self.left == 0 {
+            self.to = None;
+        }
+    }
+
+    /// Writes to some seats; whether nothing is left to write or to queue.
+    fn turn(&mut self, registry: &mut Registry, node: &Node) -> bool {
+        let more = registry.flush(Instant::now(), TURN, self.to.is_none().then(|| cursor(node)));
+        if !more {
+            self.queue(registry, node);
+        }
+        !registry.has_unwritten() && self.to.is_none()
     }
 }
 
@@ -165,7 +175,13 @@ impl Handler<Deliver> for Outlet {
     fn handle(&mut self, batch: Deliver, ctx: &mut Self::Context) {
         self.registry.borrow_mut().at(self.node.clock.now());
         let Deliver { items, to } = batch;
-        self.flush(Rest { left: items.len(), items, to }, ctx);
+        let mut rest = Rest { left: items.len(), items, to: Some(to) };
+        rest.queue(&mut self.registry.borrow_mut(), &self.node);
+        if rest.to.is_none() {
+            return self.write_soon(ctx);
+        }
+        // The mailbox waits until there was room for all of it.
+        ctx.wait(write(Rc::clone(&self.registry), Arc::clone(&self.node), rest).into_actor(self));
     }
 }
 

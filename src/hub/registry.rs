@@ -18,6 +18,7 @@ use slab::Slab;
 use uuid::Uuid;
 
 pub use self::slice::Item;
+use self::slice::Queued;
 use self::{markers::Owed, news::Told};
 use super::{closing::Closing, line::Line};
 use crate::{
@@ -144,6 +145,7 @@ pub struct Registry {
     listeners: HashMap<ThreadId, Vec<usize>>,
     /// Seats for which something is queued that is not on its way.
     unwritten: VecDeque<SeatKey>,
+    queued: Queued,
     released: Head,
     /// The time of the delivery under way: between two sweeps, too, nothing goes to whose credentials have ended.
     now: Time,
@@ -162,6 +164,7 @@ impl Registry {
             by_id: HashMap::new(),
             listeners: HashMap::new(),
             unwritten: VecDeque::new(),
+            queued: Queued::default(),
             released,
             now: Time::default(),
             generation: 0,

@@ -9,10 +9,10 @@ use crate::{
     wire::{Envelope, SealedMarker},
 };
 
-/// Events of one slice of a batch at most.
+/// Events that are queued before what was queued is written, at most.
 const SLICE: usize = 64;
 
-/// Times that one is queued in a slice at most.
+/// Times that one is queued before, at most.
 const QUEUED: usize = 16_384;
 
 /// What is delivered, in log order.
@@ -33,19 +33,41 @@ impl Item {
     }
 }
 
+/// How much was queued since everything was last written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Queued {
+    events: usize,
+    times: usize,
+    bytes: u64,
+}
+
+impl Queued {
+    fn is_enough(&self, bytes_max: u64) -> bool {
+        self.events >= SLICE || self.times >= QUEUED || self.bytes > bytes_max
+    }
+}
+
 impl Registry {
-    /// Delivers the first of a batch that ends at `to`, up to so many and so many bytes; how many are left.
+    /// Delivers the first of a batch that ends at `to`, until so much is queued that it has to be written first; how many are
+    /// left.
     pub fn deliver_slice(&mut self, items: &[Item], to: Head, bytes_max: u64) -> usize {
-        let (mut bytes, mut queued) = (0, 0);
+        if !self.has_unwritten() {
+            self.queued = Queued::default();
+        }
         for (number, item) in items.iter().enumerate() {
-            if number > 0 && (number >= SLICE || queued >= QUEUED || bytes > bytes_max) {
+            if self.queued.is_enough(bytes_max) {
                 return items.len() - number;
             }
-            bytes += item.bytes();
-            match item {
-                Item::Event(envelope) => queued += self.deliver(envelope),
-                Item::Marker(marker) => self.deliver_marker(marker),
-            }
+            let times = match item {
+                Item::Event(envelope) => self.deliver(envelope),
+                Item::Marker(marker) => {
+                    self.deliver_marker(marker);
+                    1
+                }
+            };
+            self.queued.events += 1;
+            self.queued.times += times;
+            self.queued.bytes += item.bytes();
         }
         self.advance(to);
         0
