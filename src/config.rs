@@ -208,7 +208,7 @@ pub struct Setting {
 pub const SETTINGS: &[Setting] = &[
     setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development"),
     setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),
-    setting("tls_certificate", "HAILGATE_TLS_CERTIFICATE", "", "PEM file of the certificate chain: the port speaks https"),
+    setting("tls_cert", "HAILGATE_TLS_CERT", "", "PEM file of the certificate chain: the port speaks https"),
     setting("tls_key", "HAILGATE_TLS_KEY", "", "PEM file of the certificate's private key"),
     setting("database_url", "HAILGATE_DATABASE_URL", "", "sqlite:///absolute/path.db"),
     setting(
@@ -310,7 +310,7 @@ const OF_A_DEMO: [&str; 11] = [
     "HAILGATE_JWT_PRIVATE_KEY",
     "HAILGATE_JWT_SECRET",
     "HAILGATE_SESSION_KEY",
-    "HAILGATE_TLS_CERTIFICATE",
+    "HAILGATE_TLS_CERT",
     "HAILGATE_TLS_KEY",
 ];
 

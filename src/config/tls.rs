@@ -14,7 +14,7 @@ impl Checker<'_> {
                 _ => PathBuf::from(&written.text),
             })
         };
-        match (file("tls_certificate"), file("tls_key")) {
+        match (file("tls_cert"), file("tls_key")) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (None, None) => None,
             (Some(_), None) => {
@@ -22,7 +22,7 @@ impl Checker<'_> {
                 None
             }
             (None, Some(_)) => {
-                self.complain("tls_certificate", "A private key needs its certificate.", "Name its PEM file too.");
+                self.complain("tls_cert", "A private key needs its certificate.", "Name its PEM file too.");
                 None
             }
         }

@@ -5,7 +5,7 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 use actix_http::Extensions;
 use actix_server::Server;
 use actix_service::{ServiceFactory, fn_factory};
-use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_tls::accept::{max_concurrent_tls_connect, rustls_0_23::TlsStream};
 use actix_web::rt::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,6 +20,9 @@ const FINISH: u64 = 5;
 
 /// How often what is over its time is cleared away: logins and what they left, and the oldest of the log.
 const SWEEP: Duration = Duration::from_secs(60);
+
+/// TLS handshakes that a worker has under way at most, each for 3 seconds at most: over it the worker accepts nobody.
+const HANDSHAKES: usize = 4_096;
 
 /// Plain requests a worker may have open beside sockets.
 const REQUESTS: usize = 10_000;
@@ -52,13 +55,16 @@ pub async fn run(
                 async move { gateway.service(Cutter::install).await?.tcp().new_service(()).await }
             })
         }),
-        Some(tls) => server.listen("hailgate", port, move || {
-            let (gateway, tls) = (Arc::clone(&each), tls.clone());
-            fn_factory(move || {
-                let (gateway, tls) = (Arc::clone(&gateway), tls.server());
-                async move { gateway.service(under_tls).await?.rustls_0_23(tls).new_service(()).await }
+        Some(tls) => {
+            max_concurrent_tls_connect(HANDSHAKES);
+            server.listen("hailgate", port, move || {
+                let (gateway, tls) = (Arc::clone(&each), tls.clone());
+                fn_factory(move || {
+                    let (gateway, tls) = (Arc::clone(&gateway), tls.server());
+                    async move { gateway.service(under_tls).await?.rustls_0_23(tls).new_service(()).await }
+                })
             })
-        }),
+        }
     };
     until_signal(&gateway, server?.run(), reload).await
 }

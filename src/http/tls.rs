@@ -78,7 +78,7 @@ impl Tls {
 fn read(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, Complaint> {
     let TlsFiles { certificate, key } = files;
     let chain = "Name a PEM file with the certificate, and then those that lead to one that clients trust.";
-    let wrong = |what: String| Complaint::new(what, &"variable HAILGATE_TLS_CERTIFICATE", chain);
+    let wrong = |what: String| Complaint::new(what, &"variable HAILGATE_TLS_CERT", chain);
     let unread = |error| wrong(format!("{} cannot be read as certificates: {error}.", certificate.display()));
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).map_err(unread);

@@ -32,6 +32,14 @@ pub const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Frames inside after which the transport reads no further.
 const INSIDE_MAX: u64 = 16;
 
+/// How far the last frame is, after which nothing may follow (RFC 6455 section 5.5.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    NotYet,
+    Queued,
+    Written,
+}
+
 /// Pieces of one vectored write.
 const PIECES: usize = 64;
 
@@ -48,6 +56,7 @@ pub struct Line {
     inside: Cell<u64>,
     may_read: Sleeper,
     closing: Cell<Option<Closing>>,
+    last: Cell<Last>,
     close_asked: Sleeper,
     gone: Cell<bool>,
     ended: Sleeper,
@@ -73,6 +82,7 @@ impl Line {
             inside: Cell::new(0),
             may_read: Sleeper::default(),
             closing: Cell::new(None),
+            last: Cell::new(Last::NotYet),
             close_asked: Sleeper::default(),
             gone: Cell::new(false),
             ended: Sleeper::default(),
@@ -123,7 +133,7 @@ impl Line {
     }
 
     fn push(&self, out: Out) {
-        if self.closing.get().is_none() && self.outbox.borrow_mut().push(out).is_err() {
+        if self.is_open() && self.outbox.borrow_mut().push(out).is_err() {
             self.close(Code::SlowReader);
         }
     }
@@ -134,6 +144,10 @@ impl Line {
             Some(direct) => direct.flush(self),
             None => self.out.wake(),
         }
+    }
+
+    fn is_open(&self) -> bool {
+        self.closing.get().is_none() && self.last.get() == Last::NotYet
     }
 
     /// From now on a socket takes frames directly.
@@ -149,18 +163,17 @@ impl Line {
     /// Queues a text frame that is dropped where the outbox is half full: a slow reader needs the room for events. It is
     /// dropped before a feed begins, too.
     pub fn send_ephemeral(&self, frame: TextFrame) {
-        if self.begun.get()
-            && self.closing.get().is_none()
-            && self.outbox.borrow_mut().push_ephemeral(Out::Text(frame)).is_ok()
-        {
+        if self.begun.get() && self.is_open() && self.outbox.borrow_mut().push_ephemeral(Out::Text(frame)).is_ok() {
             self.out.wake();
         }
     }
 
     /// Queues a protocol ping, if there is room; without room the reader is slow and will be noticed.
     pub fn ping(&self) {
-        let _: Result<(), Full> = self.outbox.borrow_mut().push(Out::Ping);
-        self.out.wake();
+        if self.last.get() == Last::NotYet {
+            let _: Result<(), Full> = self.outbox.borrow_mut().push(Out::Ping);
+            self.out.wake();
+        }
     }
 
     /// When the transport took a ping that is still unanswered; none while we do not listen for the answer.
@@ -170,8 +183,10 @@ impl Line {
 
     /// Queues the answer to the peer's ping.
     pub fn pong(&self, data: &[u8]) {
-        self.outbox.borrow_mut().push_pong(data);
-        self.out.wake();
+        if self.last.get() == Last::NotYet {
+            self.outbox.borrow_mut().push_pong(data);
+            self.out.wake();
+        }
     }
 
     /// Queues the last words; what waits is dropped if the reader is slow.
@@ -185,6 +200,9 @@ impl Line {
     }
 
     fn end(&self, closing: Closing, last: Out) {
+        if self.last.replace(Last::Queued) != Last::NotYet {
+            return;
+        }
         let mut outbox = self.outbox.borrow_mut();
         if closing.code == Code::SlowReader {
             outbox.clear();
@@ -202,7 +220,13 @@ impl Line {
     pub fn answer_close(&self, reason: Option<CloseReason>) {
         let mut outbox = self.outbox.borrow_mut();
         outbox.clear();
-        outbox.force(Out::closed(reason));
+        // Our own close frame, if it is on its way, is the answer.
+        if !outbox.ends() && self.last.get() != Last::Written {
+            outbox.force(Out::closed(reason));
+        }
+        if self.last.get() == Last::NotYet {
+            self.last.set(Last::Queued);
+        }
     }
 
     /// For the transport: the next frame to write.
@@ -222,19 +246,20 @@ impl Line {
     /// # Errors
     /// What `write` failed with.
     pub fn poll_write(&self, mut write: impl FnMut(&[IoSlice]) -> Poll<io::Result<usize>>) -> Poll<io::Result<bool>> {
-        let mut last = false;
         loop {
             let mut outbox = self.outbox.borrow_mut();
             let mut pieces = [IoSlice::new(&[]); PIECES];
             let count = outbox.slices(&mut pieces);
             if count == 0 {
-                return Poll::Ready(Ok(last));
+                return Poll::Ready(Ok(self.last.get() == Last::Written));
             }
             match ready!(write(&pieces[..count]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 bytes => outbox.wrote(bytes, |out| {
                     self.left(out);
-                    last |= matches!(out, Out::Bye { .. } | Out::Close { .. } | Out::Closed(_));
+                    if out.is_last() {
+                        self.last.set(Last::Written);
+                    }
                 }),
             }
             if outbox.has_room() {
@@ -268,6 +293,11 @@ impl Line {
     /// The same.
     pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         if self.gone.get() || self.outbox.borrow().has_room() { Poll::Ready(()) } else { self.room.wait(cx) }
+    }
+
+    /// For one that says nothing: gives back the room that nothing needs.
+    pub fn settle(&self) {
+        self.outbox.borrow_mut().settle();
     }
 
     /// Bytes that wait in the outbox.
@@ -380,23 +410,5 @@ impl Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::task::Waker;
-
-    use super::*;
-
-    #[test]
-    fn nothing_that_nobody_keeps_comes_before_the_first_frame() {
-        let line = Line::new(&Limits::default());
-        line.send_ephemeral("early".into());
-        line.send("first".into());
-        line.begin();
-        line.send_ephemeral("later".into());
-        let cx = Context::from_waker(Waker::noop());
-        let next = || match line.poll_out(&cx) {
-            Poll::Ready(Out::Text(frame)) => Some(frame.text().to_owned()),
-            _ => None,
-        };
-        assert_eq!([next(), next(), next()], [Some("first".to_owned()), Some("later".to_owned()), None]);
-    }
-}
+#[path = "line_tests.rs"]
+mod tests;

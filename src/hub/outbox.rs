@@ -101,13 +101,16 @@ impl Out {
         frame.slice(text::header(frame)..)
     }
 
+    /// Whether nothing may follow it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Out::Bye { .. } | Out::Close { .. } | Out::Closed(_))
+    }
+
     fn bytes(&self) -> usize {
         self.wire().len()
     }
 }
 
-/// Frames for which an empty outbox keeps the room.
-const KEEP: usize = 4;
 /// Pongs that wait, of 125 bytes at most.
 const PONGS_MAX: usize = 16;
 
@@ -183,10 +186,6 @@ impl Outbox {
         let out = self.frames.pop_front()?;
         self.begun = 0;
         self.bytes -= out.bytes();
-        // A connection that says nothing holds nothing.
-        if self.frames.is_empty() && self.frames.capacity() > KEEP {
-            self.frames = VecDeque::new();
-        }
         Some(out)
     }
 
@@ -225,6 +224,18 @@ impl Outbox {
     /// Whether there is room for another page of a catch-up.
     pub fn has_room(&self) -> bool {
         self.bytes <= self.bytes_max / 4 && self.frames.len() <= self.frames_max / 4
+    }
+
+    /// Whether what waits ends with a last frame.
+    pub fn ends(&self) -> bool {
+        self.frames.back().is_some_and(Out::is_last)
+    }
+
+    /// Gives back the room that nothing needs.
+    pub fn settle(&mut self) {
+        if self.frames.is_empty() {
+            self.frames = VecDeque::new();
+        }
     }
 
     /// Whether nothing waits.

@@ -44,7 +44,6 @@ pub struct Outlet {
 }
 
 /// What a connection holds of its thread's outlet.
-#[derive(Clone)]
 struct Here {
     registry: Rc<RefCell<Registry>>,
     address: Addr<Outlet>,
@@ -53,11 +52,11 @@ struct Here {
 
 thread_local! {
     /// One outlet a thread and node; a process serves one node, and the probe another before it.
-    static HERE: RefCell<HashMap<uuid::Uuid, Here>> = RefCell::default();
+    static HERE: RefCell<HashMap<uuid::Uuid, Rc<Here>>> = RefCell::default();
 }
 
 /// This thread's outlet, made at the first call.
-fn here(node: &Arc<Node>) -> Here {
+fn here(node: &Arc<Node>) -> Rc<Here> {
     HERE.with_borrow_mut(|outlets| {
         // Outlets of nodes that have ended are of no more use.
         outlets.retain(|_, here| here.address.connected());
@@ -69,9 +68,9 @@ fn here(node: &Arc<Node>) -> Here {
             let address = actor.start();
             // One of these a worker thread, at its first connection: no need of a bound.
             node.hub.do_send(Meet { outlet: address.clone() });
-            Here { registry, address, hub: node.hub.clone() }
+            Rc::new(Here { registry, address, hub: node.hub.clone() })
         });
-        made.clone()
+        Rc::clone(made)
     })
 }
 
@@ -266,7 +265,7 @@ impl Handler<Stop> for Outlet {
 
 /// A place among this thread's listeners; given up when dropped.
 pub struct Seat {
-    here: Here,
+    here: Rc<Here>,
     key: SeatKey,
     user: UserId,
     joining: Cell<bool>,

@@ -1,6 +1,7 @@
 //! Who listens to what on one worker thread: seats (connections), their users, and the threads those hear.
 //! A plain data structure: it queues into lines, and nothing runs inside it.
 
+mod beat;
 mod ephemeral;
 mod lossy;
 mod markers;
@@ -17,8 +18,8 @@ use std::{
 use slab::Slab;
 use uuid::Uuid;
 
-pub use self::slice::Item;
 use self::slice::Queued;
+pub use self::{beat::Beats, slice::Item};
 use self::{markers::Owed, news::Told};
 use super::{closing::Closing, line::Line};
 use crate::{
@@ -34,14 +35,6 @@ use crate::{
 pub struct SeatKey {
     slot: usize,
     generation: u64,
-}
-
-/// How often a silent peer is asked for a sign of life, and how long it may take to give one.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs, reason = "each field is named for what it is")]
-pub struct Beats {
-    pub every: Duration,
-    pub grace: Duration,
 }
 
 /// Who takes a seat.
@@ -110,24 +103,6 @@ struct Seat {
     unanswered: bool,
     told: Told,
     owed: Owed,
-}
-
-impl Seat {
-    /// Pings once a heartbeat. Gone is who leaves a ping unanswered for the grace, counted from when the transport took
-    /// it, or who takes none at all for a heartbeat and the grace.
-    fn beat(&mut self, now: Instant, Beats { every, grace }: Beats) {
-        if self.line.heard() > self.pinged {
-            self.unanswered = false;
-        }
-        let overdue = self.line.pinged().is_some_and(|taken| now.duration_since(taken) > grace);
-        let since = now.duration_since(self.pinged);
-        if overdue || (self.unanswered && since > every + grace) {
-            self.line.close(Code::NoSignOfLife);
-        } else if !self.unanswered && since >= every {
-            (self.pinged, self.unanswered) = (now, true);
-            self.line.ping();
-        }
-    }
 }
 
 struct User {
@@ -289,7 +264,10 @@ impl Registry {
             for slot in &self.users[*number].seats {
                 let seat = &mut self.seats[*slot];
                 let live = matches!(seat.mode, Mode::Live { after } if envelope.position > after);
-                if live && !seat.sitter.is_over(self.now) && !lossy::drops() {
+                if live && seat.sitter.is_over(self.now) {
+                    // What is withheld from it now it must not seem to have had: it comes back with its cursor.
+                    seat.line.close(Code::CredentialsExpired);
+                } else if live && !lossy::drops() {
                     queued += 1;
                     seat.line.queue_event(envelope.frame.clone(), envelope.position, envelope.mark);
                     if Self::has_news(seat) {

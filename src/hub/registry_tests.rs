@@ -195,3 +195,46 @@ proptest! {
         prop_assert!(world.registry.by_id.is_empty() && world.registry.listeners.is_empty());
     }
 }
+
+/// A seat of a user who hears thread 1 and is live, and its line.
+fn live(registry: &mut Registry, transport: Transport, expires_at: Time) -> (SeatKey, Rc<Line>) {
+    let line = Rc::new(Line::new(&Limits::default()));
+    line.begin();
+    let (connection, credential) = (ConnectionId::new(), Credential::of(user_id(1)));
+    let key = registry.enter(Sitter { connection, credential, expires_at, transport }, Rc::clone(&line));
+    registry.listen_to(&user_id(1), &HashSet::from([thread_id(1)]), registry.released());
+    assert!(registry.try_live(key, registry.released().position));
+    (key, line)
+}
+
+fn event(position: u64) -> Envelope {
+    let (position, frame) = (Position(position), "event".into());
+    Envelope { position, mark: 0, thread: thread_id(1), change: Change::None, frame }
+}
+
+#[test]
+fn a_cursor_goes_with_an_event_but_not_to_a_poll() {
+    let mut registry = World::new().registry;
+    let (_, socket) = live(&mut registry, Transport::Socket, Time(i64::MAX));
+    let (_, poll) = live(&mut registry, Transport::Poll, Time(i64::MAX));
+    registry.deliver(&event(1));
+    let later = Instant::now() + Duration::from_secs(5);
+    assert!(!registry.flush(later, usize::MAX, Some(|_: Head| TextFrame::from("cursor"))));
+    assert_eq!(drain(&socket), ["event", "cursor"]);
+    assert_eq!(drain(&poll), ["event"]);
+}
+
+#[test]
+fn whose_credentials_have_ended_gets_nothing_more_and_no_other_credential_saves_the_seat() {
+    let mut registry = World::new().registry;
+    let (key, line) = live(&mut registry, Transport::Socket, Time(0));
+    registry.deliver(&event(1));
+    registry.at(Time(0).plus(LEEWAY));
+    registry.deliver(&event(2));
+    registry.renew(key, Credential::of(user_id(1)), Time(i64::MAX));
+    registry.deliver(&event(3));
+    let later = Instant::now() + Duration::from_secs(5);
+    assert!(!registry.flush(later, usize::MAX, Some(|_: Head| TextFrame::from("cursor"))));
+    assert_eq!(drain(&line), ["event"], "a cursor would promise what was withheld");
+    assert_eq!(line.closing().map(|closing| closing.code), Some(Code::CredentialsExpired));
+}

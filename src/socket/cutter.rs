@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actix_http::Extensions;
+use actix_http::{Extensions, Request};
 use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, rt::net::TcpStream};
 use socket2::{SockRef, Socket};
 
@@ -50,6 +50,11 @@ impl Cutter {
             cutter.refused.set(true);
         }
         Cut::of(request).after(response, LINGER);
+    }
+
+    /// Whether an upgrade was refused on this request's connection.
+    pub(super) fn has_refused(request: &Request) -> bool {
+        request.conn_data::<Cutter>().is_some_and(|cutter| cutter.refused.get())
     }
 
     /// Holds a request that follows a refused upgrade, which the HTTP library had read before it knew, until the

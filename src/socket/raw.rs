@@ -44,7 +44,9 @@ pub trait Wire: AsyncRead + AsyncWrite + Unpin + 'static {
 impl Wire for TcpStream {
     fn poll_pieces(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
-            match self.try_write_vectored(pieces) {
+            // The system does less for one piece.
+            let written = if let [piece] = pieces { self.try_write(piece) } else { self.try_write_vectored(pieces) };
+            match written {
                 Err(full) if full.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx))?,
                 written => return Poll::Ready(written),
             }

@@ -20,7 +20,7 @@ use actix_web::{
 use tokio::time::timeout;
 
 use super::{
-    Offer,
+    Cutter, Offer,
     raw::{self, Wire},
 };
 
@@ -57,6 +57,11 @@ where
     T: Wire,
     S: Service<Request, Response = ServiceResponse<BoxBody>, Error: Into<Response<BoxBody>>>,
 {
+    if Cutter::has_refused(&request) {
+        // The refusal that this follows may still wait to be written.
+        _ = flush(&mut framed).await;
+        return raw::linger(framed.into_parts().io).await;
+    }
     let offer = Offer::default();
     request.extensions_mut().insert(offer.clone());
     let response: Response<BoxBody> = match app.call(request).await {
@@ -79,9 +84,14 @@ where
 
 /// Writes a part of an answer; `None` if the client does not take it.
 async fn say<T: Wire>(framed: &mut Framed<T, h1::Codec>, part: h1::Message<(Response<()>, BodySize)>) -> Option<()> {
+    Pin::new(&mut *framed).write(part).ok()?;
+    flush(framed).await
+}
+
+async fn flush<T: Wire>(framed: &mut Framed<T, h1::Codec>) -> Option<()> {
     let mut framed = Pin::new(framed);
-    framed.as_mut().write(part).ok()?;
-    timeout(PATIENCE, poll_fn(|cx| framed.as_mut().flush(cx))).await.ok()?.ok()
+    let flushed = poll_fn(|cx| framed.as_mut().flush::<h1::Message<(Response<()>, BodySize)>>(cx));
+    timeout(PATIENCE, flushed).await.ok()?.ok()
 }
 
 /// Any other answer is the connection's last: who is in front of us may take what follows for anything.

@@ -1,6 +1,8 @@
 //! Holes that a review found, each closed and kept closed: how a socket can be had or filled, and how an event
 //! can be lost.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::{
@@ -43,6 +45,32 @@ async fn an_upgrade_to_a_websocket_and_something_else_is_400_and_nothing_behind_
         assert!(!answer.contains("healthy"), "{value}: {answer}");
     }
     assert_eq!(upgraded(server, good.replace("Upgrade: websocket", "Upgrade: WebSocket")).await, 101);
+}
+
+#[tokio::test]
+async fn an_upgrade_that_follows_a_refused_one_is_not_answered_and_the_connection_ends() {
+    let server = Server::new(&[]);
+    let first = "GET /ws HTTP/1.1\r\nHost: chat.test\r\n\r\n";
+    let second = "GET /x HTTP/1.1\r\nHost: chat.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut before = 0;
+    for round in 0..20 {
+        // The first one of all is the first on each worker thread, too.
+        if round == 4 {
+            before = server.files();
+        }
+        let mut raw = Raw::connect(server.port).await;
+        raw.send(format!("{first}{second}")).await;
+        let answer = String::from_utf8_lossy(&raw.rest().await).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 401 ") || answer.starts_with("HTTP/1.1 426 "), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    }
+    let left = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(50));
+        while server.files() > before {
+            pace.tick().await;
+        }
+    };
+    soon("their descriptors are given back", left).await;
 }
 
 #[tokio::test]

@@ -246,6 +246,12 @@ impl Server {
         self.child.id()
     }
 
+    /// Descriptors that the process has open now.
+    #[allow(dead_code, reason = "the tests of the gateway alone use it")]
+    pub fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("a process's descriptors").count()
+    }
+
     /// Memory that the process has resident now, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process's status");

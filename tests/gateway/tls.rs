@@ -35,7 +35,7 @@ fn files(site: &Site, name: &str) -> (String, String) {
 /// Starts `serve` with the certificate of this name and the key of that one.
 fn serve(site: &Arc<Site>, certificate: &str, key: &str) -> Server {
     let mut command = site.command(&["serve", "--bind", "127.0.0.1:0"]);
-    command.env("HAILGATE_TLS_CERTIFICATE", files(site, certificate).0).env("HAILGATE_TLS_KEY", files(site, key).1);
+    command.env("HAILGATE_TLS_CERT", files(site, certificate).0).env("HAILGATE_TLS_KEY", files(site, key).1);
     Server::start(site, command)
 }
 
@@ -138,12 +138,12 @@ fn a_certificate_that_cannot_be_used_is_refused_with_what_to_do() {
     let missing = Path::new("/nowhere/at/all.pem").display().to_string();
     let empty = empty.display().to_string();
     let table: [(&[(&str, &str)], &str); 5] = [
-        (&[("HAILGATE_TLS_CERTIFICATE", &chain)], "A certificate needs its private key."),
+        (&[("HAILGATE_TLS_CERT", &chain)], "A certificate needs its private key."),
         (&[("HAILGATE_TLS_KEY", &key)], "A private key needs its certificate."),
-        (&[("HAILGATE_TLS_CERTIFICATE", &missing), ("HAILGATE_TLS_KEY", &key)], "cannot be read as certificates"),
-        (&[("HAILGATE_TLS_CERTIFICATE", &empty), ("HAILGATE_TLS_KEY", &key)], "holds no certificate"),
+        (&[("HAILGATE_TLS_CERT", &missing), ("HAILGATE_TLS_KEY", &key)], "cannot be read as certificates"),
+        (&[("HAILGATE_TLS_CERT", &empty), ("HAILGATE_TLS_KEY", &key)], "holds no certificate"),
         (
-            &[("HAILGATE_TLS_CERTIFICATE", &chain), ("HAILGATE_TLS_KEY", &files(&site, "other").1)],
+            &[("HAILGATE_TLS_CERT", &chain), ("HAILGATE_TLS_KEY", &files(&site, "other").1)],
             "cannot be used with the certificate",
         ),
     ];

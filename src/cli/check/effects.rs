@@ -18,6 +18,11 @@ pub fn effect(key: &str, config: &Config) -> Option<String> {
         "database_url" if config.database.is_absolute() => {
             "accounts, sessions and messages are kept in this file".to_owned()
         }
+        "tls_cert" | "tls_key" if config.tls.is_none() => {
+            "the port speaks plain http; put a proxy that speaks https in front".to_owned()
+        }
+        "tls_cert" => "the port speaks https with it; SIGHUP reads it again".to_owned(),
+        "tls_key" => "the key of that certificate; keep the file to the server's user".to_owned(),
         "database_url" => "a file in the directory where the server is started".to_owned(),
         "sqlite_synchronous" => match config.sqlite_synchronous {
             Synchronous::Full => "what is acknowledged survives a power cut",

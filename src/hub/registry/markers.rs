@@ -4,6 +4,7 @@
 use super::{Mode, Registry, SeatKey};
 use crate::{
     domain::{Position, UserId},
+    error::Code,
     wire::SealedMarker,
 };
 
@@ -42,7 +43,9 @@ impl Registry {
             match seat.mode {
                 // One that lies before what the seat has read was read with it, and counts less as unread.
                 Mode::Live { after } if marker.at >= after => {
-                    if !seat.sitter.is_over(self.now) {
+                    if seat.sitter.is_over(self.now) {
+                        seat.line.close(Code::CredentialsExpired);
+                    } else {
                         seat.line.send(marker.frame.clone());
                     }
                 }

@@ -29,7 +29,11 @@ impl Seat {
     fn owes_cursor(&self, released: Position, now: Instant, seldom: Duration) -> bool {
         let patience = if self.told.news { SWEEP } else { seldom };
         let live_after = matches!(self.mode, Mode::Live { after } if released > after);
-        live_after && self.told.at < released && now.duration_since(self.told.when) >= patience
+        // A long poll has its place from the answer.
+        self.sitter.transport.is_told()
+            && live_after
+            && self.told.at < released
+            && now.duration_since(self.told.when) >= patience
     }
 
     fn tell_cursor(&mut self, released: Head, now: Instant, frame: TextFrame) {
@@ -70,11 +74,13 @@ impl Registry {
     pub(super) fn tell_cursors(&mut self, now: Instant, seldom: Duration, mut cursor: impl FnMut(Head) -> TextFrame) {
         let released = self.released;
         for (slot, seat) in &mut self.seats {
-            if seat.sitter.transport.is_told() && seat.owes_cursor(released.position, now, seldom) {
+            if seat.owes_cursor(released.position, now, seldom) {
                 seat.tell_cursor(released, now, cursor(released));
                 if !std::mem::replace(&mut seat.told.waits, true) {
                     self.unwritten.push_back(SeatKey { slot, generation: seat.generation });
                 }
+            } else if !seat.told.news {
+                seat.line.settle();
             }
         }
     }
