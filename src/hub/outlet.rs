@@ -125,8 +125,9 @@ fn cursor(node: &Node) -> impl FnMut(Head) -> TextFrame {
     }
 }
 
-/// Seats that are written in one turn at most.
-const TURN: usize = 256;
+/// Seats that are written in one turn at most: a request on the same thread waits for a turn or two, and the library lets a task
+/// do no more at once over TLS.
+const TURN: usize = 128;
 
 /// What of a batch is not queued yet.
 #[derive(Default)]
