@@ -102,8 +102,7 @@ impl Axis {
     pub fn ticks(&self, at_most: u32) -> Vec<Tick> {
         match self.scale {
             Scale::Time => {
-                let fits = |step: &&f64| self.to / **step <= f64::from(at_most);
-                let step = TIME_STEPS.iter().find(fits).copied().unwrap_or_else(|| step_up(self.to / f64::from(at_most)));
+                let step = self.time_step(at_most);
                 multiples(step, self.to).map(|at| (at, time(at, step))).collect()
             }
             Scale::Latency => self.latencies(),
@@ -113,6 +112,16 @@ impl Axis {
             }
             Scale::Shares => self.shares_apart(self.to / f64::from(at_most) * 0.95),
         }
+    }
+
+    /// The smallest step that gives so many lines at most; where that is one line, the next smaller one.
+    fn time_step(&self, at_most: u32) -> f64 {
+        let step = match TIME_STEPS.iter().position(|step| self.to / step <= f64::from(at_most)) {
+            Some(index) if TIME_STEPS[index] > self.to && index > 0 => TIME_STEPS[index - 1],
+            Some(index) => TIME_STEPS[index],
+            None => step_up(self.to / f64::from(at_most)),
+        };
+        if step > self.to { step_down(self.to) } else { step }
     }
 
     /// Those that are not nearer to the one before than their labels have room for.
@@ -227,6 +236,7 @@ mod tests {
             (Axis::latency(90.0, 3e6), 6, "100 µs|1 ms|10 ms|100 ms|1 s"),
             (Axis::latency(700.0, 700.0), 6, "100 µs|200 µs|500 µs|1 ms|2 ms|5 ms|10 ms"),
             (Axis::count(0.0), 6, "0|1"),
+            (Axis::time(4.1), 2, "0 s|2 s|4 s"),
             (Axis::count(3.0), 6, "0|1|2|3"),
             (Axis::count(1_000.0), 6, "0|200|400|600|800|1,000"),
             (Axis::count(52_000.0), 6, "0|20 k|40 k|60 k"),
