@@ -7,7 +7,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use actix_codec::Framed;
 use actix_http::{Extensions, HttpService, Request, h1};
 use actix_identity::IdentityMiddleware;
 use actix_service::{Service, ServiceFactory, fn_factory, map_config};
@@ -31,7 +30,10 @@ use crate::{
     error::Error,
     hub::{Accounts, Node, Parts},
     rest::{Site, system::Canary},
-    socket::{Wire, upgrade},
+    socket::{
+        Wire,
+        upgrade::{self, UpgradeFactory},
+    },
     store::sqlite::Sqlite,
 };
 
@@ -106,30 +108,6 @@ impl<F> AppFactory for F where
             Error = actix_web::Error,
             InitError = (),
             Service: Service<Request, Future: 'static>,
-        >
-{
-}
-
-/// What answers upgrades: the same App, and then the raw stream.
-pub(super) trait UpgradeFactory<T>:
-    ServiceFactory<
-        (Request, Framed<T, h1::Codec>),
-        Config = (),
-        Response = (),
-        Error = actix_web::Error,
-        InitError = (),
-        Future: 'static,
-    >
-{
-}
-impl<T, F> UpgradeFactory<T> for F where
-    F: ServiceFactory<
-            (Request, Framed<T, h1::Codec>),
-            Config = (),
-            Response = (),
-            Error = actix_web::Error,
-            InitError = (),
-            Future: 'static,
         >
 {
 }

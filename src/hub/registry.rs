@@ -270,9 +270,7 @@ impl Registry {
                 } else if live && !lossy::drops() {
                     queued += 1;
                     seat.line.queue_event(envelope.frame.clone(), envelope.position, envelope.mark);
-                    if Self::has_news(seat) {
-                        self.unwritten.push_back(SeatKey { slot: *slot, generation: seat.generation });
-                    }
+                    self.unwritten.extend(seat.has_news(*slot));
                 }
             }
         }

@@ -27,17 +27,32 @@ use super::{
 /// How long a client may take for each part of an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What answers upgrades: the same App, and then the raw stream.
+pub trait UpgradeFactory<T>:
+    ServiceFactory<
+        (Request, Framed<T, h1::Codec>),
+        Config = (),
+        Response = (),
+        Error = actix_web::Error,
+        InitError = (),
+        Future: 'static,
+    >
+{
+}
+impl<T, F> UpgradeFactory<T> for F where
+    F: ServiceFactory<
+            (Request, Framed<T, h1::Codec>),
+            Config = (),
+            Response = (),
+            Error = actix_web::Error,
+            InitError = (),
+            Future: 'static,
+        >
+{
+}
+
 /// The service for upgrades, in front of an App.
-pub fn service<T, S>(
-    app: Rc<S>,
-) -> impl ServiceFactory<
-    (Request, Framed<T, h1::Codec>),
-    Config = (),
-    Response = (),
-    Error = actix_web::Error,
-    InitError = (),
-    Future: 'static,
->
+pub fn service<T, S>(app: Rc<S>) -> impl UpgradeFactory<T>
 where
     T: Wire,
     S: Service<Request, Response = ServiceResponse<BoxBody>, Error: Into<Response<BoxBody>> + Display, Future: 'static>

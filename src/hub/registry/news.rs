@@ -36,6 +36,18 @@ impl Seat {
             && now.duration_since(self.told.when) >= patience
     }
 
+    /// Something is queued for it; its key, if it was the first since the seat was written.
+    fn waits(&mut self, slot: usize) -> Option<SeatKey> {
+        let before = std::mem::replace(&mut self.told.waits, true);
+        (!before).then_some(SeatKey { slot, generation: self.generation })
+    }
+
+    /// The same, for an event.
+    pub(super) fn has_news(&mut self, slot: usize) -> Option<SeatKey> {
+        self.told.news = true;
+        self.waits(slot)
+    }
+
     fn tell_cursor(&mut self, released: Head, now: Instant, frame: TextFrame) {
         self.told = Told { at: released.position, when: now, news: false, waits: self.told.waits };
         self.line.queue_event(frame, released.position, released.mark);
@@ -43,12 +55,6 @@ impl Seat {
 }
 
 impl Registry {
-    /// An event was queued for a seat; true if it was the first since the seat was written.
-    pub(super) fn has_news(seat: &mut Seat) -> bool {
-        seat.told.news = true;
-        !std::mem::replace(&mut seat.told.waits, true)
-    }
-
     /// Writes to the seats that something was queued for, so many at most; whether more are left. With `cursor`, which makes
     /// the frame of one, everything up to where this thread has come has been queued.
     pub fn flush(&mut self, now: Instant, most: usize, mut cursor: Option<impl FnMut(Head) -> TextFrame>) -> bool {
@@ -76,9 +82,7 @@ impl Registry {
         for (slot, seat) in &mut self.seats {
             if seat.owes_cursor(released.position, now, seldom) {
                 seat.tell_cursor(released, now, cursor(released));
-                if !std::mem::replace(&mut seat.told.waits, true) {
-                    self.unwritten.push_back(SeatKey { slot, generation: seat.generation });
-                }
+                self.unwritten.extend(seat.waits(slot));
             } else if !seat.told.news {
                 seat.line.settle();
             }
