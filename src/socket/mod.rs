@@ -121,8 +121,8 @@ impl UpgradeSlot {
         if head.version != Version::HTTP_11 {
             return bad("An upgrade needs HTTP/1.1.");
         }
-        if head.headers().contains_key(header::TRANSFER_ENCODING) || head.headers().contains_key(header::CONTENT_LENGTH) {
-            return bad("An upgrade has no body: leave Transfer-Encoding and Content-Length out.");
+        if has_body(head) {
+            return bad("An upgrade has no body: leave Transfer-Encoding out, and Content-Length too unless it is 0.");
         }
         // Exactly what the HTTP library takes for an upgrade, whose bytes it then leaves alone; anything else that
         // looks like one would be answered 101 and read on as requests.
@@ -137,6 +137,13 @@ impl UpgradeSlot {
         }
         Ok(UpgradeSlot(()))
     }
+}
+
+/// Whether a request announces a body. A `Content-Length` of zero announces none (RFC 9110 section 8.6): the HTTP client of
+/// Java always sends it, and Apache does so when it translates a WebSocket over HTTP/2. Any other value counts as a body.
+fn has_body(head: &RequestHead) -> bool {
+    let zero = |value: &header::HeaderValue| !value.is_empty() && value.as_bytes().iter().all(|digit| *digit == b'0');
+    head.headers().contains_key(header::TRANSFER_ENCODING) || !head.headers().get_all(header::CONTENT_LENGTH).all(zero)
 }
 
 /// The value of a header that stands once.

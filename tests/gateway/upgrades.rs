@@ -92,13 +92,31 @@ async fn an_upgrade_with_content_length_is_400_and_the_connection_ends() {
     let alice = server.person();
     let thread = alice.thread(&[]).await;
     let second = second(&alice, &thread);
-    for length in [0, 5, second.len()] {
+    for length in [1, 5, second.len()] {
         let head = upgrade("/ws", &format!("{}Content-Length: {length}\r\n", bearer(&alice)));
         let answer = one_answer(server, &alice, &thread, format!("{head}{second}"), 400).await;
         assert!(answer.contains("\"bad_upgrade\""), "{answer}");
     }
+    // No number, a list or two headers: the HTTP library refuses them before any handler runs.
+    for length in ["+0", "-0", "0x0", "0, 0", "0 0", "", "0\r\nContent-Length: 0", "99999999999999999999"] {
+        let head = upgrade("/ws", &format!("{}Content-Length: {length}\r\n", bearer(&alice)));
+        one_answer(server, &alice, &thread, format!("{head}{second}"), 400).await;
+    }
     let head = upgrade("/ws", &format!("{}Content-Length: {}\r\n", bearer(&alice), second.len()));
     one_answer(server, &alice, &thread, format!("{head}{second}{second}"), 400).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_whose_content_length_is_zero_has_no_body_and_is_101() {
+    let server = Server::shared();
+    let alice = server.person();
+    let thread = alice.thread(&[]).await;
+    for length in ["0", "00"] {
+        let head = upgrade("/ws", &format!("{}Content-Length: {length}\r\n", bearer(&alice)));
+        // What follows is read as frames, never as a request.
+        let answer = one_answer(server, &alice, &thread, head + &second(&alice, &thread), 101).await;
+        assert!(answer.contains("protocol_error"), "{answer}");
+    }
 }
 
 #[tokio::test]
