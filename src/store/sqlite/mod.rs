@@ -10,6 +10,7 @@ mod log;
 mod logins;
 mod merge;
 mod messages;
+mod people;
 mod pool;
 mod prune;
 mod read;

@@ -1,10 +1,10 @@
 //! Reads: lists and single things, each for one user, each in one short read transaction.
 
-use rusqlite::{Connection, Result, named_params};
+use rusqlite::{Connection, Result};
 
 use super::{
     super::{Head, Memberships, Messages, Missed, Page, Reads, ThreadView, Window},
-    feed, history,
+    feed, history, people,
     pool::Pool,
     rows::{self, Membership, signed},
     standing, threads,
@@ -100,7 +100,7 @@ impl Reads for Pool {
     }
 
     fn people(&self, prefix: String, limit: u64) -> Answer<'_, std::result::Result<Vec<Person>, Outage>> {
-        self.read(move |connection| people(connection, &prefix, limit))
+        self.read(move |connection| people::people(connection, &prefix, limit))
     }
 }
 
@@ -169,24 +169,6 @@ pub(super) fn thread_page(
         views.push(threads::view(connection, user, membership, thread)?);
     }
     Ok(Some((views, head)))
-}
-
-fn people(connection: &Connection, prefix: &str, limit: u64) -> Result<Vec<Person>> {
-    let folded = prefix.to_lowercase();
-    // A prefix is a range: from the text itself to the text followed by the last character there is.
-    let (id_end, name_end) = (format!("{prefix}\u{10ffff}"), format!("{folded}\u{10ffff}"));
-    connection
-        .prepare_cached(
-            "SELECT user_id, name FROM users WHERE disabled = 0 AND user_id IN (
-                 SELECT user_id FROM users WHERE user_id >= :id AND user_id < :id_end
-                 UNION SELECT user_id FROM users WHERE name_folded >= :name AND name_folded < :name_end
-             ) ORDER BY user_id LIMIT :limit",
-        )?
-        .query_and_then(
-            named_params! { ":id": prefix, ":id_end": id_end, ":name": folded, ":name_end": name_end, ":limit": signed(limit) },
-            |row| rows::person(row, 0),
-        )?
-        .collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use rusqlite::{
 };
 
 use super::{
-    feed, history, read,
+    feed, history, people, read,
     rows::{self, signed},
     testing::{World, content, draft, user},
 };
@@ -54,7 +54,7 @@ impl Counted {
 type Deed = fn(&mut World, &Long);
 
 /// What a user does, in a thread that is long.
-const DEEDS: [(&str, Deed); 23] = [
+const DEEDS: [(&str, Deed); 24] = [
     ("the newest page", |world, long| of_thread(world, long, Window::Newest)),
     ("a page from the middle back", |world, long| of_thread(world, long, Window::Before(Sequence(long.middle())))),
     ("a page from the middle on", |world, long| of_thread(world, long, Window::After(Sequence(long.middle())))),
@@ -78,6 +78,9 @@ const DEEDS: [(&str, Deed); 23] = [
     ("the members", |world, long| {
         let members = read::members(world.connection(), &user("bob"), long.thread, None, 100);
         assert_eq!(members.expect("an answer").map(|members| members.len()), Some(3));
+    }),
+    ("people whose name begins alike", |world, _| {
+        assert_eq!(people::people(world.connection(), "match", 20).expect("an answer").len(), 20);
     }),
     ("what is heard", |world, _| _ = feed::memberships(world.connection(), &user("alice"), None).expect("an answer")),
     ("how much was missed", |world, long| {
@@ -121,7 +124,8 @@ fn unread(world: &World, name: &str, thread: ThreadId) -> u64 {
     read::thread(world.connection(), &user(name), thread).expect("an answer").expect("a thread").unread
 }
 
-/// A thread of so many messages, the last but one by bob, and all others by alice, beside thirty short ones.
+/// A thread of so many messages, the last but one by bob, and all others by alice, beside thirty short ones; and a fifth as
+/// many users whose ids and names begin alike.
 struct Long {
     thread: ThreadId,
     last: u64,
@@ -141,6 +145,10 @@ impl Long {
             "INSERT INTO events (position, mark, thread_num, sequence, kind, at, by, message_position)
              WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i <= ?2)
              SELECT i, i & 0xffff, ?1, i, 1, 1000, 'alice', i FROM n",
+            // Half of those who match are disabled, and stand before the others.
+            "INSERT INTO users (user_id, name, name_folded, tier, permissions, disabled, created_at)
+             WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i <= ?2 / 5)
+             SELECT format('match-%07d', i), format('Match %07d', i), format('match %07d', i), 'free', '[]', i < ?2 / 10, 0 FROM n",
             "UPDATE threads SET sequence = ?2 + 1, last_position = ?2 + 1 WHERE thread_num = ?1",
         ] {
             connection.execute(sql, (number, signed(messages))).expect("rows");
