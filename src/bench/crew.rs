@@ -59,7 +59,7 @@ pub struct Common {
     pub court: Mutex<Court>,
     /// When the measured part begins.
     pub start: OnceLock<Instant>,
-    /// When sending ends early.
+    /// Set when nothing more is sent: on Ctrl-C, at the end of a closed loop, or when an open loop does not get on.
     pub stopped: AtomicBool,
     /// Where each thread ends, once nothing more is sent.
     pub heads: OnceLock<Vec<u64>>,
@@ -79,6 +79,8 @@ pub struct Desk {
     meter: Mutex<Meter>,
     /// Messages on their way.
     pub waiting: AtomicU64,
+    /// Messages of an open loop that are not sent yet. Those that are late when the measured time is over are sent all the same.
+    pub planned: AtomicU64,
     /// Users who have not been handed everything, once it is known what that is.
     pub behind: AtomicU64,
 }
@@ -147,7 +149,9 @@ impl Worker {
         let members: Vec<Rc<Member>> = (0..plan.users).filter(&own).map(member).collect();
         let rate = plan.told.rate.unwrap_or(1.0);
         let until = if plan.told.rate.is_some() { plan.duration } else { Duration::MAX };
-        let pace = RefCell::new(Pace::new(plan.senders(), rate, until, plan.told.seed, |user| own(&user)));
+        let pace = Pace::new(plan.senders(), rate, until, plan.told.seed, |user| own(&user));
+        common.desks[number as usize].planned.store(pace.planned(), Relaxed);
+        let pace = RefCell::new(pace);
         let rest = Rest::new(common.target.clone())?;
         let typed = RefCell::default();
         let worker = Rc::new_cyclic(|me| {
@@ -204,6 +208,8 @@ impl Worker {
             self.pace.borrow_mut().take();
             self.desk().meter().late(now - due);
             self.say(user, due - self.common.origin);
+            // After `say`, which counts the message as waiting: the sum of both is 0 only when everything is answered.
+            self.desk().planned.fetch_sub(1, Relaxed);
             in_a_row += 1;
             if in_a_row % SENDS_AT_ONCE == 0 {
                 tokio::task::yield_now().await;

@@ -31,6 +31,16 @@ impl Pace {
         (moment < self.until).then_some((moment, user))
     }
 
+    /// Number of moments from the beginning to the end, over the users that `own` named; 0 without an end.
+    pub fn planned(&self) -> u64 {
+        if self.until == Duration::MAX || self.turns.is_empty() {
+            return 0;
+        }
+        let all = moments(self.until, self.gap_ns);
+        let last_round = self.turns.iter().filter(|(turn, _)| *turn < all % self.users).count();
+        all / self.users * self.turns.len() as u64 + last_round as u64
+    }
+
     /// Goes on to the next.
     pub fn take(&mut self) {
         self.next += 1;
@@ -50,6 +60,14 @@ impl Pace {
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within a week")]
 fn moment(number: u64, gap_ns: f64) -> Duration {
     Duration::from_nanos((number as f64 * gap_ns) as u64)
+}
+
+/// Number of moments before an end.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within a week")]
+fn moments(until: Duration, gap_ns: f64) -> u64 {
+    let near = (until.as_nanos() as f64 / gap_ns) as u64;
+    // Division rounds: the number is `near`, or one or two beside it.
+    (near.saturating_sub(1)..=near + 2).find(|number| moment(*number, gap_ns) >= until).unwrap_or(near)
 }
 
 /// All in an order that the seed fixes (Fisher and Yates).
@@ -93,10 +111,11 @@ mod tests {
             users in 1_u32..50, workers in 1_u32..5, rate in 1.0_f64..5_000.0, ms in 1_u64..3_000, seed: u64,
         ) {
             let until = Duration::from_millis(ms);
-            let mut all = Vec::new();
+            let (mut all, mut planned) = (Vec::new(), 0);
             for worker in 0..workers {
                 let mut pace = Pace::new((0..users).collect(), rate, until, seed, |user| user % workers == worker);
                 let mut last = None;
+                planned += pace.planned();
                 while let Some((moment, user)) = pace.peek() {
                     prop_assert!(user % workers == worker && last.is_none_or(|last| last < moment));
                     last = Some(moment);
@@ -104,6 +123,7 @@ mod tests {
                     pace.take();
                 }
             }
+            prop_assert_eq!(planned, all.len() as u64);
             all.sort_unstable();
             for (number, (due, _)) in all.iter().enumerate() {
                 prop_assert_eq!(*due, moment(number as u64, 1e9 / rate), "no moment is left out or taken twice");
