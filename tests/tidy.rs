@@ -115,13 +115,12 @@ fn sources(folder: &str, ending: &str) -> Vec<Source> {
 }
 
 impl Source {
-    /// Lines of code with their numbers: no comments, nothing after the tests begin.
+    /// Lines of code with their numbers: no comments, and no item that is compiled for tests alone.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let tests = self.lines.iter().position(|line| line.trim() == "#[cfg(test)]").unwrap_or(self.lines.len());
-        let test_file = self.path.ends_with("tests.rs");
-        let kept = if test_file { 0 } else { tests };
-        let code = self.lines[..kept].iter().enumerate().map(|(number, line)| (number + 1, line.as_str()));
-        code.filter(|(_, line)| !line.trim_start().starts_with("//"))
+        let kept: &[String] = if self.path.ends_with("tests.rs") { &[] } else { &self.lines };
+        let mut skipped = Skipped::No;
+        let numbered = kept.iter().enumerate().map(|(number, line)| (number + 1, line.as_str()));
+        numbered.filter(move |(_, line)| !skipped.takes(line) && !line.trim_start().starts_with("//"))
     }
 
     /// The first folder or file below src.
@@ -129,6 +128,41 @@ impl Source {
         let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
         below.split('/').next().unwrap_or(below).trim_end_matches(".rs")
     }
+}
+
+/// Where a reader of lines is in an item under `#[cfg(test)]`. It relies on rustfmt: an item ends with `;` on its only
+/// line, or with a `}` at the indentation of its first line.
+#[derive(Clone, Copy)]
+enum Skipped {
+    No,
+    Before,
+    Inside { indent: usize },
+}
+
+impl Skipped {
+    /// Whether this line belongs to such an item. Lines are given in order.
+    fn takes(&mut self, line: &str) -> bool {
+        let (code, indent) = (line.trim(), line.len() - line.trim_start().len());
+        match *self {
+            Skipped::No if code == "#[cfg(test)]" => *self = Skipped::Before,
+            Skipped::No => return false,
+            Skipped::Before if code.starts_with("#[") || code.starts_with("//") => {}
+            Skipped::Before if code.ends_with(';') || code.ends_with('}') => *self = Skipped::No,
+            Skipped::Before => *self = Skipped::Inside { indent },
+            Skipped::Inside { indent: first } if indent == first && code.starts_with('}') => *self = Skipped::No,
+            Skipped::Inside { .. } => {}
+        }
+        true
+    }
+}
+
+#[test]
+fn code_behind_an_item_for_tests_is_read() {
+    let text = "mod a;\n#[cfg(test)]\n#[path = \"b.rs\"]\nmod b;\nmod c;\nimpl D {\n    #[cfg(test)]\n    fn e() {\n        f();\n    }\n\n\
+                fn g() {}\n}\n#[cfg(test)]\nmod tests {\n    fn h() {}\n}\nfn i() {}";
+    let source = Source { path: "src/x.rs".to_owned(), lines: text.lines().map(str::to_owned).collect() };
+    let code: Vec<&str> = source.code().map(|(_, line)| line).filter(|line| !line.is_empty()).collect();
+    assert_eq!(code, ["mod a;", "mod c;", "impl D {", "fn g() {}", "}", "fn i() {}"]);
 }
 
 fn fail_if_any(rule: &str, breaches: &[String]) {
