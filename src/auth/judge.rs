@@ -15,7 +15,8 @@ use super::{
 use crate::{
     domain::{
         Account, Clock, Credential, LoginAct, LoginDone, Logins, Outage, RequestId, Time, UserId,
-        logins::{Fallen, SESSION_TOUCH, Standing, Ticket, shown_name},
+        logins::{Fallen, SESSION_TOUCH, Standing, Ticket},
+        shown_name,
     },
     error::{Code, Error},
 };

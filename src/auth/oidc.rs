@@ -15,10 +15,7 @@ use super::{
     token::{check_times, time_of},
 };
 use crate::{
-    domain::{
-        Time, UserId,
-        logins::{Subject, shown_name},
-    },
+    domain::{Time, UserId, logins::Subject, shown_name},
     error::{Code, Error},
 };
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::{Failure, Where, print, token};
 use crate::{
     auth::password,
-    domain::{Account, Clock, LoginAct, LoginDone, Permission, Time, UserId, logins::shown_name},
+    domain::{Account, Clock, LoginAct, LoginDone, Permission, Time, UserId, shown_name},
     http::{gateway::SystemClock, open},
     store::{Done, Log, LoginReads, Write},
 };

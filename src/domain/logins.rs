@@ -23,20 +23,6 @@ pub enum Outage {
     Full,
 }
 
-/// Longest name that people read, in characters, where somebody else chose it.
-pub const NAME_CHARS_MAX: usize = 100;
-
-/// A name as it can be shown in a line: without what moves the cursor or turns the text around, and not too long.
-/// `None`, if nothing of it is left.
-pub fn shown_name(text: &str) -> Option<String> {
-    let hidden = |c: &char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let name: String = text.chars().filter(|c| !hidden(c)).take(NAME_CHARS_MAX).collect();
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
 /// A user's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -346,15 +332,6 @@ pub trait Logins: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_that_is_shown_stays_in_its_line_and_is_not_too_long() {
-        let forged = "Zoe\nroot\tadmin\u{1b}[2J\u{202e}\u{200b} ";
-        assert_eq!(shown_name(forged).as_deref(), Some("Zoerootadmin[2J"));
-        assert_eq!(shown_name(" \t\u{feff}"), None);
-        assert_eq!(shown_name("Zoë 陳"), Some("Zoë 陳".to_owned()));
-        assert_eq!(shown_name(&"x".repeat(200)).map(|name| name.len()), Some(NAME_CHARS_MAX));
-    }
 
     #[test]
     fn a_credential_falls_with_its_account_its_login_its_family_and_its_users_revocation() {

@@ -1,11 +1,12 @@
 //! `/api/users` and `/api/presence`: find people to talk to, and see who is here.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use unicode_normalization::UnicodeNormalization;
 
 use super::ok;
 use crate::{
     auth::{AuthContext, Rates},
-    domain::{Outage, ThreadId},
+    domain::{Outage, ThreadId, folded_name},
     error::Error,
     hub::{Node, messages::WhoIsHere},
     wire::{
@@ -26,7 +27,8 @@ pub async fn find(request: HttpRequest, who: AuthContext, node: web::Data<Node>)
     Rates::of(&request)?.search(who.user_id())?;
     let query: UsersQuery = rest::from_query(request.query_string())?;
     let prefix = query.q.trim();
-    if !(PREFIX_CHARS_MIN..=PREFIX_CHARS_MAX).contains(&prefix.chars().count()) {
+    // Counted in the searched form, composed: a letter with a mark is one character, however it was typed.
+    if !(PREFIX_CHARS_MIN..=PREFIX_CHARS_MAX).contains(&folded_name(prefix).nfc().count()) {
         return Err(Error::field("q", "must have 2 to 128 characters"));
     }
     let people = node.reads.people(prefix.to_owned(), RESULTS).await?;

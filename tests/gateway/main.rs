@@ -25,6 +25,7 @@ mod broken_protocol;
 mod check;
 mod closing;
 mod command_line;
+mod composition;
 mod cursors;
 mod demo;
 mod edits;

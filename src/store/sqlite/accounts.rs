@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Result};
 
 use super::{logins, rows};
 use crate::domain::{
-    Account, Permission, Time, UserId,
+    Account, Permission, Time, UserId, folded_name,
     logins::{Ended, LoginDone, SecretHash, Subject},
 };
 
@@ -17,7 +17,7 @@ pub(super) fn create(tx: &Connection, account: &Account, at: Time, keep: bool) -
         .execute((
             account.user_id.as_str(),
             &account.name,
-            account.name.to_lowercase(),
+            folded_name(&account.name),
             &account.email,
             &account.tier,
             rows::permission_text(&account.permissions),
@@ -118,7 +118,7 @@ pub(super) fn link(tx: &Connection, subject: &Subject, at: Time) -> Result<Optio
         "UPDATE users SET name = coalesce(?2, name), name_folded = coalesce(?3, name_folded), email = coalesce(?4, email)
          WHERE user_id = ?1",
     )?
-    .execute((user.as_str(), &subject.name, subject.name.as_ref().map(|name| name.to_lowercase()), &subject.email))?;
+    .execute((user.as_str(), &subject.name, subject.name.as_deref().map(folded_name), &subject.email))?;
     Ok(Some(user))
 }
 
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_subject_keeps_its_account_and_nobody_elses_is_ever_taken_for_it() {
         let mut connection = Connection::open_in_memory().expect("a database");
-        super::super::migrations::runner().run(&mut connection).expect("migrations");
+        super::super::migrate(&mut connection).expect("migrations");
         let link = |subject: Subject| link(&connection, &subject, Time(1)).expect("a store").map(|user| user.to_string());
         let named = |name: &str| Subject {
             name: Some(name.into()),
@@ -181,15 +181,22 @@ mod tests {
     }
 
     fn account() -> Account {
-        Account {
-            user_id: UserId::parse("x").expect("a user id"),
-            name: "X".into(),
-            email: None,
-            tier: "free".into(),
-            permissions: Vec::new(),
-            disabled: false,
-            password_hash: None,
-            login_epoch: 0,
-        }
+        Account::new(UserId::parse("x").expect("a user id"), "X")
+    }
+
+    #[test]
+    fn a_migration_folds_the_names_that_an_older_version_wrote() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        super::super::migrate(&mut connection).expect("migrations");
+        let account = Account { name: "Ren\u{e9}e".into(), ..account() };
+        create(&connection, &account, Time(1), false).expect("an account");
+        let folded = |connection: &Connection| {
+            connection.query_row("SELECT name_folded FROM users", (), |row| row.get::<_, String>(0)).expect("a row")
+        };
+        let new = folded(&connection);
+        let older = "UPDATE users SET name_folded = 'ren\u{e9}e'; DELETE FROM refinery_schema_history WHERE version = 7";
+        connection.execute_batch(older).expect("the state of an older version");
+        super::super::migrate(&mut connection).expect("migrations");
+        assert_eq!((folded(&connection), new.as_str()), ("rene\u{301}e".to_owned(), "rene\u{301}e"));
     }
 }

@@ -26,13 +26,13 @@ mod testing;
 
 use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig, ffi, functions::FunctionFlags};
 use uuid::Uuid;
 
 pub use self::log::SqliteLog;
 use self::pool::Pool;
 use super::Identity;
-use crate::domain::{Limits, Outage, Synchronous};
+use crate::domain::{Limits, Outage, Synchronous, folded_name};
 
 /// How long a statement waits for another process to release the file.
 const BUSY: Duration = Duration::from_secs(2);
@@ -93,7 +93,7 @@ impl Sqlite {
 
     fn open_at(place: Place, limits: &Limits) -> Result<Sqlite, OpenError> {
         let mut connection = place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        migrations::runner().run(&mut connection)?;
+        migrate(&mut connection)?;
         let identity = identity(&mut connection)?;
         let reads = Pool::start(&place, limits.reads_waiting)?;
         let log = SqliteLog {
@@ -131,6 +131,15 @@ impl Place {
 mod migrations {
     refinery::embed_migrations!("src/store/migrations");
     pub(super) use self::migrations::runner;
+}
+
+/// Brings the tables up to date. Migrations that compute a column call the function that computes it for new rows.
+fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    connection.create_scalar_function("folded_name", 1, FunctionFlags::SQLITE_UTF8, |call| {
+        call.get::<String>(0).map(|name| folded_name(&name))
+    })?;
+    migrations::runner().run(connection)?;
+    Ok(())
 }
 
 fn identity(connection: &mut Connection) -> Result<Identity, OpenError> {

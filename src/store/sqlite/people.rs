@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Result};
 
 use super::rows::{self, signed};
-use crate::domain::Person;
+use crate::domain::{Person, folded_name};
 
 /// Returns at most `limit` enabled users whose id or name begins with `prefix`, ordered by id.
 ///
@@ -17,7 +17,7 @@ pub(super) fn people(connection: &Connection, prefix: &str, limit: u64) -> Resul
     let by_name = "SELECT user_id, name FROM users INDEXED BY people_by_name
                    WHERE disabled = 0 AND name_folded >= ?1 AND name_folded < ?2 ORDER BY name_folded, user_id LIMIT ?3";
     let by_id = beginning_with(connection, by_id, prefix, limit)?;
-    let by_name = beginning_with(connection, by_name, &prefix.to_lowercase(), limit)?;
+    let by_name = beginning_with(connection, by_name, &folded_name(prefix), limit)?;
     Ok(merge(by_id, by_name, usize::try_from(limit).unwrap_or(usize::MAX)))
 }
 
