@@ -4,7 +4,7 @@ use actix_identity::{IdentityExt, error::GetIdentityError};
 use actix_session::SessionExt;
 use actix_web::{
     dev::ServiceRequest,
-    http::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL},
+    http::header::{AUTHORIZATION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL},
     web::Query,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -63,7 +63,8 @@ impl Carried {
 
 /// Every explicit credential of a head.
 pub(super) fn explicit(headers: &HeaderMap, query: &str, ways: Ways) -> Vec<(Method, Shown)> {
-    let bearers = headers.get_all(AUTHORIZATION).map(|value| (Method::Bearer, bearer(value.as_bytes()).ok_or(BEARER)));
+    let authorizations = headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes).filter(|value| !of_another_scheme(value));
+    let bearers = authorizations.map(|value| (Method::Bearer, bearer(value).ok_or(BEARER)));
     let mut explicit: Vec<_> = bearers.collect();
     let offered = subprotocols(headers).into_iter();
     explicit.extend(offered.map(|shown| (Method::Subprotocol, if ways.subprotocol { shown } else { Err(SOCKET_ONLY) })));
@@ -88,7 +89,15 @@ const SOCKET_ONLY: &str = "Only the socket takes a token in the query or as a su
 const TICKET: &str = "A ticket opens a socket or the stream of events, and nothing else.";
 const OFFER: &str = "Offer two subprotocols: `jwt-auth`, and `jwt.` followed by the token in base64url (RFC 4648 section 5) without padding.";
 
-/// RFC 6750 section 2.1. Another scheme is a bearer token that cannot be read.
+/// Whether an `Authorization` is in another scheme than Bearer, like `Basic YTpi`: it is for a proxy in front of the server, and
+/// as good as absent here. A value without a scheme is a bearer token that was sent wrongly, and is refused.
+fn of_another_scheme(value: &[u8]) -> bool {
+    let token = |scheme: &str| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let scheme = std::str::from_utf8(value).ok().and_then(|value| value.split_once(' '));
+    scheme.is_some_and(|(scheme, _)| token(scheme) && !scheme.eq_ignore_ascii_case("bearer"))
+}
+
+/// RFC 6750 section 2.1.
 fn bearer(value: &[u8]) -> Option<String> {
     let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
@@ -136,7 +145,6 @@ fn cookie(request: &ServiceRequest) -> Result<Option<(Credential, Time)>, Error>
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
@@ -174,12 +182,17 @@ mod tests {
             assert_eq!(found, expected, "{values:?}");
         }
         for (value, expected) in
-            [("Bearer a.b.c", "a.b.c"), ("bearer  a", "a"), ("Basic YTpi", ""), ("Bearer", ""), ("", "")]
+            [("Bearer a.b.c", "a.b.c"), ("bearer  a", "a"), ("Bearer", ""), ("", ""), ("a.b.c", ""), ("a.b.c d", "")]
         {
             let found = explicit(&with("authorization", &[value]), "", ALL);
             let expected = if expected.is_empty() { Err(BEARER) } else { Ok(expected.to_owned()) };
             assert_eq!(found, [(Method::Bearer, expected)], "{value:?}");
         }
+        for value in ["Basic YTpi", "Digest a=\"b\", c=d", "Negotiate x", "OAuth-2 x"] {
+            assert_eq!(explicit(&with("authorization", &[value]), "", ALL), [], "{value:?}");
+        }
+        let both = explicit(&with("authorization", &["Basic YTpi", "Bearer a"]), "", ALL);
+        assert_eq!(both, [(Method::Bearer, Ok("a".to_owned()))]);
         let none = Ways::default();
         let query = |query, ways| explicit(&HeaderMap::new(), query, ways);
         let misplaced = [(Method::QueryToken, Err(SOCKET_ONLY)), (Method::Ticket, Err(TICKET))];

@@ -157,10 +157,10 @@ async fn where_users_are_created_a_valid_token_creates_its_user_and_a_bad_one_do
 }
 
 #[tokio::test]
-async fn an_authorization_of_another_scheme_is_401_and_never_a_fallback_to_the_cookie() {
+async fn an_authorization_that_cannot_be_read_is_401_and_never_a_fallback_to_the_cookie() {
     let server = Server::shared();
     let alice = server.browser().await;
-    for wrong in ["Basic YWxpY2U6eA==", "Bearer", "Bearer ", "bearer x", "Token x", "x"] {
+    for wrong in ["", "Bearer", "Bearer ", "bearer x", "x", "a.b.c d"] {
         let me = alice.request(reqwest::Method::GET, "/api/auth/me").header("Authorization", wrong);
         crate::answer::ask(me).await.problem(401, "bad_credentials");
         let more = format!("Cookie: {}\r\nOrigin: {ORIGIN}\r\nAuthorization: {wrong}\r\n", alice.cookie());
@@ -169,6 +169,21 @@ async fn an_authorization_of_another_scheme_is_401_and_never_a_fallback_to_the_c
         raw.refused(401, "bad_credentials").await;
     }
     alice.try_upgrade("/ws?token=x").await.problem(401, "bad_credentials");
+}
+
+#[tokio::test]
+async fn an_authorization_of_another_scheme_is_as_good_as_absent() {
+    let server = Server::shared();
+    let alice = server.browser().await;
+    for other in ["Basic YWxpY2U6eA==", "Digest username=\"a\", realm=\"b\"", "Negotiate x", "Token x"] {
+        let me = |person: &Person| person.request(reqwest::Method::GET, "/api/auth/me").header("Authorization", other);
+        crate::answer::ask(me(&server.nobody())).await.problem(401, "unauthenticated");
+        assert_eq!(crate::answer::ask(me(&alice)).await.json(200)["auth_method"], "session");
+        let more = format!("Cookie: {}\r\nOrigin: {ORIGIN}\r\nAuthorization: {other}\r\n", alice.cookie());
+        let mut raw = Raw::connect(server.port).await;
+        raw.send(upgrade("/ws", &more)).await;
+        assert_eq!(raw.head().await.status, 101, "{other}");
+    }
 }
 
 #[tokio::test]

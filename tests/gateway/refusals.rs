@@ -108,6 +108,8 @@ pub enum Fault {
     OtherCookie,
     Twice,
     TwoWays,
+    OtherScheme,
+    BesideOtherScheme,
 }
 
 /// The answer to one way with one fault.
@@ -224,6 +226,8 @@ pub const TABLE: &[Row] = &[
     row(Fault::OtherCookie,        "beside it, another user's cookie",               NOT_BESIDE, BAD,      BAD),
     row(Fault::Twice,              "the same way twice",                             NOT_BESIDE, SEVERAL,  SEVERAL),
     row(Fault::TwoWays,            "two explicit ways at once",                      NOT_BESIDE, SEVERAL,  SEVERAL),
+    row(Fault::OtherScheme,        "nothing but `Authorization` in another scheme, like Basic", NONE, NONE, NONE),
+    row(Fault::BesideOtherScheme,  "beside it, `Authorization` in another scheme, like Basic", OK,    OK,       OK),
 ];
 
 fn refusal(code: &str) -> String {
@@ -257,8 +261,9 @@ This page is written from the table in `tests/gateway/refusals.rs`, and every ce
 ";
 
 const BETWEEN: &str = "\
-A cookie that opens nothing is as good as none, and what a revocation, a sign-out or a disabled account takes out of the store
-is unknown from then on. A dash where there is no such thing:";
+A cookie that opens nothing is as good as none. So is an `Authorization` in another scheme than Bearer: it is for a proxy in
+front. What a revocation, a sign-out or a disabled account takes out of the store is unknown from then on. A dash where there
+is no such thing:";
 
 /// A line of a Markdown table.
 fn line(cells: &[String]) -> String {

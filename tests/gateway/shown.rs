@@ -45,6 +45,12 @@ impl Shown {
         self
     }
 
+    /// And a name and a password for a proxy in front of the server.
+    fn in_another_scheme(mut self) -> Shown {
+        self.headers.push(("Authorization", "Basic YWxpY2U6c2VzYW1l".to_owned()));
+        self
+    }
+
     /// And this cookie, token or ticket in its place.
     pub fn by(mut self, way: Way, text: &str) -> Shown {
         match way {
@@ -262,6 +268,8 @@ impl Cast {
             Fault::BentCookie => one().by(Way::Session, &random(80)).from(ORIGIN),
             Fault::OtherCookie => one().by(Way::Session, &self.bob.cookie).from(ORIGIN),
             Fault::Twice => one().by(way, text).from(ORIGIN),
+            Fault::OtherScheme => Shown::default().from(ORIGIN).in_another_scheme(),
+            Fault::BesideOtherScheme => one().from(ORIGIN).in_another_scheme(),
             Fault::TwoWays => {
                 let second = if way == Way::Bearer { Way::QueryToken } else { Way::Bearer };
                 one().by(second, &self.alice.token).from(ORIGIN)
