@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpMessage, dev::ServiceRequest};
+use actix_web::{HttpMessage, dev::ServiceRequest, http::Method as HttpMethod};
 
 use super::{
     AuthContext, Method, Origins, Rates, Tokens, Verdict,
@@ -48,6 +48,8 @@ impl Judge {
     pub(super) async fn decide(&self, request: &ServiceRequest) -> Result<Verdict, Error> {
         // By the path that the router goes by: an escaped spelling is the same way in.
         let ways = (self.ways)(request.match_info().as_str());
+        // HEAD is judged as GET is, but it must not use up the ticket that GET or an upgrade will show.
+        let ways = if request.method() == HttpMethod::HEAD { Ways { consumes_nothing: true, ..ways } } else { ways };
         let carried = Carried::of(request, ways)?;
         let cookie_only = carried.explicit.is_empty() && carried.cookie.is_some();
         let entry = may_come(request, ways).and_then(|()| self.origins.judge(request.headers(), cookie_only));

@@ -76,8 +76,23 @@ macro_rules! routes {
 
         /// Configures an App with the table. One resource a path, so that another method is answered 405, not 404.
         pub fn configure(app: &mut web::ServiceConfig) {
-            $(app.service(web::resource($path)$(.route(web::$method().to($handler)))+);)+
+            $({
+                let resource = web::resource($path);
+                $(let resource = offered!(resource, $method, $handler);)+
+                app.service(resource);
+            })+
         }
+    };
+}
+
+/// A resource with one more method. `HEAD` works wherever `GET` does (RFC 9110 section 9.1): the same handler answers it, and
+/// the telemetry layer leaves the body out.
+macro_rules! offered {
+    ($resource:ident, get, $handler:path) => {
+        $resource.route(web::get().to($handler)).route(web::head().to($handler))
+    };
+    ($resource:ident, $method:ident, $handler:path) => {
+        $resource.route(web::$method().to($handler))
     };
 }
 

@@ -2,6 +2,7 @@
 //! every answer has, and logs one line a request. Query strings are never logged: they may hold tokens.
 
 use std::{
+    convert::Infallible,
     future::{Future, Ready, ready},
     pin::Pin,
     rc::Rc,
@@ -10,7 +11,7 @@ use std::{
 
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse, ResponseError,
-    body::{BoxBody, MessageBody},
+    body::{self, BodySize, BodyStream, BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     error::InternalError,
     http::{
@@ -18,6 +19,8 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
+use bytes::Bytes;
+use futures_util::stream;
 use uuid::Uuid;
 
 use crate::{
@@ -117,19 +120,20 @@ where
                 Rates::of(request.request()).map_or_else(|_| String::new(), |rates| rates.client(request.request()));
             let asked = Asked { method: request.method().clone(), path: request.path().to_owned(), client, began, quiet };
             // What nobody reads of a body in chunks the library would take in for ever: the connection ends instead.
+            let head = request.method() == Method::HEAD;
             let chunked = request.headers().contains_key(header::TRANSFER_ENCODING).then(|| Cut::of(request.request()));
             let end = |response: &mut HttpResponse| chunked.into_iter().for_each(|cut| cut.after(response, UNREAD_BODY));
             match service.call(request).await {
                 Ok(answered) => {
                     let (request, response) = answered.into_parts();
-                    let mut response = told(response.map_into_boxed_body(), &id, https);
+                    let mut response = told(response.map_into_boxed_body(), &id, https, head);
                     end(&mut response);
                     asked.log(Some(&request), &response, &id);
                     Ok(ServiceResponse::new(request, response))
                 }
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
-                    let mut response = told(layer_error(&error), &id, https);
+                    let mut response = told(layer_error(&error), &id, https, head);
                     end(&mut response);
                     asked.log(None, &response, &id);
                     Err(InternalError::from_response("a layer failed", response).into())
@@ -154,9 +158,12 @@ fn layer_error(error: &actix_web::Error) -> HttpResponse {
     known
 }
 
-/// An answer with the headers that all have.
-fn told(response: HttpResponse, id: &RequestId, https: bool) -> HttpResponse {
+/// An answer with the headers that all have; to `HEAD` without the body.
+fn told(response: HttpResponse, id: &RequestId, https: bool, head: bool) -> HttpResponse {
     let mut response = with_problem(response, id);
+    if head {
+        response = without_body(response);
+    }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
     }
@@ -166,6 +173,16 @@ fn told(response: HttpResponse, id: &RequestId, https: bool) -> HttpResponse {
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
+    response
+}
+
+/// The answer to `HEAD`: the length of the body in place of the body. The HTTP library would leave the body out by itself,
+/// but it goes by the last request that it has read, which is another one where a client pipelines.
+fn without_body(response: HttpResponse) -> HttpResponse {
+    let BodySize::Sized(length) = response.body().size() else { return response.set_body(BoxBody::new(body::None::new())) };
+    let mut response = response.set_body(BoxBody::new(BodyStream::new(stream::empty::<Result<Bytes, Infallible>>())));
+    response.head_mut().no_chunking(true);
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     response
 }
 

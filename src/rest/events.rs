@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse, body,
+    http::{Method, header},
+    web,
+};
 
 use super::{
     accept::{self, Form},
@@ -25,6 +29,7 @@ use crate::{
         TextFrame,
         cursor::Purpose,
         rest::{self, EventsQuery},
+        sse,
     },
 };
 
@@ -40,10 +45,27 @@ pub async fn receive(request: HttpRequest, who: AuthContext, node: web::Data<Nod
     if wait > longest {
         return Err(Error::field("timeout_ms", format!("must be at most {longest}")));
     }
-    match accept::form(&request)? {
+    let form = accept::form(&request)?;
+    if request.method() == Method::HEAD {
+        return Ok(head(form));
+    }
+    match form {
         Form::Stream => stream::open(&request, &who, node, since).await,
         Form::Poll => poll(&who, &node, since.as_deref(), Duration::from_millis(wait)).await,
     }
+}
+
+/// The answer to `HEAD`: who may read and in which form, at once. It waits for nothing and takes none of the user's
+/// connections.
+fn head(form: Form) -> HttpResponse {
+    let media_type = match form {
+        Form::Stream => sse::MEDIA_TYPE,
+        Form::Poll => "application/json",
+    };
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_TYPE, media_type))
+        .body(body::None::new())
 }
 
 async fn poll(who: &AuthContext, node: &Arc<Node>, since: Option<&str>, wait: Duration) -> Result<HttpResponse, Error> {

@@ -1,7 +1,12 @@
 //! `/api/auth/oidc`: sign-in at the configured provider. Browsers come here by links and redirects, so every end is a
 //! redirect to the page, which says a failure in words.
 
-use actix_web::{HttpRequest, HttpResponse, cookie::Cookie, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    cookie::Cookie,
+    http::{Method, header},
+    web,
+};
 use serde::Deserialize;
 
 use super::{Site, auth, odd};
@@ -50,6 +55,10 @@ pub async fn callback(
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     let provider = provider(&site)?;
+    if request.method() == Method::HEAD {
+        // A code can be used once, and HEAD must change nothing.
+        return Ok(see_other("/", &[]));
+    }
     let now = node.clock.now();
     let signed_in = match code(&request, query.map(web::Query::into_inner), &site, now) {
         Ok((code, trip)) => sign_in(&request, provider, &site, code, &trip, now).await,

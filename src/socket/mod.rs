@@ -111,12 +111,16 @@ impl UpgradeSlot {
         match ws::verify_handshake(head) {
             // The key is judged below: the library asks only whether there is one.
             Ok(()) | Err(ws::HandshakeError::BadWebsocketKey) => {}
-            Err(ws::HandshakeError::NoWebsocketUpgrade | ws::HandshakeError::UnsupportedVersion) => {
+            // Only GET can be an upgrade: HEAD is told what GET without one is told.
+            Err(
+                ws::HandshakeError::GetMethodRequired
+                | ws::HandshakeError::NoWebsocketUpgrade
+                | ws::HandshakeError::UnsupportedVersion,
+            ) => {
                 return Err(Error::new(Code::UpgradeRequired, "Open a WebSocket here: RFC 6455, version 13."));
             }
             Err(ws::HandshakeError::NoConnectionUpgrade) => return bad("The Connection header must say upgrade."),
             Err(ws::HandshakeError::NoVersionHeader) => return bad("The Sec-WebSocket-Version header must be 13."),
-            Err(_) => return bad("The upgrade request is malformed."),
         }
         if head.version != Version::HTTP_11 {
             return bad("An upgrade needs HTTP/1.1.");

@@ -30,6 +30,7 @@ mod cursors;
 mod demo;
 mod edits;
 mod files;
+mod head;
 mod headers;
 mod holes;
 mod incidents;
