@@ -9,12 +9,12 @@ use super::{
     attempts::Nameless,
     carried::{Carried, Ways},
     session::secret_hash,
-    token::{Claims, LEEWAY},
+    token::Claims,
     witness,
 };
 use crate::{
     domain::{
-        Account, Clock, Credential, LoginAct, LoginDone, Logins, Outage, RequestId, Time, UserId,
+        Account, Clock, Credential, LEEWAY, LoginAct, LoginDone, Logins, Outage, RequestId, Time, UserId,
         logins::{Fallen, SESSION_TOUCH, Standing, Ticket},
         shown_name,
     },

@@ -53,29 +53,29 @@ impl Trips {
         Trips { ring, cookies }
     }
 
-    /// The cookie of a browser that leaves now.
-    pub fn pack(&self, trip: &Trip, now: Time) -> Cookie<'static> {
-        let text = format!("{} {} {} {}", now.0, trip.state, trip.nonce, trip.verifier);
+    /// The cookie of a browser that leaves now, when this many endings had been noted.
+    pub fn pack(&self, trip: &Trip, endings: u64, now: Time) -> Cookie<'static> {
+        let text = format!("{} {endings} {} {} {}", now.0, trip.state, trip.nonce, trip.verifier);
         self.cookies.make(NAME, self.ring.seal(PURPOSE, &text), LIFE)
     }
 
-    /// The trip of a browser that comes back.
+    /// The trip of a browser that comes back, and how many endings had been noted when it left.
     ///
     /// # Errors
     /// `signin_lost`, if it did not leave from here, left too long ago, or another sent it.
-    pub fn unpack(&self, request: &HttpRequest, state: &str, now: Time) -> Result<Trip, Error> {
+    pub fn unpack(&self, request: &HttpRequest, state: &str, now: Time) -> Result<(Trip, u64), Error> {
         let cookie = request.cookie(&self.cookies.name(NAME));
-        let trip = cookie.and_then(|cookie| self.read(cookie.value(), now)).ok_or_else(lost)?;
+        let (trip, endings) = cookie.and_then(|cookie| self.read(cookie.value(), now)).ok_or_else(lost)?;
         verify_slices_are_equal(trip.state.as_bytes(), state.as_bytes()).map_err(|_| lost())?;
-        Ok(trip)
+        Ok((trip, endings))
     }
 
-    fn read(&self, sealed: &str, now: Time) -> Option<Trip> {
+    fn read(&self, sealed: &str, now: Time) -> Option<(Trip, u64)> {
         let text = self.ring.open(PURPOSE, sealed)?;
         let mut parts = text.split(' ').map(str::to_owned);
-        let at = Time(parts.next()?.parse().ok()?);
+        let (at, endings) = (Time(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?);
         let trip = Trip { state: parts.next()?, nonce: parts.next()?, verifier: parts.next()? };
-        (at <= now && now.since(at) < LIFE).then_some(trip)
+        (at <= now && now.since(at) < LIFE).then_some((trip, endings))
     }
 
     /// Takes the cookie away: each trip is made once.

@@ -150,7 +150,7 @@ fn trip() -> Trip {
 fn a_trip_ends_where_it_began_in_time_and_once() {
     let ring = Arc::new(KeyRing::new(&[[1; 64]]).expect("a ring"));
     let trips = Trips::new(Arc::clone(&ring), Cookies { secure: true });
-    let cookie = trips.pack(&trip(), NOW);
+    let cookie = trips.pack(&trip(), 7, NOW);
     assert_eq!(cookie.name(), "__Host-hailgate-oidc");
     for secret in [&trip().state, &trip().nonce, &trip().verifier] {
         assert!(!cookie.value().contains(secret.as_str()), "it is sealed");
@@ -160,11 +160,11 @@ fn a_trip_ends_where_it_began_in_time_and_once() {
         trips.unpack(&request.to_http_request(), state, now).map_err(|error| error.code)
     };
     let state = trip().state;
-    assert!(back(Some(&cookie), &state, NOW) == Ok(trip()));
-    assert!(back(Some(&cookie), &state, Time(NOW.plus(LIFE).0 - 1)) == Ok(trip()));
-    let other = trips.pack(&Trip { state: "t".repeat(22), ..trip() }, NOW);
+    assert!(back(Some(&cookie), &state, NOW) == Ok((trip(), 7)));
+    assert!(back(Some(&cookie), &state, Time(NOW.plus(LIFE).0 - 1)) == Ok((trip(), 7)));
+    let other = trips.pack(&Trip { state: "t".repeat(22), ..trip() }, 7, NOW);
     let foreign = Trips::new(Arc::new(KeyRing::new(&[[2; 64]]).expect("a ring")), Cookies { secure: true });
-    let session = Cookie::new(cookie.name().to_owned(), ring.seal("session", &format!("{} {state} n v", NOW.0)));
+    let session = Cookie::new(cookie.name().to_owned(), ring.seal("session", &format!("{} 7 {state} n v", NOW.0)));
     for (what, cookie, state, now) in [
         ("no cookie", None, state.as_str(), NOW),
         ("another state", Some(&cookie), "t", NOW),
@@ -172,7 +172,7 @@ fn a_trip_ends_where_it_began_in_time_and_once() {
         ("over its time", Some(&cookie), &state, NOW.plus(LIFE)),
         ("from a future", Some(&cookie), &state, Time(NOW.0 - 1)),
         ("another trip", Some(&other), &state, NOW),
-        ("another server's", Some(&foreign.pack(&trip(), NOW)), &state, NOW),
+        ("another server's", Some(&foreign.pack(&trip(), 7, NOW)), &state, NOW),
         ("sealed for something else", Some(&session), &state, NOW),
         ("taken away", Some(&trips.end()), &state, NOW),
     ] {

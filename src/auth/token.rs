@@ -20,12 +20,10 @@ use super::{
     keys::OwnKeys,
 };
 use crate::{
-    domain::{Clock, FamilyId, Limits, Permission, Reason, SessionId, Time, UserId},
+    domain::{Clock, FamilyId, LEEWAY, Limits, Permission, Reason, SessionId, Time, UserId},
     error::{Code, Error},
 };
 
-/// Clocks of different machines may differ by so much.
-pub const LEEWAY: Duration = Duration::from_secs(5);
 /// How often it is asked whether a key set must be fetched again.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -147,7 +145,7 @@ impl Tokens {
             iss: &signer.issuer,
             aud: &signer.audience,
             sub: grant.user.as_str(),
-            // To the millisecond: a revocation a moment before must not end it.
+            // To the millisecond: a revocation ends a token by it, and must not reach further than it has to.
             iat: numeric_date(now),
             exp: now.plus(grant.ttl).seconds(),
             permissions: grant.permissions.iter().map(|p| p.name()).collect(),

@@ -72,7 +72,8 @@ enum UserCommand {
         #[arg(long, required = true, value_parser = token::permission)]
         permission: Vec<Permission>,
     },
-    /// Sign a user out everywhere, and close what is open; who may sign in again. With permissions, take these away too.
+    /// Sign a user out everywhere, and close what is open; who may sign in again. Tokens that are signed outside of a sign-in within
+    /// the next 5 s are refused too. With permissions, take these away as well.
     Revoke {
         /// Whose.
         #[arg(value_parser = token::user)]

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Answer, FamilyId, Permission, SessionId, Time, UserId};
+use super::{Answer, FamilyId, LEEWAY, Permission, SessionId, Time, UserId};
 
 /// Why the store could not answer. But for [`Outage::Unknown`], nothing was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +103,7 @@ pub type SecretHash = [u8; 32];
 pub struct Credential {
     /// Whose.
     pub user: UserId,
-    /// When a token was signed: a later revocation ends it. `None` for a session, whose row is the proof.
+    /// `iat` of a token. `None` for a session.
     pub issued_at: Option<Time>,
     /// The login it ends with.
     pub session: Option<SessionId>,
@@ -123,7 +123,7 @@ impl Credential {
 pub struct Standing {
     /// Its user's account.
     pub account: Account,
-    /// Tokens signed at or before this time are revoked.
+    /// When everything of the user was last revoked, by the clock of the server or command that did it.
     pub not_before: Time,
     /// When its login was last used; `None` if it has one and that has ended.
     pub seen_at: Option<Time>,
@@ -143,15 +143,20 @@ pub enum Fallen {
 impl Standing {
     /// Whether the credential still holds.
     ///
+    /// A login ends by its row, whatever any clock shows. A token without a login ends by its `iat`: it may have been let in
+    /// while dated up to [`LEEWAY`] ahead of the server's clock, so a revocation reaches tokens that are dated so far ahead.
+    ///
     /// # Errors
     /// Why it does not.
     pub fn judge(&self, credential: &Credential) -> Result<(), Fallen> {
         if self.account.disabled {
             return Err(Fallen::Disabled);
         }
-        let revoked = credential.issued_at.is_some_and(|issued| issued <= self.not_before);
-        let ended = credential.session.is_some() && self.seen_at.is_none();
-        if revoked || ended || !self.family { Err(Fallen::SignedOut) } else { Ok(()) }
+        let ended = match credential.session {
+            Some(_) => self.seen_at.is_none(),
+            None => credential.issued_at.is_some_and(|issued| issued <= self.not_before.plus(LEEWAY)),
+        };
+        if ended || !self.family { Err(Fallen::SignedOut) } else { Ok(()) }
     }
 }
 
@@ -220,14 +225,15 @@ pub enum LoginAct {
     EndLogin { user: UserId, session: SessionId, at: Time },
     /// A new account; refused if the name is taken, unless `keep` says to leave it as it is.
     CreateAccount { account: Account, at: Time, keep: bool },
-    /// The account of whom a provider says somebody is; made if there is none, else with what the provider tells now.
-    LinkSubject { subject: Subject, at: Time },
+    /// The account of whom a provider says somebody is; made if there is none, else with what the provider tells now. Too late
+    /// if the user was revoked or disabled after ending number `after`: the sign-in had begun by then.
+    LinkSubject { subject: Subject, after: u64, at: Time },
     /// Another password; ends the user's logins but for the one to keep, without which nothing is done. That one loses its
     /// key, its tokens and its tickets, and is saved again under another key.
     SetPassword { user: UserId, hash: String, keep: Option<SessionId>, at: Time },
     /// More permissions, or fewer.
     ChangePermissions { user: UserId, give: Vec<Permission>, take: Vec<Permission> },
-    /// Signs the user out everywhere: logins, families, tickets, and every token signed until now.
+    /// Signs the user out everywhere: logins, families, tickets, and every token that was let in until now.
     Revoke { user: UserId, at: Time },
     /// Refuses the account from now on and signs it out everywhere, or takes it again.
     SetDisabled { user: UserId, disabled: bool, at: Time },
@@ -243,8 +249,8 @@ pub enum LoginAct {
     PutTicket { hash: SecretHash, ticket: Ticket },
     /// Uses up a ticket.
     TakeTicket { hash: SecretHash, at: Time },
-    /// Clears away what is over its time, a part of it at a time; idle logins end.
-    Sweep { at: Time },
+    /// Clears away what is over its time at `at`, a part of it at a time; idle logins end. Notes what the clock shows.
+    Sweep { at: Time, clock: Time },
 }
 
 /// What a change did.
@@ -350,13 +356,15 @@ mod tests {
         let session = Credential { user: user.clone(), issued_at: None, session: Some(SessionId::new()), family: None };
         let token = |issued: i64| Credential { issued_at: Some(Time(issued)), session: None, ..session.clone() };
         assert_eq!(standing.judge(&session), Ok(()));
-        assert_eq!(standing.judge(&token(11_000)), Ok(()));
-        assert_eq!(standing.judge(&token(10_501)), Ok(()), "signed a moment after");
-        assert_eq!(standing.judge(&token(10_500)), Err(Fallen::SignedOut));
+        assert_eq!(standing.judge(&token(15_501)), Ok(()), "dated after what was let in before");
+        assert_eq!(standing.judge(&token(15_500)), Err(Fallen::SignedOut), "dated by a clock that is ahead");
         assert_eq!(standing.judge(&token(10_000)), Err(Fallen::SignedOut), "dated by the second");
+        let descends = Credential { issued_at: Some(Time(10_501)), ..session.clone() };
+        assert_eq!(standing.judge(&descends), Ok(()), "of a login that is there");
         let ended = Standing { seen_at: None, ..standing.clone() };
         assert_eq!(ended.judge(&session), Err(Fallen::SignedOut));
-        assert_eq!(ended.judge(&token(11_000)), Ok(()), "a token without a login needs none");
+        assert_eq!(ended.judge(&descends), Err(Fallen::SignedOut));
+        assert_eq!(ended.judge(&token(16_000)), Ok(()), "a token without a login needs none");
         assert_eq!(Standing { family: false, ..standing.clone() }.judge(&session), Err(Fallen::SignedOut));
         assert_eq!(Standing { account: account(true), ..standing }.judge(&session), Err(Fallen::Disabled));
     }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Difference between the clocks of two machines that is tolerated: a token may be dated so far in the future, and counts
+/// for so long after its end. A revocation reaches as far ahead, see [`Standing::judge`](super::logins::Standing::judge).
+pub const LEEWAY: Duration = Duration::from_secs(5);
+
 /// A point in time, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(pub i64);

@@ -23,8 +23,7 @@ pub use self::{beat::Beats, slice::Item};
 use self::{markers::Owed, news::Told};
 use super::{closing::Closing, line::Line};
 use crate::{
-    auth::token::LEEWAY,
-    domain::{ConnectionId, Credential, Position, ThreadId, Time, UserId},
+    domain::{ConnectionId, Credential, LEEWAY, Position, ThreadId, Time, UserId},
     error::Code,
     store::Head,
     wire::{Change, Envelope, TextFrame},

@@ -11,7 +11,7 @@ impl Node {
     /// Clears away a part of what is over its time; whether there is more.
     pub async fn sweep(&self) -> bool {
         let now = self.clock.now();
-        let logins = self.swept(Write::Login(Box::new(LoginAct::Sweep { at: now }))).await;
+        let logins = self.swept(Write::Login(Box::new(LoginAct::Sweep { at: now, clock: now }))).await;
         let log = self.swept(Write::Prune { before: kept_since(now, self.limits.retention_ms) }).await;
         if let Some(Done::Pruned { events: events @ 1.., .. }) = log {
             log::debug!("{events} events older than retention_ms are gone");

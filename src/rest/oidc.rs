@@ -39,7 +39,10 @@ pub async fn login(site: web::Data<Site>, node: web::Data<Node>) -> Result<HttpR
     let provider = provider(&site)?;
     let now = node.clock.now();
     Ok(match provider.send(now).await {
-        Ok((url, trip)) => see_other(&url, &[site.trips.pack(&trip, now)]),
+        Ok((url, trip)) => match node.reads.last_ending().await {
+            Ok(endings) => see_other(&url, &[site.trips.pack(&trip, endings, now)]),
+            Err(outage) => failed(&outage.into(), &[]),
+        },
         Err(error) => failed(&error, &[]),
     })
 }
@@ -76,7 +79,7 @@ fn provider(site: &Site) -> Result<&Provider, Error> {
 }
 
 /// The code of a browser that comes back from where this server sent it.
-fn code(request: &HttpRequest, back: Option<Back>, site: &Site, now: Time) -> Result<(String, Trip), Error> {
+fn code(request: &HttpRequest, back: Option<Back>, site: &Site, now: Time) -> Result<(String, (Trip, u64)), Error> {
     let back = back.ok_or_else(|| Error::from(Code::Invalid))?;
     let trip = site.trips.unpack(request, back.state.as_deref().unwrap_or_default(), now)?;
     match back {
@@ -91,7 +94,7 @@ async fn sign_in(
     provider: &Provider,
     site: &Site,
     code: String,
-    trip: &Trip,
+    (trip, after): &(Trip, u64),
     now: Time,
 ) -> Result<Cookie<'static>, Error> {
     let attempt = Rates::of(request)?.sign_in(request)?;
@@ -106,8 +109,12 @@ async fn sign_in(
         }
     };
     attempt.forgive();
-    let linked = site.logins.act(LoginAct::LinkSubject { subject, at: now }).await?;
-    let LoginDone::Linked(user) = linked else { return Err(odd()) };
+    let linked = site.logins.act(LoginAct::LinkSubject { subject, after: *after, at: now }).await?;
+    let user = match linked {
+        LoginDone::Linked(user) => user,
+        LoginDone::TooLate => return Err(Code::SignInLost.into()),
+        _ => return Err(odd()),
+    };
     let user = user.ok_or_else(|| Error::from(Code::SignInRefused))?;
     let account = site.logins.account(user).await?.ok_or_else(odd)?;
     if account.disabled {

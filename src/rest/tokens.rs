@@ -13,7 +13,7 @@ use crate::{
     },
     domain::{
         Credential, FamilyId, LoginAct, LoginDone, Outage, Permission, Time,
-        logins::{Refreshed, SecretHash, Standing, TICKET, Ticket},
+        logins::{Refreshed, SecretHash, TICKET, Ticket},
     },
     error::{Code, Error},
     hub::Node,
@@ -40,11 +40,11 @@ pub async fn issue(
         ));
     };
     Rates::of(&request)?.token(who.user_id())?;
-    let standing = judge.holding(who.credential()).await?;
+    judge.holding(who.credential()).await?;
     let (family, refresh, at) = (FamilyId::new(), secret()?, node.clock.now());
     let credential = Credential { family: Some(family), ..who.credential().clone() };
     // Signed before anything is written: a server without a signing key makes no family.
-    let access = sign(&judge, &node, &credential, &standing, who.permissions(), who.expires_at())?;
+    let access = sign(&judge, &node, &credential, who.permissions(), who.expires_at())?;
     let expires_at = who.expires_at();
     let (user, token) = (who.user_id().clone(), secret_hash(&refresh));
     match judge.logins.act(LoginAct::NewFamily { family, user, session, token, expires_at, at }).await? {
@@ -94,7 +94,7 @@ pub async fn refresh(
         _ => return Err(odd()),
     };
     judge.note_use(&credential, Some(&standing), node.clock.now()).await;
-    let access = sign(&judge, &node, &credential, &standing, &standing.account.permissions, expires_at)?;
+    let access = sign(&judge, &node, &credential, &standing.account.permissions, expires_at)?;
     Ok(answer(access, next, expires_at))
 }
 
@@ -106,16 +106,15 @@ async fn exchange(judge: &Judge, token: SecretHash, next: &str, at: Time) -> Res
     judge.logins.act(LoginAct::Refresh { token, next: secret_hash(next), at }).await
 }
 
-/// An access token and its end. A token of the very moment of a revocation would be revoked by it: it is dated after.
+/// An access token and its end.
 fn sign(
     judge: &Judge,
     node: &Node,
     credential: &Credential,
-    standing: &Standing,
     permissions: &[Permission],
     until: Time,
 ) -> Result<(String, Time), Error> {
-    let at = node.clock.now().max(standing.not_before.plus(Duration::from_millis(1)));
+    let at = node.clock.now();
     let ttl = Duration::from_millis(node.limits.access_token_ms).min(until.since(at)).max(Duration::from_secs(1));
     let grant = Grant {
         user: credential.user.clone(),

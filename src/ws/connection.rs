@@ -11,8 +11,8 @@ use governor::{
 
 use super::{admission::Admitted, strikes::Strikes, typing::Typing};
 use crate::{
-    auth::{AuthContext, Judge, token::LEEWAY},
-    domain::logins::SESSION_TOUCH,
+    auth::{AuthContext, Judge},
+    domain::{LEEWAY, logins::SESSION_TOUCH},
     error::{Code, Error},
     feed::{self, Opening},
     hub::{

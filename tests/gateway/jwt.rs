@@ -9,6 +9,11 @@ pub fn now() -> u64 {
     std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs()
 }
 
+/// So many seconds from now, since the epoch.
+pub fn in_seconds(more: f64) -> f64 {
+    std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs_f64() + more
+}
+
 /// The header that the server's own tokens have.
 pub fn header() -> Value {
     json!({"typ": "at+jwt", "alg": "HS256"})

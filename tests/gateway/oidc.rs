@@ -106,6 +106,19 @@ pub async fn come_back(server: &Server, back: &Url, cookie: &str) -> Answer {
     ask(client().get(url).header("Cookie", cookie)).await
 }
 
+#[tokio::test]
+async fn a_sign_in_that_began_before_a_revocation_must_begin_again() {
+    let Some(stage) = Stage::set() else { return };
+    let first = stage.sign_in("anna").await;
+    let user = text(&first.get("/api/auth/me").await.json(200), "user_id").to_owned();
+    let leaving = leave(&stage.server).await;
+    let back = at_provider(&leaving.url, Some("anna")).await;
+    stage.server.site.told(&["user", "revoke", &user], "");
+    let answer = come_back(&stage.server, &back, &leaving.cookie).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/#signin-error=signin_lost"));
+    stage.sign_in("anna").await.get("/api/auth/me").await.json(200);
+}
+
 /// It went back to the page with this code, and without a session.
 #[track_caller]
 pub fn failed(answer: &Answer, code: &str) {

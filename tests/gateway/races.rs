@@ -78,14 +78,8 @@ async fn a_revocation_in_the_middle_of_upgrades_by_a_token_without_a_login_leave
     let boss = server.browser().await;
     server.site.told(&["user", "grant", &boss.name, "--permission", "admin"], "");
     let bob = server.person();
-    for round in 0..50 {
-        // Signed in a second that no revocation before has reached.
-        let bob = loop {
-            let token = server.site.token_of(&bob, &serde_json::json!({"jti": round}));
-            if token.get("/api/auth/me").await.status == 200 {
-                break token;
-            }
-        };
+    for _ in 0..50 {
+        let bob = server.dated_ahead(&bob).await;
         let revoke = async {
             boss.post_nothing(&format!("/api/admin/users/{}/revoke", bob.name)).await.json(200);
         };

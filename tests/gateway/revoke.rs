@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     answer::Answer,
     descent::{Pair, by_ticket},
+    jwt::in_seconds,
     people::{Person, text},
     server::{PASSWORD, Server, random},
     socket::Socket,
@@ -39,7 +40,7 @@ impl Belongings {
         let page = server.signed_in(name, &server.login(name, password).await);
         let pair = page.pair().await;
         let program = page.bearer(&pair.access);
-        let outside = Self::outside(server, &page).await;
+        let outside = server.dated_ahead(&page).await;
         let mut sockets = Vec::new();
         for person in [&page, &program, &outside] {
             sockets.push(person.socket().await);
@@ -48,16 +49,6 @@ impl Belongings {
         sockets.push(Socket::open(&server.nobody(), &by_ticket(&outside.ticket().await)).await);
         let ticket = page.ticket().await;
         Belongings { page, program, outside, pair, ticket, sockets }
-    }
-
-    /// A token without a login, signed in a second that no revocation before has reached.
-    async fn outside(server: &Server, person: &Person) -> Person {
-        loop {
-            let token = server.site.token_of(person, &json!({}));
-            if token.get("/api/auth/me").await.status == 200 {
-                return token;
-            }
-        }
     }
 
     async fn all_close(&mut self, code: u16) {
@@ -127,6 +118,24 @@ async fn revoke_closes_every_way_in_and_the_user_may_come_back_in_the_same_secon
         socket.is_alive().await;
     }
     carol.is_taken().await;
+}
+
+#[tokio::test]
+async fn what_is_dated_ahead_within_the_leeway_ends_with_the_revocation_too() {
+    let server = Server::shared();
+    let bob = server.browser().await;
+    let commands: [&[&str]; 3] = [&["revoke"], &["passwd", "--password-stdin"], &["disable"]];
+    for command in commands {
+        let ahead = server.dated_ahead(&bob).await;
+        let ticket = ahead.ticket().await;
+        server.site.told(&[&["user", command[0], &bob.name], &command[1..]].concat(), "another long password");
+        let code = if command[0] == "disable" { "disabled" } else { "signed_out" };
+        ahead.is_refused(code).await;
+        server.nobody().try_upgrade(&by_ticket(&ticket)).await.problem(401, "bad_credentials");
+    }
+    server.site.told(&["user", "enable", &bob.name], "");
+    let behind = server.site.token_of(&bob, &json!({"iat": in_seconds(-4.9)}));
+    behind.is_refused("signed_out").await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Params, Result};
 
-use super::{logins, rows};
+use super::{clock, logins, rows};
 use crate::domain::{
     Account, Permission, Time, UserId, folded_name,
     logins::{Ended, LoginDone, SecretHash, Subject},
@@ -72,10 +72,10 @@ pub(super) fn in_time(tx: &Connection, user: &UserId, login_epoch: u64) -> Resul
     Ok(in_time.unwrap_or(false))
 }
 
-/// Signs a user out everywhere. What was signed until now, in this very second too, is revoked.
+/// Signs a user out everywhere, with every token that was let in until now.
 pub(super) fn revoke(tx: &Connection, user: &UserId, at: Time) -> Result<LoginDone> {
-    let sql = "UPDATE users SET not_before = max(not_before, ?2) WHERE user_id = ?1";
-    change(tx, sql, (user.as_str(), at.0), || logins::end_all(tx, user, Ended::Everything, at))
+    let (latest, sql) = (clock::latest(tx, at)?, "UPDATE users SET not_before = max(not_before, ?2) WHERE user_id = ?1");
+    change(tx, sql, (user.as_str(), latest.0), || logins::end_all(tx, user, Ended::Everything, at))
 }
 
 pub(super) fn set_disabled(tx: &Connection, user: &UserId, disabled: bool, at: Time) -> Result<LoginDone> {
@@ -83,7 +83,7 @@ pub(super) fn set_disabled(tx: &Connection, user: &UserId, disabled: bool, at: T
         return change(tx, "UPDATE users SET disabled = 0 WHERE user_id = ?1", [user.as_str()], || Ok(LoginDone::Done));
     }
     let sql = "UPDATE users SET disabled = 1, not_before = max(not_before, ?2) WHERE user_id = ?1";
-    change(tx, sql, (user.as_str(), at.0), || logins::end_all(tx, user, Ended::Account, at))
+    change(tx, sql, (user.as_str(), clock::latest(tx, at)?.0), || logins::end_all(tx, user, Ended::Account, at))
 }
 
 pub(super) fn put_link(tx: &Connection, code: &SecretHash, user: &UserId, expires_at: Time) -> Result<LoginDone> {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Act, Change, Committed, Done, Moved, ThreadView, Write},
-    logins, messages, prune,
+    clock, logins, messages, prune,
     rows::{self, Membership, kind, signed},
     threads,
 };
@@ -52,6 +52,7 @@ impl Batch<'_> {
             Write::Prune { before } => Ok(Ok(prune::prune(self.tx, *before)?)),
             Write::Canary { at } => {
                 self.tx.prepare_cached("UPDATE meta SET canary_at = ?1")?.execute([at.0])?;
+                clock::note(self.tx, *at)?;
                 Ok(Ok(Done::Nothing))
             }
         }

@@ -3,10 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, Params, Result, params};
 use uuid::Uuid;
 
-use super::{accounts, rows, standing};
+use super::{accounts, clock, rows, standing};
 use crate::domain::{
     Credential, FamilyId, LoginAct, LoginDone, SessionId, SessionRecord, Time, UserId,
-    logins::{ENDINGS_KEPT, Ended, FAMILIES_MAX, ROTATIONS_KEPT, Refreshed, SESSION_IDLE, SESSIONS_MAX, SecretHash, Ticket},
+    logins::{
+        ENDINGS_KEPT, Ended, FAMILIES_MAX, ROTATIONS_KEPT, Refreshed, SESSION_IDLE, SESSIONS_MAX, SecretHash, Subject,
+        Ticket,
+    },
 };
 
 /// Rows of each kind that one sweep clears away.
@@ -26,7 +29,7 @@ pub(super) fn apply(tx: &Connection, act: &LoginAct) -> Result<LoginDone> {
             end_sessions(tx, "session_id = ?1 AND user_id = ?2", (session.0, user.as_str()), *at)
         }
         LoginAct::CreateAccount { account, at, keep } => accounts::create(tx, account, *at, *keep),
-        LoginAct::LinkSubject { subject, at } => accounts::link(tx, subject, *at).map(LoginDone::Linked),
+        LoginAct::LinkSubject { subject, after, at } => link(tx, subject, *after, *at),
         LoginAct::SetPassword { user, hash, keep, at } => set_password(tx, user, hash, *keep, *at),
         LoginAct::ChangePermissions { user, give, take } => accounts::change_permissions(tx, user, give, take),
         LoginAct::Revoke { user, at } => accounts::revoke(tx, user, *at),
@@ -42,13 +45,29 @@ pub(super) fn apply(tx: &Connection, act: &LoginAct) -> Result<LoginDone> {
             let taken = "DELETE FROM tickets WHERE ticket_hash = ?1 AND expires_at > ?2 RETURNING";
             ticket(tx, taken, "", hash, *at).map(LoginDone::Ticket)
         }
-        LoginAct::Sweep { at } => sweep(tx, *at),
+        LoginAct::Sweep { at, clock } => {
+            clock::note(tx, *clock)?;
+            sweep(tx, *at)
+        }
     }
 }
 
 fn run(tx: &Connection, sql: &str, values: impl Params) -> Result<LoginDone> {
     tx.prepare_cached(sql)?.execute(values)?;
     Ok(LoginDone::Done)
+}
+
+/// The account of a subject that began to sign in when ending number `after` was the last one.
+fn link(tx: &Connection, subject: &Subject, after: u64, at: Time) -> Result<LoginDone> {
+    let user = accounts::link(tx, subject, at)?;
+    if let Some(user) = &user {
+        let sql = "SELECT 1 FROM endings WHERE number > ?1 AND user_id = ?2 AND kind <> ?3";
+        let ended = (rows::signed(after), user.as_str(), rows::ending::ONE);
+        if tx.prepare_cached(sql)?.exists(ended)? {
+            return Ok(LoginDone::TooLate);
+        }
+    }
+    Ok(LoginDone::Linked(user))
 }
 
 /// The time before which a login that was last used then is idle for too long.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{super::Sqlite, *};
 use crate::{
-    domain::{Account, Limits, Permission},
+    domain::{Account, LEEWAY, Limits, Permission},
     store::{Done, Log, LoginReads, Write},
 };
 
@@ -102,7 +102,7 @@ async fn a_login_that_nobody_uses_for_a_day_ends_with_what_descends_from_it_and_
     let idle = sign_in(&mut store, 1, Time(0));
     let used = sign_in(&mut store, 2, Time(0).plus(2 * HOUR));
     let (dead, alive) = (family(&mut store, idle, 1), family(&mut store, used, 2));
-    act(&mut store, LoginAct::Sweep { at: now });
+    act(&mut store, LoginAct::Sweep { at: now, clock: now });
     let endings = store.reads.endings(0, 10).await.expect("endings");
     assert_eq!(endings.iter().map(|ending| ending.what).collect::<Vec<_>>(), [Ended::One(idle.0)]);
     assert_eq!(store.reads.last_ending().await, Ok(endings[0].number));
@@ -111,8 +111,8 @@ async fn a_login_that_nobody_uses_for_a_day_ends_with_what_descends_from_it_and_
         let standing = store.reads.standing(credential.clone(), now).await.expect("an answer").expect("a user");
         assert_eq!(standing.judge(&credential).is_ok(), holds);
     }
-    act(&mut store, LoginAct::Sweep { at: now.plus(ENDINGS_KEPT) });
-    act(&mut store, LoginAct::Sweep { at: now.plus(2 * ENDINGS_KEPT) });
+    act(&mut store, LoginAct::Sweep { at: now.plus(ENDINGS_KEPT), clock: now.plus(ENDINGS_KEPT) });
+    act(&mut store, LoginAct::Sweep { at: now.plus(2 * ENDINGS_KEPT), clock: now.plus(2 * ENDINGS_KEPT) });
     assert!(store.reads.endings(0, 10).await.expect("endings").is_empty(), "history is cleared away");
     assert!(store.reads.last_ending().await.expect("a number") > 0, "but not forgotten");
 }
@@ -196,4 +196,82 @@ fn permissions_are_given_and_taken_in_one_step() {
     let user = UserId::parse("nobody").expect("a user id");
     let change = LoginAct::ChangePermissions { user, give: Vec::new(), take: Vec::new() };
     assert_eq!(act(&mut store, change), LoginDone::NoSuchUser);
+}
+
+/// Whether a token without a login that is dated so holds for alice, at this reading of the server's clock.
+async fn holds(store: &Sqlite, dated: Time, now: Time) -> bool {
+    let credential = Credential { issued_at: Some(dated), ..Credential::of(alice()) };
+    let standing = store.reads.standing(credential.clone(), now).await.expect("an answer").expect("a user");
+    // `check_times` in `auth/token.rs` lets nothing in that is dated further ahead.
+    dated <= now.plus(LEEWAY) && standing.judge(&credential).is_ok()
+}
+
+#[actix_web::test]
+async fn no_token_that_was_let_in_before_a_revocation_is_let_in_after_it_whatever_the_clocks_showed() {
+    const START: i64 = 1_800_000_000_000;
+    let (minute, steps) = (60_000, [-86_400_000, -7_200_000, -60_000, -1, 0, 1, 30_000, 7_200_000, 86_400_000]);
+    // The server's clock shows `before` when it lets a token in and sweeps, and is `step` further when it revokes.
+    for step in steps {
+        for ahead in [-3_600_000, -5_000, -1, 0, 1, 1_000, 4_999, 5_000] {
+            let mut store = store();
+            let (before, dated) = (Time(START), Time(START + ahead));
+            assert!(holds(&store, dated, before).await, "dated {ahead} ms ahead");
+            act(&mut store, LoginAct::Sweep { at: before, clock: before });
+            let revoked = Time(START + minute + step);
+            act(&mut store, LoginAct::Revoke { user: alice(), at: revoked });
+            for later in [0, 1, 5_000, 10_000, minute, 7_200_000, 86_400_000, 200_000_000] {
+                for clock in [Time(revoked.0 + later), Time(START + later)] {
+                    assert!(!holds(&store, dated, clock).await, "{ahead} ms ahead, a step of {step} ms, {later} ms later");
+                }
+            }
+            // A sign-in goes by its login, whatever the clocks show.
+            let session = sign_in(&mut store, 9, revoked);
+            let credential = Credential { issued_at: Some(revoked), session: Some(session), ..Credential::of(alice()) };
+            let standing = store.reads.standing(credential.clone(), revoked).await.expect("an answer").expect("a user");
+            assert_eq!(standing.judge(&credential), Ok(()));
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_clock_that_was_years_ahead_for_a_moment_keeps_new_tokens_out_for_a_day_at_most() {
+    let (mut store, now) = (store(), Time(1_800_000_000_000));
+    act(&mut store, LoginAct::Sweep { at: now, clock: now.plus(100_000 * HOUR) });
+    act(&mut store, LoginAct::Revoke { user: alice(), at: now });
+    let tomorrow = now.plus(24 * HOUR).plus(LEEWAY);
+    assert!(!holds(&store, tomorrow, tomorrow).await);
+    assert!(holds(&store, Time(tomorrow.0 + 1), Time(tomorrow.0 + 1)).await);
+}
+
+#[test]
+fn a_sign_in_at_a_provider_that_began_before_a_revocation_is_too_late() {
+    let mut store = store();
+    let subject = |user: &str| Subject {
+        issuer: "one".into(),
+        subject: user.into(),
+        user_ids: vec![UserId::parse(user).expect("a user id")],
+        name: None,
+        email: None,
+    };
+    let link = |store: &mut Sqlite, user: &str, after: u64| {
+        act(store, LoginAct::LinkSubject { subject: subject(user), after, at: Time(0) })
+    };
+    let linked = |user: &str| LoginDone::Linked(Some(UserId::parse(user).expect("a user id")));
+    for (number, change) in [
+        LoginAct::Revoke { user: alice(), at: Time(9) },
+        LoginAct::SetDisabled { user: alice(), disabled: true, at: Time(9) },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let number = number as u64;
+        assert_eq!(link(&mut store, "alice", number), linked("alice"));
+        act(&mut store, change);
+        assert_eq!(link(&mut store, "alice", number), LoginDone::TooLate);
+        assert_eq!(link(&mut store, "alice", number + 1), linked("alice"), "begun after it");
+        assert_eq!(link(&mut store, "bob", number), linked("bob"), "somebody else");
+    }
+    sign_in(&mut store, 3, Time(9));
+    act(&mut store, LoginAct::EndSession { key: [3; 32], at: Time(9) });
+    assert_eq!(link(&mut store, "alice", 2), linked("alice"), "another sign-in that ended");
 }

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod append;
+mod clock;
 mod feed;
 mod history;
 mod log;
