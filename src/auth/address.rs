@@ -8,7 +8,7 @@ use std::{
 };
 
 use actix_web::{HttpRequest, http::header::X_FORWARDED_FOR};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Where limits by address count a client: an IPv4 address, or an IPv6 network of 64 bits, which is what one customer
 /// of a provider has.
@@ -33,6 +33,28 @@ pub struct Client {
     pub exempt: bool,
 }
 
+/// How the address by which a client counts was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forwarding {
+    /// No `X-Forwarded-For` came, or one that ends with no address: the peer's address counts.
+    None,
+    /// `X-Forwarded-For` came from a peer that is no trusted proxy: the peer's address counts.
+    Ignored,
+    /// `X-Forwarded-For` came from a trusted proxy, and counts.
+    Trusted,
+    /// As `Trusted`, but its last entry is an address reserved for documentation (RFC 5737, RFC 3849). No client has one, so
+    /// the proxy passed on what the client itself wrote, and added nothing.
+    Forged,
+}
+
+/// The networks of RFC 5737 and RFC 3849.
+const DOCUMENTATION: [IpNet; 4] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(192, 0, 2, 0), 24)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(198, 51, 100, 0), 24)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, 0), 24)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32)),
+];
+
 /// Tells clients' addresses.
 #[derive(Debug, Clone, Default)]
 pub struct Addresses {
@@ -52,9 +74,24 @@ impl Addresses {
 
     /// The client behind a request. Requests without a peer's address count together.
     pub fn of(&self, request: &HttpRequest) -> Client {
-        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        let lines: Vec<&[u8]> = request.headers().get_all(X_FORWARDED_FOR).map(|value| value.as_bytes()).collect();
+        let (peer, lines) = addressed(request);
         self.client(peer, &lines)
+    }
+
+    /// How the address of the client behind a request was found.
+    pub fn forwarding(&self, request: &HttpRequest) -> Forwarding {
+        let (peer, lines) = addressed(request);
+        self.found(peer, &lines)
+    }
+
+    fn found(&self, peer: IpAddr, lines: &[&[u8]]) -> Forwarding {
+        let last = lines.last().and_then(|line| parse(line.rsplit(|byte| *byte == b',').next()?));
+        match (last, self.trusts(peer.to_canonical())) {
+            (None, _) => Forwarding::None,
+            (Some(_), false) => Forwarding::Ignored,
+            (Some(last), true) if DOCUMENTATION.iter().any(|network| network.contains(&last)) => Forwarding::Forged,
+            (Some(_), true) => Forwarding::Trusted,
+        }
     }
 
     /// The same, from the peer's address and the lines of `X-Forwarded-For`.
@@ -76,6 +113,12 @@ impl Addresses {
         }
         None
     }
+}
+
+/// The peer's address and the lines of `X-Forwarded-For`.
+fn addressed(request: &HttpRequest) -> (IpAddr, Vec<&[u8]>) {
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    (peer, request.headers().get_all(X_FORWARDED_FOR).map(|value| value.as_bytes()).collect())
 }
 
 /// An address, or an address and port, as proxies write them.
@@ -130,6 +173,29 @@ mod tests {
         ] {
             let bytes: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
             assert_eq!(behind.client(ip(peer), &bytes).network, Network(ip(client)), "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn how_an_address_was_found_is_told_and_one_of_no_client_is_forged() {
+        let behind = addresses(&["10.0.0.0/8"]);
+        for (peer, lines, found) in [
+            ("203.0.113.9", &[][..], Forwarding::None),
+            ("10.0.0.1", &[], Forwarding::None),
+            ("10.0.0.1", &[""], Forwarding::None),
+            ("10.0.0.1", &["198.18.0.1, unknown"], Forwarding::None),
+            ("198.18.0.1", &["192.0.2.1"], Forwarding::Ignored),
+            ("10.0.0.1", &["198.18.0.1"], Forwarding::Trusted),
+            ("10.0.0.1", &["10.0.0.2"], Forwarding::Trusted),
+            ("10.0.0.1", &["192.0.2.1, 198.18.0.1"], Forwarding::Trusted),
+            ("10.0.0.1", &["192.0.2.1", "198.18.0.1, 10.0.0.7"], Forwarding::Trusted),
+            ("10.0.0.1", &["192.0.2.1"], Forwarding::Forged),
+            ("10.0.0.1", &["198.18.0.1, 2001:db8::1"], Forwarding::Forged),
+            // The client, or a proxy before this one, is trusted as well: what it wrote counts, as is configured.
+            ("10.0.0.1", &["192.0.2.1, 10.0.0.7"], Forwarding::Trusted),
+        ] {
+            let bytes: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
+            assert_eq!(behind.found(ip(peer), &bytes), found, "{peer} {lines:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use governor::clock::MonotonicClock;
 use uuid::Uuid;
 
 use super::{
-    address::{Addresses, Network},
+    address::{Addresses, Forwarding, Network},
     attempts::{Attempt, Attempts, Nameless},
     rate::{Pace, Rate, Refused},
 };
@@ -64,6 +64,11 @@ impl Rates {
     /// Where limits by address count the client, as text.
     pub fn client(&self, request: &HttpRequest) -> String {
         self.addresses.of(request).network.to_string()
+    }
+
+    /// How that address was found.
+    pub fn forwarding(&self, request: &HttpRequest) -> Forwarding {
+        self.addresses.forwarding(request)
     }
 
     /// One upgrade of the client's address.

@@ -1,5 +1,6 @@
 //! `check`: what a deployment would be, before it is one; and, with `--url`, what it is from outside.
 
+mod cures;
 mod document;
 mod effects;
 mod outside;
@@ -50,6 +51,9 @@ pub struct CheckArgs {
     /// Ask a running server from outside instead, by harmless requests without credentials; needs no configuration.
     #[arg(long, value_name = "URL", value_parser = outside::base, conflicts_with_all = ["config", "data", "bind"])]
     url: Option<reqwest::Url>,
+    /// With --url: origin of the pages that people open, if it is not the URL's own; `none` where only programs come.
+    #[arg(long, value_name = "ORIGIN", requires = "url", value_parser = outside::Pages::named)]
+    origin: Option<outside::Pages>,
     /// With --url: fail unless the server says that it is this environment.
     #[arg(long, value_name = "NAME", requires = "url", value_parser = environment)]
     expect_environment: Option<Environment>,
@@ -62,7 +66,9 @@ fn environment(name: &str) -> Result<Environment, String> {
 /// `hailgate check`.
 pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     match &args.url {
-        Some(url) => outside::run(url, args.expect_environment, args.json),
+        Some(url) => {
+            outside::run(url, args.expect_environment, args.origin.as_ref().unwrap_or(&outside::Pages::Own), args.json)
+        }
         None => inside(args),
     }
 }

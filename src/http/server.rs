@@ -13,7 +13,7 @@ use super::{
     gateway::{Gateway, SystemClock},
     tls::Tls,
 };
-use crate::socket::Cutter;
+use crate::socket::{Cutter, Encrypted};
 
 /// Seconds that requests under way get after the connections have left.
 const FINISH: u64 = 5;
@@ -71,6 +71,7 @@ pub async fn run(
 
 fn under_tls(io: &TlsStream<TcpStream>, data: &mut Extensions) {
     Cutter::install(io.get_ref().0, data);
+    data.insert(Encrypted);
 }
 
 /// The life of a server from its first request to its end, and what a gateway does beside it.

@@ -28,7 +28,7 @@ use crate::{
     domain::RequestId,
     error::{Code, Error},
     socket::{Cut, Cutter},
-    wire::problem::Problem,
+    wire::problem::{Arrival, Problem},
 };
 
 /// What every answer carries. The page's own rules are in the first: no inline script or style, nothing from
@@ -200,7 +200,8 @@ fn with_problem(response: HttpResponse, id: &RequestId) -> HttpResponse {
         return response;
     }
     let error = known.unwrap_or_else(|| Code::of_status(response.status().as_u16()).into());
-    let body = serde_json::to_string(&Problem::new(&error, &id.0)).unwrap_or_default();
+    let arrived = response.extensions().get::<Arrival>().cloned();
+    let body = serde_json::to_string(&Problem::new(&error, &id.0, arrived.as_ref())).unwrap_or_default();
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = response.set_body(BoxBody::new(body));
     *response.status_mut() = status;

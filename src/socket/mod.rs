@@ -150,6 +150,14 @@ fn has_body(head: &RequestHead) -> bool {
     head.headers().contains_key(header::TRANSFER_ENCODING) || !head.headers().get_all(header::CONTENT_LENGTH).all(zero)
 }
 
+/// Put into a connection's data by a server that speaks TLS on it.
+pub struct Encrypted;
+
+/// Whether a request came over TLS as far as this process can tell: not from what a proxy says, but from its own port.
+pub fn encrypted(request: &HttpRequest) -> bool {
+    request.conn_data::<Encrypted>().is_some() || request.app_config().secure()
+}
+
 /// The value of a header that stands once.
 fn only<'a>(head: &'a RequestHead, name: &header::HeaderName) -> Option<&'a str> {
     let mut values = head.headers().get_all(name);

@@ -1,5 +1,7 @@
 //! Errors as RFC 9457 problem documents.
 
+use std::borrow::Cow;
+
 use actix_web::{
     HttpResponse, ResponseError,
     http::{StatusCode, header},
@@ -21,6 +23,27 @@ pub struct Problem<'a> {
     retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Field<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrived: Option<&'a Arrival>,
+}
+
+/// How a request for a socket reached this process. A refusal of it carries this, so that `check --url` and people can see what
+/// a proxy on the way has made of it without any credentials: 401 comes before 426.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Arrival {
+    /// `1.0` or `1.1`.
+    pub http: &'static str,
+    /// Whether it came over TLS.
+    pub tls: bool,
+    /// Whether it has the form of an upgrade to a WebSocket.
+    pub upgrade: bool,
+    /// What is wrong with that form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade_fault: Option<Cow<'static, str>>,
+    /// How the client's address was found: `none`, `ignored`, `trusted` or `forged`.
+    pub forwarded: &'static str,
+    /// Whether it has a `Cookie` header.
+    pub cookie: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,8 +59,8 @@ impl<'a> From<&'a FieldError> for Field<'a> {
 }
 
 impl<'a> Problem<'a> {
-    /// The document for an error, as told in answer to one request.
-    pub fn new(error: &'a Error, request_id: &'a str) -> Problem<'a> {
+    /// The document for an error, as told in answer to one request; with how it arrived, if it asked for a socket.
+    pub fn new(error: &'a Error, request_id: &'a str, arrived: Option<&'a Arrival>) -> Problem<'a> {
         Problem {
             r#type: format!("urn:hailgate:problem:{}", error.code.name()),
             title: error.code.title(),
@@ -47,6 +70,7 @@ impl<'a> Problem<'a> {
             request_id,
             retry_after_ms: error.retry_after_ms,
             errors: error.fields.iter().map(Field::from).collect(),
+            arrived,
         }
     }
 }

@@ -1,22 +1,28 @@
 //! Admission: `GET /ws` is refused before the upgrade, or accepted; never accepted and then refused.
 
-use std::{rc::Rc, sync::Arc};
+use std::{borrow::Cow, rc::Rc, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError, dev,
-    http::header::{self, HeaderValue},
+    http::{
+        Version,
+        header::{self, HeaderValue},
+    },
     web,
 };
 
 use super::connection::Connection;
 use crate::{
-    auth::{AuthContext, Judge, Method, Rates, Verdict, carried::SUBPROTOCOL},
+    auth::{AuthContext, Judge, Method, Rates, Verdict, address::Forwarding, carried::SUBPROTOCOL},
     domain::ConnectionId,
     error::Error,
     feed,
     hub::{Guest, Line, Node, Transport, messages::Permit},
     socket::{self, Cutter, UpgradeSlot, gate::Gate},
-    wire::rest::{self, PreflightAnswer, SocketQuery},
+    wire::{
+        problem::Arrival,
+        rest::{self, PreflightAnswer, SocketQuery},
+    },
 };
 
 /// The proof that an upgrade may become a connection. Without one no connection can be built.
@@ -50,11 +56,15 @@ impl Admitted {
 }
 
 /// In the order of refusal: the address's limit, origin, credentials, the form of the upgrade, the user's limits, capacity.
-async fn admit(request: &HttpRequest, payload: &dev::Payload, node: &Node) -> Result<(Admitted, UpgradeSlot), Error> {
+async fn admit(
+    request: &HttpRequest,
+    slot: Result<UpgradeSlot, Error>,
+    node: &Node,
+) -> Result<(Admitted, UpgradeSlot), Error> {
     let verdict = Verdict::of(request)?;
     verdict.entry()?;
     let context = verdict.who()?;
-    let slot = UpgradeSlot::of(request, payload)?;
+    let slot = slot?;
     let SocketQuery { since, .. } = rest::from_query(request.query_string())?;
     let permit = node.admit(context.user_id()).await?;
     Ok((Admitted { context, connection_id: ConnectionId::new(), since, permit }, slot))
@@ -88,21 +98,42 @@ pub async fn connect(
     node: web::Data<Node>,
     judge: web::Data<Judge>,
 ) -> HttpResponse {
-    open(&request, payload, node.into_inner(), judge.into_inner()).await.unwrap_or_else(|refused| {
+    let payload = payload.into_inner();
+    let slot = UpgradeSlot::of(&request, &payload);
+    let fault = slot.as_ref().err().map(|error| error.detail.clone());
+    open(&request, payload, slot, node.into_inner(), judge.into_inner()).await.unwrap_or_else(|refused| {
         let mut response = refused.error_response();
+        response.extensions_mut().insert(arrival(&request, fault));
         Cutter::refuse_rest(&request, &mut response);
         response
     })
 }
 
+fn arrival(request: &HttpRequest, fault: Option<Cow<'static, str>>) -> Arrival {
+    let forwarding = Rates::of(request).map_or(Forwarding::None, |rates| rates.forwarding(request));
+    Arrival {
+        http: if request.version() < Version::HTTP_11 { "1.0" } else { "1.1" },
+        tls: socket::encrypted(request),
+        upgrade: fault.is_none(),
+        upgrade_fault: fault,
+        forwarded: match forwarding {
+            Forwarding::None => "none",
+            Forwarding::Ignored => "ignored",
+            Forwarding::Trusted => "trusted",
+            Forwarding::Forged => "forged",
+        },
+        cookie: request.headers().contains_key(header::COOKIE),
+    }
+}
+
 async fn open(
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: dev::Payload,
+    slot: Result<UpgradeSlot, Error>,
     node: Arc<Node>,
     judge: Arc<Judge>,
 ) -> Result<HttpResponse, Error> {
-    let payload = payload.into_inner();
-    let (admitted, slot) = admit(request, &payload, &node).await?;
+    let (admitted, slot) = admit(request, slot, &node).await?;
     let line = Rc::new(Line::new(&node.limits));
     // Everything that can fail comes before the answer: once accepted, a connection is not refused.
     let opening = feed::open(&node, admitted.guest().sitter(Transport::Socket), &line, admitted.since()).await?;

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What a fake server was asked.
 #[derive(Debug, Clone)]
@@ -32,7 +32,13 @@ impl Asked {
 
     /// Whether it shows nothing at all and comes from nowhere.
     pub fn bare(&self) -> bool {
-        self.query.is_empty() && !self.head.contains("\norigin:") && !self.head.contains("\nauthorization:")
+        let special = ["origin", "cookie", "x-forwarded-for"].iter().any(|name| self.head.contains(&format!("\n{name}:")));
+        !special && !self.credential()
+    }
+
+    /// Whether it shows a credential.
+    pub fn credential(&self) -> bool {
+        !self.query.is_empty() || self.head.contains("\nauthorization:")
     }
 }
 
@@ -46,6 +52,13 @@ pub fn problem(status: u16, code: &str) -> Reply {
     (status, "content-type: application/problem+json\r\n", json!({"status": status, "code": code}).to_string())
 }
 
+/// A socket refused for want of credentials, with how the request arrived.
+pub fn arrived(asked: &Asked, mut how: Value) -> Reply {
+    how["cookie"] = asked.head.contains("\ncookie:").into();
+    let body = json!({"status": 401, "code": "unauthenticated", "arrived": how});
+    (401, "content-type: application/problem+json\r\n", body.to_string())
+}
+
 pub fn info(environment: &str) -> Reply {
     (200, "content-type: application/json\r\n", json!({"name": "hailgate", "environment": environment}).to_string())
 }
@@ -53,12 +66,14 @@ pub fn info(environment: &str) -> Reply {
 /// What a server that is all right answers.
 pub fn right(asked: &Asked) -> Reply {
     match (asked.method.as_str(), asked.path.as_str()) {
+        ("POST", "/api/auth/login") => problem(400, "invalid"),
         ("OPTIONS", _) => problem(405, "method_not_allowed"),
         (_, "/health/ready" | "/health/live") => (200, "", String::new()),
         (_, "/api/system/info") => info("production"),
         (_, "/") => (200, HEADERS, "the page".to_owned()),
-        (_, "/ws") if asked.head.contains("\norigin:") => problem(403, "foreign_origin"),
-        (_, "/ws") if !asked.bare() => problem(401, "bad_credentials"),
+        (_, "/ws") if asked.head.contains("\norigin: https://foreign.invalid") => problem(403, "foreign_origin"),
+        (_, "/ws") if asked.credential() => problem(401, "bad_credentials"),
+        (_, "/ws") => arrived(asked, json!({"http": "1.1", "tls": false, "upgrade": true, "forwarded": "none"})),
         _ => problem(401, "unauthenticated"),
     }
 }
@@ -88,15 +103,23 @@ pub fn fake(answer: impl Fn(&Asked) -> Reply + Send + 'static) -> (String, Arc<M
     (url, seen)
 }
 
+/// The head of a request, after its body has come too: an answer before it might be lost with the connection.
 fn head(mut stream: &TcpStream) -> String {
     let mut bytes = Vec::new();
-    let mut chunk = [0; 1024];
+    let mut chunk = [0; 16 * 1024];
     // Who begins with TLS gets an answer in plain http.
-    while !bytes.ends_with(b"\r\n\r\n") && bytes.first() != Some(&0x16) {
+    while !whole(&bytes) && bytes.first() != Some(&0x16) {
         match stream.read(&mut chunk) {
             Ok(read) if read > 0 => bytes.extend_from_slice(&chunk[..read]),
             _ => break,
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&bytes).trim_end().to_owned()
+}
+
+fn whole(bytes: &[u8]) -> bool {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+    bytes.len() >= end + 4 + length
 }

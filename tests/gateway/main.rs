@@ -23,6 +23,7 @@ mod bench;
 mod bounds;
 mod broken_protocol;
 mod check;
+mod check_url;
 mod closing;
 mod command_line;
 mod composition;

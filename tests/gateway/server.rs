@@ -156,7 +156,8 @@ pub struct Log {
 }
 
 impl Log {
-    fn follow(self: &Arc<Self>, from: impl Read + Send + 'static) {
+    /// Reads a child's output, line by line.
+    pub fn follow(self: &Arc<Self>, from: impl Read + Send + 'static) {
         let log = Arc::clone(self);
         std::thread::spawn(move || {
             for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
@@ -305,7 +306,7 @@ impl Drop for Server {
 }
 
 /// When the tests' own process is gone, however that ends: kills a server that is left, and removes its directory.
-fn guard(process: u32, directory: &Path) -> Child {
+pub fn guard(process: u32, directory: &Path) -> Child {
     let mut guard = Command::new("sh");
     guard.args(["-c", "read line; kill -9 \"$0\"; rm -rf -- \"$1\"", &process.to_string()]).arg(directory);
     guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell")

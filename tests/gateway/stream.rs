@@ -77,6 +77,11 @@ impl Stream {
         let header = |name: &str| response.headers().get(name).map_or("", |value| value.to_str().expect("text"));
         assert_eq!(header("content-type"), "text/event-stream");
         assert_eq!((header("cache-control"), header("x-accel-buffering")), ("no-store", "no"));
+        Stream::over(response).await
+    }
+
+    /// Of an answer that is a stream; reads its first event.
+    pub async fn over(response: Response) -> Stream {
         let mut stream = Stream {
             response,
             buffer: Vec::new(),

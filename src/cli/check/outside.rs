@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     json,
-    questions::{Ask, Finding, Seen, asks},
+    questions::{Ask, Finding, Seen, Way, asks},
 };
 use crate::{
     cli::{Failure, print},
@@ -42,6 +42,37 @@ pub fn base(text: &str) -> Result<Url, String> {
     }
 }
 
+/// Where the pages are from which browsers use the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pages {
+    /// Of the server's own origin.
+    Own,
+    /// Of this origin.
+    At(String),
+    /// Only programs come.
+    Nowhere,
+}
+
+impl Pages {
+    /// As it is written on the command line.
+    pub fn named(text: &str) -> Result<Pages, String> {
+        let origin = text.parse::<Url>().map(|url| url.origin().ascii_serialization());
+        match (text, origin) {
+            ("none", _) => Ok(Pages::Nowhere),
+            (_, Ok(origin)) if origin == text => Ok(Pages::At(origin)),
+            _ => Err("write an origin like https://chat.example.org, or none".into()),
+        }
+    }
+
+    fn origin(&self, base: &Url) -> Option<String> {
+        match self {
+            Pages::Own => Some(base.origin().ascii_serialization()),
+            Pages::At(origin) => Some(origin.clone()),
+            Pages::Nowhere => None,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Outside<'a> {
     ok: bool,
@@ -54,10 +85,10 @@ struct Outside<'a> {
 }
 
 /// Asks, tells, and fails if something is not as it must be.
-pub fn run(url: &Url, expected: Option<Environment>, as_json: bool) -> Result<(), Failure> {
+pub fn run(url: &Url, expected: Option<Environment>, origin: &Pages, as_json: bool) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("the system gives no runtime: {error}")))?;
-    let found = runtime.block_on(ask_all(url, expected))?;
+    let found = runtime.block_on(ask_all(url, expected, origin))?;
     let (findings, trouble) = match found {
         Ok(findings) => (findings, None),
         Err(trouble) => (Vec::new(), Some(trouble)),
@@ -101,12 +132,14 @@ fn tell(document: &Outside<'_>) -> Result<(), Failure> {
 }
 
 /// Every finding; or why the server cannot be reached.
-async fn ask_all(url: &Url, expected: Option<Environment>) -> Result<Result<Vec<Finding>, String>, Failure> {
+async fn ask_all(url: &Url, expected: Option<Environment>, pages: &Pages) -> Result<Result<Vec<Finding>, String>, Failure> {
     let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).user_agent("hailgate-check").build();
     let client = client.map_err(|error| Failure::Failed(format!("no https client can be made: {}", words(&error))))?;
     let began = Instant::now();
-    let mut findings = Vec::new();
-    for (number, question) in asks(url, expected).iter().enumerate() {
+    let origin = pages.origin(url);
+    let asks = asks(url, expected, origin.as_deref());
+    let mut answers = Vec::new();
+    for (number, question) in asks.iter().enumerate() {
         let answer = if began.elapsed() < PATIENCE_ALL {
             ask(&client, question).await.map_err(|error| words(&error))
         } else {
@@ -115,15 +148,24 @@ async fn ask_all(url: &Url, expected: Option<Environment>) -> Result<Result<Vec<
         match answer {
             // The first question is whether the server is there at all.
             Err(trouble) if number == 0 => return Ok(Err(trouble)),
-            answer => findings.extend(question.judge(&answer)),
+            answer => answers.push(answer),
         }
         // Another program's answers would fail every question, and none of the remedies would help.
-        if number == 0 && findings.first().is_some_and(|name| !name.ok) {
-            findings.truncate(1);
-            break;
+        if number == 0 {
+            let mut findings = judged(&asks, &answers);
+            if findings.first().is_some_and(|name| !name.ok) {
+                findings.truncate(1);
+                return Ok(Ok(findings));
+            }
         }
     }
-    Ok(Ok(findings))
+    Ok(Ok(judged(&asks, &answers)))
+}
+
+/// What the answers so far prove. Some say what the cause of another one's fault is.
+fn judged(asks: &[Ask], answers: &[Result<Seen, String>]) -> Vec<Finding> {
+    let way = Way::of(&answers.iter().flatten().collect::<Vec<_>>());
+    asks.iter().zip(answers).flat_map(|(ask, answer)| ask.judge(answer, way)).collect()
 }
 
 async fn ask(client: &Client, ask: &Ask) -> Result<Seen, reqwest::Error> {
@@ -135,6 +177,9 @@ async fn ask(client: &Client, ask: &Ask) -> Result<Seen, reqwest::Error> {
     }
     for (name, value) in &ask.headers {
         request = request.header(*name, value);
+    }
+    if ask.body > 0 {
+        request = request.header("content-type", "application/json").body(vec![b' '; ask.body]);
     }
     let response = request.send().await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -169,11 +214,15 @@ fn words(error: &reqwest::Error) -> String {
     said(&chain.join(": ")).map_or_else(|| chain.pop().unwrap_or_else(|| error.to_string()), str::to_owned)
 }
 
+/// The roots of the system, or of that file, are read by the TLS library.
+const UNKNOWN_ISSUER: &str = "the certificate is signed by nobody whom this machine trusts; if that is an authority of your own, name its \
+     certificate (a PEM file) in SSL_CERT_FILE; else let the proxy send the whole chain";
+
 /// What libraries say, and what it means.
 fn said(chain: &str) -> Option<&'static str> {
     const MEANINGS: &[(&str, &str)] = &[
-        ("UnknownIssuer", "the certificate is signed by nobody whom this machine trusts"),
-        ("CaUsedAsEndEntity", "the certificate is signed by itself; get one from an authority"),
+        ("UnknownIssuer", UNKNOWN_ISSUER),
+        ("CaUsedAsEndEntity", "the certificate is signed by itself; get one from an authority, or name it in SSL_CERT_FILE"),
         ("NotValidForName", "the certificate is of another name"),
         ("not valid for name", "the certificate is of another name"),
         ("certificate not valid for", "the certificate is of another name"),

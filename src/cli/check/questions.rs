@@ -5,6 +5,7 @@ use reqwest::{Url, header::HeaderMap};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::cures::{Fault, Proxy};
 use crate::{
     config::Environment,
     error::Code,
@@ -13,6 +14,10 @@ use crate::{
 
 /// An origin that no server allows: the name can belong to nobody (RFC 6761).
 pub const FOREIGN: &str = "https://foreign.invalid";
+/// An address that no client has (RFC 5737), as somebody would write who wants to count as another.
+const FORGED: &str = "192.0.2.1";
+/// As many bytes as a message may have as JSON.
+const BODY_BYTES: usize = 128 * 1024 - 1;
 /// A token that no server made.
 const GARBAGE: &str = "not-a-token";
 
@@ -24,6 +29,8 @@ pub struct Ask {
     pub method: String,
     pub url: Url,
     pub headers: Vec<(&'static str, String)>,
+    /// Bytes of a body; it says nothing.
+    pub body: usize,
     /// Whether it asks to become a WebSocket.
     pub upgrade: bool,
     pub proofs: Vec<Proof>,
@@ -42,6 +49,14 @@ pub enum Proof {
     Environment(Option<Environment>),
     /// A header whose value contains a text.
     Header(&'static str, &'static str),
+    /// That the request reached the server as an upgrade.
+    Upgrade,
+    /// That the server finds the client's address, if there is a proxy.
+    Address,
+    /// That the server does not take a client's word for its address.
+    NotForged,
+    /// That a cookie reached the server.
+    Cookie,
     /// No version of any program.
     NoVersion,
     /// No header that lets a page of another origin read the answer.
@@ -67,21 +82,33 @@ pub struct Finding {
     pub got: String,
     pub ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub r#do: Option<&'static str>,
+    pub r#do: Option<String>,
+}
+
+/// What is known of the way to the server from all of its answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Way {
+    proxy: Option<Proxy>,
+    http10: bool,
 }
 
 /// What the server says that it is.
 const NAME: &str = "hailgate";
 
-/// Everything that is asked, the first of it whether the server is there, and one of these.
-pub fn asks(base: &Url, expected: Option<Environment>) -> Vec<Ask> {
+impl Way {
+    pub fn of(answers: &[&Seen]) -> Way {
+        let http10 = answers.iter().any(|seen| arrived(seen, "http") == "1.0");
+        Way { proxy: answers.iter().find_map(|seen| Proxy::of(&seen.headers)), http10 }
+    }
+}
+
+/// Everything that is asked, the first of it whether the server is there, and one of these. `pages`: the origin of the pages that
+/// people open, if there are any.
+pub fn asks(base: &Url, expected: Option<Environment>, pages: Option<&str>) -> Vec<Ask> {
     let https = base.scheme() == "https";
     let ask = |name, handler: &str, headers: Vec<(&'static str, String)>, proofs: Vec<Proof>| {
         of(base, name, Route::of(handler), headers, proofs)
     };
-    let socket = "admission::connect";
-    let bearer = ("authorization", format!("Bearer {GARBAGE}"));
-    let origin = ("origin", FOREIGN.to_owned());
     let mut page = vec![
         Proof::Header("content-security-policy", "frame-ancestors"),
         Proof::Header("x-content-type-options", "nosniff"),
@@ -94,22 +121,31 @@ pub fn asks(base: &Url, expected: Option<Environment>) -> Vec<Ask> {
         ask("environment", "system::info", vec![], vec![Proof::Name, Proof::Environment(expected), Proof::NoVersion]),
         ask("readiness", "system::ready", vec![], vec![Proof::Status(200)]),
         ask("the page", "assets::page", vec![], page),
-        ask("an upgrade from a foreign origin", socket, vec![origin.clone()], vec![Proof::Refused(Code::ForeignOrigin)]),
-        ask("an upgrade with a garbage bearer", socket, vec![bearer], vec![Proof::Refused(Code::BadCredentials)]),
     ];
-    let mut query = ask("an upgrade with a garbage query token", socket, vec![], vec![Proof::Refused(Code::BadCredentials)]);
-    query.url.set_query(Some(&format!("token={GARBAGE}")));
-    asks.push(query);
+    asks.extend(sockets(base, pages));
+    // The server reads it before it refuses it, and so a proxy does too: another route would answer 401 at once.
+    let mut large =
+        ask("a login of as many blanks as a body may have", "auth::login", vec![], vec![Proof::Refused(Code::Invalid)]);
+    large.body = BODY_BYTES;
+    asks.push(large);
     let posting = ("access-control-request-method", "POST".to_owned());
-    let mut preflight =
-        ask("a preflight from a foreign origin", "messages::send", vec![origin, posting], vec![Proof::NotShared]);
+    let mut preflight = ask(
+        "a preflight from a foreign origin",
+        "messages::send",
+        vec![("origin", FOREIGN.to_owned()), posting],
+        vec![Proof::NotShared],
+    );
     "OPTIONS".clone_into(&mut preflight.method);
     asks.push(preflight);
     asks.extend(TABLE.iter().filter_map(|route| {
         let refusal = route.access.refusal()?;
         let upgrade = route.access == Access::Upgrade;
         let name = if upgrade { "an upgrade without credentials" } else { "a request without credentials" };
-        Some(of(base, name, route, vec![], vec![Proof::Refused(refusal)]))
+        let mut proofs = vec![Proof::Refused(refusal)];
+        if upgrade {
+            proofs.extend([Proof::Upgrade, Proof::Address]);
+        }
+        Some(of(base, name, route, vec![], proofs))
     }));
     // Where https has a port of its own, nobody knows which port plain http would have.
     if https && base.port().is_none() {
@@ -121,19 +157,40 @@ pub fn asks(base: &Url, expected: Option<Environment>) -> Vec<Ask> {
     asks
 }
 
+/// Upgrades that show something.
+fn sockets(base: &Url, pages: Option<&str>) -> Vec<Ask> {
+    let route = Route::of("admission::connect");
+    let ask = |name, header: &'static str, value: &str, proofs: &[Proof]| {
+        of(base, name, route, vec![(header, value.to_owned())], proofs.to_vec())
+    };
+    let (unauthenticated, bad) = (Proof::Refused(Code::Unauthenticated), Proof::Refused(Code::BadCredentials));
+    let mut query = of(base, "an upgrade with a garbage query token", route, vec![], vec![bad]);
+    query.url.set_query(Some(&format!("token={GARBAGE}")));
+    let mut asks = vec![
+        ask("an upgrade from a foreign origin", "origin", FOREIGN, &[Proof::Refused(Code::ForeignOrigin)]),
+        ask("an upgrade with a garbage bearer", "authorization", &format!("Bearer {GARBAGE}"), &[bad]),
+        query,
+        ask("an upgrade with a forged address", "x-forwarded-for", FORGED, &[unauthenticated, Proof::NotForged]),
+        ask("an upgrade with a cookie", "cookie", "hailgate-check=1", &[unauthenticated, Proof::Cookie]),
+    ];
+    asks.extend(pages.map(|own| ask("an upgrade from the own origin", "origin", own, &[unauthenticated])));
+    asks
+}
+
 fn of(base: &Url, name: &'static str, route: &Route, headers: Vec<(&'static str, String)>, proofs: Vec<Proof>) -> Ask {
     let mut url = base.clone();
     url.set_path(&route.example());
     let upgrade = route.access == Access::Upgrade;
-    Ask { name, method: route.method.to_uppercase(), url, headers, upgrade, proofs }
+    Ask { name, method: route.method.to_uppercase(), url, headers, body: 0, upgrade, proofs }
 }
 
 impl Ask {
     /// One finding a proof. `answer` is the answer, or why there is none.
-    pub fn judge(&self, answer: &Result<Seen, String>) -> Vec<Finding> {
+    pub fn judge(&self, answer: &Result<Seen, String>, way: Way) -> Vec<Finding> {
+        let https = self.url.scheme() == "https";
         let finding = |proof: &Proof| {
             let (got, ok) = match answer {
-                Ok(seen) => (proof.got(seen), proof.holds(seen)),
+                Ok(seen) => (proof.got(seen), proof.holds(seen, https)),
                 Err(trouble) => (trouble.clone(), *proof == Proof::OnlyHttps),
             };
             let at = self.url.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -143,15 +200,23 @@ impl Ask {
                 expected: proof.expected(),
                 got,
                 ok,
-                r#do: (!ok).then(|| proof.remedy(answer.as_ref().map_or(0, |seen| seen.status))),
+                r#do: (!ok).then(|| proof.remedy(answer.as_ref().ok(), way)),
             }
         };
-        self.proofs.iter().map(finding).collect()
+        // How a request arrived is not known of an answer that is wrong by itself.
+        let right =
+            self.proofs.iter().all(|proof| proof.of_arrival() || answer.as_ref().is_ok_and(|seen| proof.holds(seen, https)));
+        self.proofs.iter().filter(|proof| right || !proof.of_arrival()).map(finding).collect()
     }
 }
 
 fn header<'a>(seen: &'a Seen, name: &str) -> Option<&'a str> {
     seen.headers.get(name).map(|value| value.to_str().unwrap_or("(not text)"))
+}
+
+/// How the server says that a request for a socket arrived.
+fn arrived<'a>(seen: &'a Seen, field: &str) -> &'a str {
+    seen.body["arrived"][field].as_str().unwrap_or_default()
 }
 
 fn text<'a>(seen: &'a Seen, field: &str) -> &'a str {
@@ -168,11 +233,19 @@ fn versions(seen: &Seen) -> Vec<String> {
 }
 
 impl Proof {
+    /// Whether it is of how the request reached the server.
+    fn of_arrival(self) -> bool {
+        matches!(self, Proof::Upgrade | Proof::Address | Proof::NotForged | Proof::Cookie)
+    }
+
     fn question(self, name: &str) -> String {
         match self {
             Proof::Header(header, _) => format!("{header} of {name}"),
             Proof::NoVersion => format!("no version told by {name}"),
             Proof::Name => "a Hailgate at that address".to_owned(),
+            Proof::Upgrade => format!("{name}, as it reaches the server"),
+            Proof::Address | Proof::NotForged => format!("the client's address of {name}"),
+            Proof::Cookie => format!("the cookie of {name}"),
             _ => name.to_owned(),
         }
     }
@@ -185,6 +258,10 @@ impl Proof {
             Proof::Environment(Some(environment)) => environment.name().to_owned(),
             Proof::Environment(None) => "the name of an environment".to_owned(),
             Proof::Header(_, part) => format!("a value with {part}"),
+            Proof::Upgrade => "an upgrade".to_owned(),
+            Proof::Address => "passed on by a proxy that is trusted, or no proxy".to_owned(),
+            Proof::NotForged => "not the one that the client wrote".to_owned(),
+            Proof::Cookie => "a cookie".to_owned(),
             Proof::NoVersion => "none".to_owned(),
             Proof::NotShared => "no access-control-allow-origin".to_owned(),
             Proof::OnlyHttps => "a redirect to https, or nobody there".to_owned(),
@@ -201,6 +278,26 @@ impl Proof {
             Proof::Environment(_) if text(seen, "environment").is_empty() => status,
             Proof::Environment(_) => text(seen, "environment").to_owned(),
             Proof::Header(name, _) => header(seen, name).map_or_else(|| "no such header".to_owned(), short),
+            proof if proof.of_arrival() && !seen.body["arrived"].is_object() => {
+                format!("{status}, which does not say how it arrived")
+            }
+            Proof::Upgrade if seen.body["arrived"]["upgrade"] == true => "an upgrade".to_owned(),
+            Proof::Upgrade => {
+                format!(
+                    "an ordinary request over HTTP/{}: {}",
+                    short(arrived(seen, "http")),
+                    short(arrived(seen, "upgrade_fault"))
+                )
+            }
+            Proof::Address | Proof::NotForged => match arrived(seen, "forwarded") {
+                "none" => "no X-Forwarded-For",
+                "ignored" => "X-Forwarded-For of a proxy that is not trusted",
+                "trusted" => "passed on by a proxy that is trusted",
+                _ => "the one that the client wrote",
+            }
+            .to_owned(),
+            Proof::Cookie if seen.body["arrived"]["cookie"] == true => "a cookie".to_owned(),
+            Proof::Cookie => "none".to_owned(),
             Proof::NoVersion if versions(seen).is_empty() => "none".to_owned(),
             Proof::NoVersion => short(&versions(seen).join(", ")),
             Proof::NotShared => header(seen, "access-control-allow-origin")
@@ -212,8 +309,18 @@ impl Proof {
         }
     }
 
-    fn holds(self, seen: &Seen) -> bool {
+    fn holds(self, seen: &Seen, https: bool) -> bool {
+        let told = &seen.body["arrived"];
         match self {
+            Proof::Upgrade => told["upgrade"] == true,
+            // Where https is asked and plain http arrives, a proxy is on the way.
+            Proof::Address => match arrived(seen, "forwarded") {
+                "trusted" => true,
+                "none" => !https || told["tls"] == true,
+                _ => false,
+            },
+            Proof::NotForged => matches!(arrived(seen, "forwarded"), "none" | "ignored" | "trusted"),
+            Proof::Cookie => told["cookie"] == true,
             Proof::Status(status) => seen.status == status,
             Proof::Refused(code) => seen.status == code.status() && text(seen, "code") == code.name(),
             Proof::Name => seen.status == 200 && text(seen, "name") == NAME,
@@ -232,12 +339,51 @@ impl Proof {
     }
 
     /// What to do where it does not hold.
-    fn remedy(self, status: u16) -> &'static str {
+    fn remedy(self, seen: Option<&Seen>, way: Way) -> String {
+        let Some(seen) = seen else {
+            // A proxy that refuses a body may cut the connection before it is sent, and its answer with it.
+            if self == Proof::Refused(Code::Invalid) {
+                return Fault::Body.cure(way.proxy);
+            }
+            return "Look at the server's log and the proxy's: the request got no answer.".to_owned();
+        };
+        match self.fault(seen, way) {
+            Some(fault) => fault.cure(way.proxy),
+            None => self.advice(seen.status).to_owned(),
+        }
+    }
+
+    /// What a proxy does wrong, if that is the likely cause.
+    fn fault(self, seen: &Seen, way: Way) -> Option<Fault> {
+        let told = !self.of_arrival() || seen.body["arrived"].is_object();
+        let fault = match (self, seen.status) {
+            _ if !told => return None,
+            (Proof::Refused(Code::Invalid), 413) => Fault::Body,
+            (Proof::Refused(Code::Invalid), _) if text(seen, "code").is_empty() => Fault::Body,
+            (Proof::Name | Proof::Refused(_) | Proof::Status(_), 502..=504) if text(seen, "code").is_empty() => {
+                Fault::NoServer
+            }
+            (Proof::Refused(_), 400 | 411) if way.http10 => Fault::Http10,
+            (Proof::Refused(Code::ForeignOrigin), 401) | (Proof::Refused(Code::BadCredentials), 403) => Fault::Origin,
+            (Proof::Upgrade, _) => Fault::Upgrade,
+            (Proof::Address, _) => Fault::NoAddress,
+            (Proof::NotForged, _) => Fault::ForgedAddress,
+            (Proof::Cookie, _) => Fault::Cookies,
+            (Proof::Header("strict-transport-security", _), _) => Fault::Hsts,
+            (Proof::Header(..), _) => Fault::Headers,
+            (Proof::NoVersion, _) => Fault::Version,
+            (Proof::NotShared, _) => Fault::Shared,
+            _ => return None,
+        };
+        Some(fault)
+    }
+
+    /// What to do where no line of a proxy is known to be the cause.
+    fn advice(self, status: u16) -> &'static str {
         match (self, status) {
             (Proof::Name, _) => {
                 "See whether the URL is that of the server, and whether the proxy passes every path on unchanged. Nothing else was asked."
             }
-            (_, 0) => "Look at the server's log and the proxy's: the request got no answer.",
             (Proof::Refused(_) | Proof::Status(_) | Proof::Environment(_), 404 | 405) => {
                 "The route is not there: see which version runs, and whether the proxy changes or filters paths."
             }
@@ -245,19 +391,16 @@ impl Proof {
             (Proof::Refused(_), 101 | 200..=299) => {
                 "Take it out of service: it lets in whoever comes. Run `hailgate check` on that very build and configuration."
             }
-            (Proof::Refused(_), 426) => "Let the proxy pass the headers Upgrade and Connection on.",
+            (Proof::Refused(Code::Unauthenticated), 403) => {
+                "Set HAILGATE_PUBLIC_URL to the origin that browsers show, and let the proxy pass the header Origin on unchanged. Where \
+                 pages have another origin, name it with --origin; where only programs come, say --origin none."
+            }
             (Proof::Refused(_), 500..) => {
                 "Read the server's log of this request; a broken stack fails `hailgate check` too."
             }
-            (Proof::Refused(_), _) => "See whether the proxy answers in the server's place, and which version runs.",
             (Proof::Environment(_), _) => "Set ENVIRONMENT in this deployment, or see whether the URL is of another one.",
-            (Proof::Header("strict-transport-security", _), _) => {
-                "Let the proxy that speaks https add: Strict-Transport-Security: max-age=31536000"
-            }
-            (Proof::Header(..), _) => "Let the proxy pass the server's headers on unchanged, and see which version runs.",
-            (Proof::NoVersion, _) => "Take the version out of the proxy's answers, like `server_tokens off` in nginx.",
-            (Proof::NotShared, _) => "Take the CORS headers out of the proxy: HAILGATE_ALLOWED_ORIGINS says who may come.",
             (Proof::OnlyHttps, _) => "Let the proxy redirect plain http to https, or close that port.",
+            _ => "See whether the proxy answers in the server's place, and which version runs.",
         }
     }
 }
