@@ -88,6 +88,7 @@ limits! {
     retention_ms                 0      0 "milliseconds" told "time for which events and messages are kept, 7 days or more; 0: for ever"
     poll_ms                 30_000     10 "milliseconds" told "longest wait of a long poll"
     access_token_ms        900_000 10_000 "milliseconds" told "life of an access token that a login gets"
+    head_ms                  5_000    100 "milliseconds" own  "time for the head of a request to arrive"
     body_ms                 10_000    100 "milliseconds" told "time for a request body to arrive"
     drain_ms                20_000    100 "milliseconds" told "time for connections to leave at shutdown"
     token_bytes             16_384  1_024 "bytes"        told "longest token"

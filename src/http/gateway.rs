@@ -138,7 +138,6 @@ impl<F> Routing for F where
 }
 
 /// How long the parts of a connection may take.
-const HEAD: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -223,7 +222,7 @@ impl Gateway {
         let stopping = self.stopping.subscribe();
         let http = HttpService::build()
             .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HEAD)
+            .client_request_timeout(Duration::from_millis(self.node.limits.head_ms))
             .client_disconnect_timeout(LINGER)
             // A client that has gone must not leave its long poll waiting.
             .h1_allow_half_closed(false)

@@ -25,6 +25,8 @@ use hailgate::{
 };
 
 const MESSAGE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Time for the head of a request to arrive: the library gives 5 s, which a process among many may wait for its turn.
+const HEAD: Duration = Duration::from_secs(60);
 
 /// Echoes WebSocket messages on every path.
 #[derive(Debug, Parser)]
@@ -57,6 +59,7 @@ async fn main() -> io::Result<()> {
                 .on_connect(Cutter::on_connect)
                 // The library would read on after the closing handshake, where the server has to end TCP at once.
                 .client_disconnect_timeout(Duration::ZERO)
+                .client_request_timeout(HEAD)
                 .listen(port)?
                 .run()
                 .await
@@ -70,7 +73,14 @@ async fn service() -> Result<impl actix_service::Service<actix_web::rt::net::Tcp
     let app = Rc::new(map_config(app, |()| AppConfig::default()).new_service(()).await?);
     let upgrades = upgrade::service(Rc::clone(&app));
     let plain = fn_factory(move || ready(Ok::<_, ()>(Rc::clone(&app))));
-    HttpService::build().on_connect_ext(Cutter::install).upgrade(upgrades).finish(plain).tcp().new_service(()).await
+    HttpService::build()
+        .client_request_timeout(HEAD)
+        .on_connect_ext(Cutter::install)
+        .upgrade(upgrades)
+        .finish(plain)
+        .tcp()
+        .new_service(())
+        .await
 }
 
 async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Error> {

@@ -112,7 +112,7 @@ async fn requests_that_are_not_http_are_refused_and_the_server_lives() {
 
 #[tokio::test]
 async fn a_request_head_that_does_not_arrive_is_given_up() {
-    let server = Server::shared();
+    let server = Server::new(&[("HAILGATE_LIMIT_HEAD_MS", "200")]);
     let mut raw = Raw::connect(server.port).await;
     raw.send("GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     let rest = String::from_utf8_lossy(&raw.rest().await).into_owned();

@@ -56,9 +56,10 @@ impl Site {
         site
     }
 
-    /// A site for tests: an environment, an own address, and these variables.
+    /// A site for tests: an environment, an own address, time for a process that waits for its turn, and these variables.
     pub fn new(more: &[(&str, &str)]) -> Site {
-        let own = [("ENVIRONMENT", "testing"), ("HAILGATE_PUBLIC_URL", ORIGIN)];
+        let patience = [("HAILGATE_LIMIT_HEAD_MS", "60000"), ("HAILGATE_LIMIT_BODY_MS", "60000")];
+        let own = [[("ENVIRONMENT", "testing"), ("HAILGATE_PUBLIC_URL", ORIGIN)], patience].concat();
         Site::with_secrets(&[&own, more].concat())
     }
 

@@ -20,8 +20,9 @@ use crate::{
 async fn a_stream_takes_one_of_the_users_places_and_gives_it_back() {
     let server = Server::new(&[("HAILGATE_LIMIT_CONNECTIONS_USER", "2")]);
     let (alice, bob) = (server.person(), server.person());
+    let _socket = alice.socket().await;
     for _ in 0..3 {
-        let (_socket, stream) = (alice.socket().await, alice.stream().await);
+        let stream = alice.stream().await;
         alice.no_stream("/api/events").await.problem(429, "too_many_connections");
         alice.try_upgrade("/ws").await.problem(429, "too_many_connections");
         drop(bob.stream().await);
