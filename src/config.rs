@@ -5,11 +5,14 @@
 
 mod check;
 mod issuers;
+mod kubernetes;
 mod limits;
 mod names;
 mod oidc;
+mod origin;
 mod read;
 mod store;
+mod text;
 mod tls;
 
 use std::{
@@ -24,7 +27,9 @@ use ipnet::IpNet;
 pub use self::{
     issuers::{ISSUER_FIELDS, KeySource, OwnKey, TrustedIssuer},
     oidc::Oidc,
+    origin::{keeps_secure_cookies, may_share_a_cookie},
     read::Sources,
+    text::{Shape, clean, clean_path},
 };
 use crate::domain::{Limits, Synchronous};
 
@@ -199,6 +204,8 @@ pub struct Setting {
     pub default: &'static str,
     /// Whether its value is never shown.
     pub secret: bool,
+    /// What may stand in its value.
+    pub shape: Shape,
     /// What it means.
     pub meaning: &'static str,
 }
@@ -206,11 +213,11 @@ pub struct Setting {
 /// Every setting. Limits are beside them: `[limits]` in the file, `HAILGATE_LIMIT_<NAME>` as variables. So are outside
 /// issuers, in the file alone: `[[trusted_issuer]]` with [`ISSUER_FIELDS`].
 pub const SETTINGS: &[Setting] = &[
-    setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development"),
+    setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development").of(Shape::Exact),
     setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),
-    setting("tls_cert", "HAILGATE_TLS_CERT", "", "PEM file of the certificate chain: the port speaks https"),
-    setting("tls_key", "HAILGATE_TLS_KEY", "", "PEM file of the certificate's private key"),
-    setting("database_url", "HAILGATE_DATABASE_URL", "", "sqlite:///absolute/path.db"),
+    setting("tls_cert", "HAILGATE_TLS_CERT", "", "PEM file of the certificate chain: the port speaks https").of(Shape::Line),
+    setting("tls_key", "HAILGATE_TLS_KEY", "", "PEM file of the certificate's private key").of(Shape::Line),
+    setting("database_url", "HAILGATE_DATABASE_URL", "", "sqlite:///absolute/path.db").of(Shape::Line),
     setting(
         "sqlite_synchronous",
         "HAILGATE_SQLITE_SYNCHRONOUS",
@@ -221,15 +228,18 @@ pub const SETTINGS: &[Setting] = &[
         "jwt_secret",
         "HAILGATE_JWT_SECRET",
         "signs and verifies own tokens (HS256), 32 bytes or more; several comma-separated, newest first",
-    ),
+    )
+    .of(Shape::Lines),
     secret(
         "jwt_private_key",
         "HAILGATE_JWT_PRIVATE_KEY",
         "signs own tokens instead (RS256, ES256 or EdDSA): PEM, or the path of a PEM file",
-    ),
-    setting("jwt_issuer", "HAILGATE_JWT_ISSUER", "hailgate", "`iss` of own tokens"),
-    setting("jwt_audience", "HAILGATE_JWT_AUDIENCE", "hailgate", "`aud` of own tokens"),
-    secret("session_key", "HAILGATE_SESSION_KEY", "seals cookies, 64 bytes as hex or base64; newest of several first"),
+    )
+    .of(Shape::Block),
+    setting("jwt_issuer", "HAILGATE_JWT_ISSUER", "hailgate", "`iss` of own tokens").of(Shape::Line),
+    setting("jwt_audience", "HAILGATE_JWT_AUDIENCE", "hailgate", "`aud` of own tokens").of(Shape::Line),
+    secret("session_key", "HAILGATE_SESSION_KEY", "seals cookies, 64 bytes as hex or base64; newest of several first")
+        .of(Shape::Block),
     setting("public_url", "HAILGATE_PUBLIC_URL", "", "own address as browsers see it, like https://chat.example.org"),
     setting(
         "oidc_issuer",
@@ -237,15 +247,22 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "OpenID Connect provider that signs people in, like https://id.example.org",
     ),
-    setting("oidc_client_id", "HAILGATE_OIDC_CLIENT_ID", "", "what the provider calls this server"),
+    setting("oidc_client_id", "HAILGATE_OIDC_CLIENT_ID", "", "what the provider calls this server").of(Shape::Line),
     secret(
         "oidc_client_secret",
         "HAILGATE_OIDC_CLIENT_SECRET",
         "what the provider knows this server by; a public client has none",
     ),
-    setting("oidc_name", "HAILGATE_OIDC_NAME", "", "the provider's name on the page; the host of its address"),
+    setting("oidc_name", "HAILGATE_OIDC_NAME", "", "the provider's name on the page; the host of its address")
+        .of(Shape::Line),
     setting("oidc_prefix", "HAILGATE_OIDC_PREFIX", "oidc", "what stands before `:` in the names of its users"),
-    setting("allowed_origins", "HAILGATE_ALLOWED_ORIGINS", "", "other origins, comma-separated"),
+    setting(
+        "allowed_origins",
+        "HAILGATE_ALLOWED_ORIGINS",
+        "",
+        "origins of other pages and of web views that may use this server, comma-separated",
+    )
+    .of(Shape::Words),
     setting("create_users", "HAILGATE_CREATE_USERS", "off", "whether a valid own token creates its user"),
     setting("query_tokens", "HAILGATE_QUERY_TOKENS", "on", "whether /ws?token= is taken"),
     setting(
@@ -253,17 +270,24 @@ pub const SETTINGS: &[Setting] = &[
         "HAILGATE_TRUSTED_PROXIES",
         "",
         "networks of proxies to believe, comma-separated, like 10.0.0.0/8",
-    ),
+    )
+    .of(Shape::Words),
     setting("log_format", "HAILGATE_LOG_FORMAT", "text", "text or json"),
     setting("workers", "HAILGATE_WORKERS", "", "worker threads; one a core"),
 ];
 
 const fn setting(key: &'static str, variable: &'static str, default: &'static str, meaning: &'static str) -> Setting {
-    Setting { key, variable, default, secret: false, meaning }
+    Setting { key, variable, default, secret: false, shape: Shape::Word, meaning }
 }
 
 const fn secret(key: &'static str, variable: &'static str, meaning: &'static str) -> Setting {
-    Setting { key, variable, default: "", secret: true, meaning }
+    Setting { key, variable, default: "", secret: true, shape: Shape::Line, meaning }
+}
+
+impl Setting {
+    const fn of(self, shape: Shape) -> Setting {
+        Setting { shape, ..self }
+    }
 }
 
 /// Where the certificate of the port and its key stand.
@@ -325,7 +349,8 @@ pub fn beside_a_demo(variables: Vec<(OsString, OsString)>) -> (Vec<(OsString, Os
 
 /// Where `demo` keeps its data unless told: the user's state directory.
 pub fn demo_directory() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name: &str| std::env::var_os(name).and_then(|value| clean_path(PathBuf::from(value)).ok());
+    let variable = |name: &str| variable(name).filter(|path| !path.as_os_str().is_empty());
     let state = variable("XDG_STATE_HOME").filter(|path| path.is_absolute());
     let state = state.or_else(|| Some(variable("HOME")?.join(".local").join("state")));
     Some(state?.join("hailgate"))
@@ -345,3 +370,5 @@ pub fn database_in(directory: &Path) -> PathBuf {
 mod environment_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;

@@ -31,7 +31,7 @@ enum UserCommand {
         #[arg(long)]
         display: Option<String>,
         /// E-mail, never shown to others.
-        #[arg(long)]
+        #[arg(long, value_parser = super::line)]
         email: Option<String>,
         /// Read the password from standard input instead of asking for it.
         #[arg(long)]
@@ -188,7 +188,9 @@ fn new_password(from_stdin: bool) -> Result<String, Failure> {
     let password = if from_stdin {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
-        line.trim_end_matches(['\r', '\n']).to_owned()
+        // A password may begin and end with spaces: only the end of the line goes.
+        let line = line.strip_suffix('\n').unwrap_or(&line);
+        line.strip_suffix('\r').unwrap_or(line).to_owned()
     } else if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("New password: ").map_err(failed)?;
         if rpassword::prompt_password("Once more: ").map_err(failed)? != password {

@@ -73,13 +73,13 @@ pub struct BenchArgs {
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
     /// A file with a user and a token in each line; without it accounts are made and tokens signed here.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "data"])]
+    #[arg(long, value_name = "FILE", value_parser = super::path(), conflicts_with_all = ["config", "data"])]
     tokens: Option<PathBuf>,
     /// Write the results to a file, for `bench compare` and for programs.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::path())]
     json: Option<PathBuf>,
     /// Write a page with plots, which needs nothing beside it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::path())]
     report: Option<PathBuf>,
     /// Load a server that is not on this machine. Ask whoever runs it first.
     #[arg(long)]
@@ -91,8 +91,10 @@ enum BenchCommand {
     /// Two runs beside each other, and whether what differs is more than chance.
     Compare {
         /// What --json wrote of the first.
+        #[arg(value_parser = super::path())]
         a: PathBuf,
         /// What it wrote of the second.
+        #[arg(value_parser = super::path())]
         b: PathBuf,
     },
 }
@@ -103,7 +105,7 @@ const USERS: &str = "Without --tokens the server's own configuration is needed (
     member\nonce and in order, 1 that one did not or that the run failed, 69 that the server cannot be used.";
 
 fn base(text: &str) -> Result<Url, String> {
-    let url: Url = text.parse().map_err(|_| "write an address like http://127.0.0.1:8080")?;
+    let url = super::url(text, "http://127.0.0.1:8080")?;
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let nobody = url.username().is_empty() && url.password().is_none();
     if matches!(url.scheme(), "http" | "https") && bare && nobody && url.host_str().is_some() {

@@ -40,7 +40,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<String>,
     /// Where keys and messages are kept; the user's state directory if not given.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::path())]
     data: Option<PathBuf>,
 }
 
@@ -103,10 +103,10 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
         file,
         "# Made by `hailgate demo`. The keys are good for this directory only.\n\
          environment = \"development\"\n\
-         database_url = \"sqlite://{}\"\n\
+         database_url = {}\n\
          jwt_secret = \"{jwt}\"\n\
          session_key = \"{}\"",
-        config::database_in(directory).display(),
+        toml::Value::from(format!("sqlite://{}", config::database_in(directory).display())),
         hex::encode(session_key)
     )?;
     file.sync_all()

@@ -15,10 +15,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 
 use crate::{
-    config::{self, Complaint, Config, Sources},
+    config::{self, Complaint, Config, Shape, Sources},
     error::Error,
     http::open::Unopened,
 };
@@ -57,10 +60,10 @@ enum Command {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Where {
     /// A TOML file; variables win over it.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "data")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = path(), conflicts_with = "data")]
     config: Option<PathBuf>,
     /// A data directory that `demo` has made, with keys and a database of its own.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_parser = path())]
     data: Option<PathBuf>,
 }
 
@@ -77,6 +80,22 @@ impl Where {
         let config = self.config.clone().or_else(|| self.data.as_deref().map(config::file_in));
         Config::load(&Sources { variables, config, bind }).map_err(Failure::Config)
     }
+}
+
+/// A path on the command line, without white space around it.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| config::clean_path(path).map_err(|what| format!("it {what}")))
+}
+
+/// Text of one line on the command line, without white space around it.
+fn line(text: &str) -> Result<String, String> {
+    config::clean(text, Shape::Line).map_err(|what| format!("it {what}"))
+}
+
+/// A URL on the command line. The parser of URLs drops tabs and line ends inside, so these are refused first.
+fn url(text: &str, like: &str) -> Result<reqwest::Url, String> {
+    let text = config::clean(text, Shape::Word).map_err(|what| format!("it {what}"))?;
+    text.parse().map_err(|_| format!("write an address like {like}"))
 }
 
 /// Why a command ended.

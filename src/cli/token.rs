@@ -27,7 +27,7 @@ pub struct TokenArgs {
     #[arg(long, value_parser = permission)]
     permission: Vec<Permission>,
     /// Customer tier, instead of the account's.
-    #[arg(long)]
+    #[arg(long, value_parser = super::line)]
     tier: Option<String>,
 }
 

@@ -249,19 +249,6 @@ impl Checker<'_> {
         None
     }
 
-    fn public_url(&mut self, environment: Option<Environment>) -> Option<String> {
-        self.written("public_url")?;
-        let text = self.text("public_url");
-        self.origin("public_url", text.trim_end_matches('/'), environment)
-    }
-
-    fn allowed_origins(&mut self, environment: Option<Environment>) -> Vec<String> {
-        let text = self.text("allowed_origins");
-        let parts: Vec<String> =
-            text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
-        parts.iter().filter_map(|part| self.origin("allowed_origins", part, environment)).collect()
-    }
-
     /// Networks whose members may say for whom they ask. One that holds everybody would let everybody say so.
     fn trusted_proxies(&mut self) -> Vec<IpNet> {
         let text = self.text("trusted_proxies");
@@ -286,43 +273,6 @@ impl Checker<'_> {
             }
         }
         networks
-    }
-
-    /// An origin as browsers write it: scheme, host, and the port where it is not the scheme's own.
-    fn origin(&mut self, key: &'static str, text: &str, environment: Option<Environment>) -> Option<String> {
-        let remedy = "Write it as browsers do: https://chat.example.org, without path, in lower case.";
-        if text.contains('@') {
-            // Not repeated: what stands before it may be a password.
-            self.complain(key, format!("`{key}` holds an `@`, which no origin has."), remedy);
-            return None;
-        }
-        let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (_, Some(rest)) => (false, rest),
-            _ => {
-                self.complain(key, format!("{text:?} is no origin."), remedy);
-                return None;
-            }
-        };
-        let uri: Option<actix_web::http::Uri> = text.parse().ok();
-        let plain = !rest.contains(['/', '?', '#', '*', ' ']) && !rest.bytes().any(|b| b.is_ascii_uppercase());
-        let default_port = if secure { ":443" } else { ":80" };
-        let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default().to_owned();
-        if !plain || host.is_empty() || rest.ends_with(default_port) || rest.ends_with(':') {
-            self.complain(key, format!("{text:?} is not how a browser writes an origin."), remedy);
-            return None;
-        }
-        let here = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        let relaxed = matches!(environment, Some(Environment::Development | Environment::Testing));
-        if !secure && !here && !relaxed {
-            self.complain(
-                key,
-                format!("{text:?} is plain http: cookies and messages would travel in the open."),
-                "Use https.",
-            );
-            return None;
-        }
-        Some(text.to_owned())
     }
 
     fn flag(&mut self, key: &'static str) -> Option<bool> {

@@ -11,6 +11,7 @@ use super::{
     Complaint, Place, Secret,
     check::{Checker, SECRET_BYTES_MIN},
     names,
+    text::{self, Shape},
 };
 use crate::domain::Permission;
 
@@ -124,8 +125,14 @@ fn read_entry(
             DeValue::Array(items) if list => items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect(),
             _ => None,
         };
-        match texts.filter(|texts| texts.iter().all(|text| !text.is_empty())) {
-            Some(texts) => _ = fields.insert(*known, (texts, place)),
+        let shape = if matches!(*known, "issuer" | "audience" | "keys") { Shape::Line } else { Shape::Word };
+        let texts: Option<Result<Vec<String>, String>> =
+            texts.map(|texts| texts.iter().map(|text| text::clean(text, shape)).collect());
+        match texts.filter(|texts| texts.as_ref().map_or(true, |texts| texts.iter().all(|text| !text.is_empty()))) {
+            Some(Ok(texts)) => _ = fields.insert(*known, (texts, place)),
+            Some(Err(what)) => {
+                complaints.push(Complaint::new(format!("`{known}` of a `{TABLE}` {what}."), &place, text::REMEDY));
+            }
             None => complaints.push(Complaint::new(
                 format!("`{known}` of a `{TABLE}` has a value of the wrong kind."),
                 &place,
@@ -260,7 +267,7 @@ impl Checker<'_> {
         let Some(path) = self.private_key_file() else {
             // Some tools can write a value in one line only.
             let lines = if text.contains('\n') { text } else { text.replace("\\n", "\n") };
-            return Some(OwnKey::PrivateKey(Secret(lines.into_bytes())));
+            return Some(OwnKey::PrivateKey(Secret(lines.trim_end().as_bytes().to_vec())));
         };
         match std::fs::read(&path) {
             Ok(pem) => Some(OwnKey::PrivateKey(Secret(pem))),

@@ -145,7 +145,7 @@ mod tests {
             let said = load(&[("page", text)]).expect_err("too large");
             assert!(said.contains("The largest is 9223372036854775807."), "{said}");
         }
-        for text in ["", "-1", "1.5", "many", "1_000", " 5"] {
+        for text in ["", "-1", "1.5", "many", "1_000", "0x5"] {
             let said = load(&[("page", text)]).expect_err("no number");
             assert!(said.contains("Write a whole number of rows, 1 or more."), "{said}");
         }

@@ -1,10 +1,6 @@
 //! The provider of sign-ins (OpenID Connect): all of it or nothing.
 
-use std::net::IpAddr;
-
-use actix_web::http::Uri;
-
-use super::{Secret, TrustedIssuer, check::Checker};
+use super::{Secret, TrustedIssuer, check::Checker, origin::host_of};
 use crate::domain::UserId;
 
 /// Longest name on the page, in characters.
@@ -67,13 +63,10 @@ impl Checker<'_> {
 
     /// The host of the provider's address, which must be one that nobody can listen to.
     fn oidc_host(&mut self, address: &str) -> Option<String> {
-        let uri: Option<Uri> = address.parse().ok();
-        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default().to_owned();
-        let scheme = uri.as_ref().and_then(Uri::scheme_str).unwrap_or_default();
-        let here = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        let bare = uri.as_ref().is_some_and(|uri| uri.query().is_none()) && !address.contains(['#', '@']);
-        if !host.is_empty() && bare && (scheme == "https" || (scheme == "http" && here)) {
-            return Some(host);
+        let bare = !address.contains(['?', '#', '@']);
+        match host_of(address).filter(|_| bare) {
+            Some((scheme, host, here)) if scheme == "https" || (scheme == "http" && here) => return Some(host),
+            _ => {}
         }
         // The text is not repeated: it may hold a password.
         let remedy = "Write it exactly as the provider does, like https://id.example.org; plain http is for this machine.";
@@ -133,6 +126,7 @@ mod tests {
             ("OIDC_ISSUER", &[URL, ("HAILGATE_OIDC_ISSUER", "https://me:pass@id.example.org"), CLIENT]),
             ("OIDC_ISSUER", &[URL, ("HAILGATE_OIDC_ISSUER", "https://id.example.org?x=1"), CLIENT]),
             ("OIDC_ISSUER", &[URL, ("HAILGATE_OIDC_ISSUER", "id.example.org"), CLIENT]),
+            ("OIDC_ISSUER", &[URL, ("HAILGATE_OIDC_ISSUER", "https://id.example.org:99999"), CLIENT]),
             ("oidc_prefix", &[URL, ISSUER, CLIENT, ("HAILGATE_OIDC_PREFIX", "a:b")]),
             ("oidc_prefix", &[URL, ISSUER, CLIENT, ("HAILGATE_OIDC_PREFIX", "")]),
             ("oidc_prefix", &[URL, ISSUER, CLIENT, ("HAILGATE_OIDC_PREFIX", "system")]),

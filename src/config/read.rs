@@ -3,16 +3,18 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Complaint, Place, SETTINGS,
+    Complaint, Place, SETTINGS, Setting,
     issuers::{self, WrittenIssuer},
+    kubernetes,
     names::{self, Part},
+    text::{self, Shape},
 };
 use crate::domain::Limits;
 
@@ -44,30 +46,71 @@ pub(super) struct Values {
     pub port: Option<Written>,
 }
 
+/// The variable that names the configuration file.
+const CONFIG: &str = "HAILGATE_CONFIG";
 /// What the variable of every limit begins with.
 pub(super) const LIMIT_PREFIX: &str = "HAILGATE_LIMIT_";
 
 pub(super) fn read(sources: &Sources) -> Result<Values, Vec<Complaint>> {
     let (mut values, mut complaints) = (Values::default(), Vec::new());
     let named = |name: &str| sources.variables.iter().find(|(variable, _)| variable == name).map(|(_, value)| value);
-    let file = sources.config.clone().or_else(|| named("HAILGATE_CONFIG").map(PathBuf::from));
-    if let Some(path) = &file {
-        read_file(path, &mut values, &mut complaints);
+    let flag = sources.config.clone().map(|path| (path, Place::Flag("--config")));
+    let variable = || named(CONFIG).map(|path| (PathBuf::from(path), Place::Variable(CONFIG.to_owned())));
+    if let Some((path, place)) = flag.or_else(variable) {
+        match text::clean_path(path) {
+            Ok(path) => read_file(&path, &mut values, &mut complaints),
+            Err(what) => complaints.push(Complaint::new(format!("{place} {what}."), &place, text::REMEDY)),
+        }
     }
+    let mut of_platform = |name: &str, shape| {
+        let written = value_of(name, named(name)?, shape);
+        written.map_err(|complaint| complaints.push(complaint)).ok()
+    };
     // systemd may give several, colon-separated; the first is ours.
-    let state = named("STATE_DIRECTORY").and_then(|dirs| dirs.to_str()?.split(':').next().map(PathBuf::from));
+    let state = of_platform("STATE_DIRECTORY", Shape::Line);
+    let state = state.and_then(|dirs| dirs.text.split(':').next().map(PathBuf::from));
     values.state_directory = state.filter(|path| path.is_absolute());
-    let port = named("PORT").and_then(|port| port.to_str());
-    values.port = port.map(|text| Written { text: text.to_owned(), place: Place::Variable("PORT".to_owned()) });
+    values.port = of_platform("PORT", Shape::Word);
     for (name, value) in &sources.variables {
         if let Some(name) = name.to_str() {
             read_variable(name, value, &mut values, &mut complaints);
         }
     }
     if let Some(bind) = &sources.bind {
-        values.settings.insert("bind", Written { text: bind.clone(), place: Place::Flag("--bind") });
+        match written("--bind", bind, Shape::Word, Place::Flag("--bind")) {
+            Ok(bind) => _ = values.settings.insert("bind", bind),
+            Err(complaint) => complaints.push(complaint),
+        }
     }
     if complaints.is_empty() { Ok(values) } else { Err(complaints) }
+}
+
+/// A value without the white space around it, or a complaint about what stands in it.
+fn written(name: &str, text: &str, shape: Shape, place: Place) -> Result<Written, Complaint> {
+    match text::clean(text, shape) {
+        Ok(text) => Ok(Written { text, place }),
+        Err(what) => Err(Complaint::new(format!("{name} {what}."), &place, text::REMEDY)),
+    }
+}
+
+/// The value of a variable.
+fn value_of(name: &str, value: &OsStr, shape: Shape) -> Result<Written, Complaint> {
+    let place = Place::Variable(name.to_owned());
+    let Some(text) = value.to_str() else {
+        return Err(Complaint::new(format!("The value of {name} is not UTF-8."), &place, "Write it as text."));
+    };
+    written(name, text, shape, place)
+}
+
+/// The value of a setting.
+fn setting_of(setting: &Setting, name: &str, text: &str, place: Place) -> Result<Written, Complaint> {
+    let found = written(name, text, setting.shape, place)?;
+    if setting.key == "database_url" && text::names_another_database(text, &found.text) {
+        let what = format!("{name} has white space at an end, and there is a file whose name has it too.");
+        let remedy = "Rename that file if it is the database, then write the address without the white space.";
+        return Err(Complaint::new(what, &found.place, remedy));
+    }
+    Ok(found)
 }
 
 fn read_variable(name: &str, value: &OsString, values: &mut Values, complaints: &mut Vec<Complaint>) {
@@ -76,25 +119,23 @@ fn read_variable(name: &str, value: &OsString, values: &mut Values, complaints: 
     let limit = limit.and_then(|limit| Limits::TABLE.iter().find(|(known, ..)| *known == limit));
     let setting = SETTINGS.iter().find(|setting| setting.variable == name);
     if setting.is_none() && limit.is_none() {
-        // Kubernetes puts the last three into pods.
-        let ignored = name == "HAILGATE_CONFIG"
-            || name == "HAILGATE_PORT"
-            || name.starts_with("HAILGATE_PORT_")
-            || name.starts_with("HAILGATE_SERVICE_");
+        let ignored = name == CONFIG || kubernetes::is_of_a_service(name, value);
         if name.starts_with("HAILGATE_") && !ignored {
             complaints.push(Complaint::new(format!("There is no setting {name}."), &place, names::variable(name)));
         }
         return;
     }
-    let Some(text) = value.to_str() else {
-        complaints.push(Complaint::new(format!("The value of {name} is not UTF-8."), &place, "Write it as text."));
-        return;
+    let found = match setting {
+        Some(setting) => value
+            .to_str()
+            .map_or_else(|| value_of(name, value, setting.shape), |text| setting_of(setting, name, text, place)),
+        None => value_of(name, value, Shape::Word),
     };
-    let written = Written { text: text.to_owned(), place };
-    if let Some(setting) = setting {
-        values.settings.insert(setting.key, written);
-    } else if let Some((limit, ..)) = limit {
-        values.limits.insert(limit, written);
+    match (found, setting, limit) {
+        (Ok(written), Some(setting), _) => _ = values.settings.insert(setting.key, written),
+        (Ok(written), None, Some((limit, ..))) => _ = values.limits.insert(limit, written),
+        (Ok(_), None, None) => {}
+        (Err(complaint), ..) => complaints.push(complaint),
     }
 }
 
@@ -163,7 +204,16 @@ fn note(
         return;
     };
     if let Some(text) = text(value) {
-        into.insert(key, Written { text, place });
+        let setting = SETTINGS.iter().find(|setting| part == Part::Top && setting.key == key);
+        let name = format!("`{key}`");
+        let found = match setting {
+            Some(setting) => setting_of(setting, &name, &text, place),
+            None => written(&name, &text, Shape::Word, place),
+        };
+        match found {
+            Ok(written) => _ = into.insert(key, written),
+            Err(complaint) => complaints.push(complaint),
+        }
     } else {
         let what = format!("`{name}` has a value of the wrong kind.");
         complaints.push(Complaint::new(what, &place, "Write text, a number, true or false, or a list of texts."));

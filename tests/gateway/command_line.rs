@@ -27,14 +27,86 @@ fn an_unknown_variable_is_refused_with_the_nearest_name() {
 }
 
 #[test]
-fn variables_that_kubernetes_puts_into_pods_are_ignored() {
+fn variables_that_kubernetes_makes_of_services_are_ignored_and_a_mistyped_setting_is_not() {
     let site = Site::new(&[
         ("HAILGATE_SERVICE_HOST", "10.0.0.1"),
         ("HAILGATE_SERVICE_PORT_HTTP", "80"),
         ("HAILGATE_PORT", "tcp://10.0.0.1:80"),
         ("HAILGATE_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("HAILGATE_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+        ("HAILGATE_GATEWAY_SERVICE_PORT", "80"),
+        ("HAILGATE_GATEWAY_SERVICE_PORT_HTTP", "80"),
+        ("HAILGATE_GATEWAY_PORT", "tcp://10.0.0.1:80"),
+        ("HAILGATE_GATEWAY_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("HAILGATE_GATEWAY_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("HAILGATE_GATEWAY_PORT_80_TCP_PORT", "80"),
+        ("HAILGATE_GATEWAY_PORT_80_TCP_PROTO", "tcp"),
     ]);
     assert_eq!(site.run(&["check"]).status.code(), Some(0));
+    for (name, value) in [("HAILGATE_METRICS_PORT", "9090"), ("HAILGATE_LIMIT_PAG", "5")] {
+        let output = Site::new(&[(name, value)]).run(&["check"]);
+        assert_eq!(output.status.code(), Some(78), "{name}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(name), "{name}");
+    }
+}
+
+#[test]
+fn white_space_around_variables_and_flags_is_dropped() {
+    let site = Site::new(&[]);
+    assert!(
+        site.run_with(&["user", "add", "alice", "--email", "a@example.org\n", "--password-stdin"], PASSWORD)
+            .status
+            .success()
+    );
+    let url = site.variable("HAILGATE_DATABASE_URL").to_owned();
+    let mut command = site.command(&["user", "list"]);
+    let output = crate::server::finish(command.env("HAILGATE_DATABASE_URL", format!("{url}\n")), "");
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && listed.starts_with("alice\t"), "{listed}");
+    let names =
+        || fs::read_dir(site.directory.path()).expect("a directory").map(|entry| entry.expect("an entry").file_name());
+    assert!(names().all(|name| !name.to_string_lossy().contains('\n')), "{:?}", names().collect::<Vec<_>>());
+    let file = site.directory.path().join("other.toml");
+    fs::write(&file, "workers = 2\n").expect("a file");
+    for path in [format!("{}\n", file.display()), format!(" {}", file.display())] {
+        assert_eq!(site.run(&["check", "--config", &path]).status.code(), Some(0), "{path:?}");
+        let output = crate::server::finish(site.command(&["check"]).env("HAILGATE_CONFIG", &path), "");
+        assert_eq!(output.status.code(), Some(0), "{path:?}");
+    }
+    assert_eq!(site.run(&["check", "--bind", "127.0.0.1:1\n"]).status.code(), Some(0));
+    for (arguments, code) in [
+        (&["check", "--config", "a\tb.toml"][..], 2),
+        (&["check", "--data", "a\u{1}b"], 2),
+        (&["check", "--bind", "127.0.0.1:\n1"], 78),
+        (&["check", "--url", "http://127.0\n.0.1:1"], 2),
+        (&["token", "--user", "alice", "--tier", "go\nld"], 2),
+        (&["user", "add", "bob", "--email", "b@exam\u{1b}ple.org", "--password-stdin"], 2),
+    ] {
+        let output = site.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(code) && said.contains("U+"), "{arguments:?}: {said}");
+    }
+    for (name, value) in [("HAILGATE_JWT_AUDIENCE", "hail\ngate"), ("HAILGATE_DATABASE_URL", "sqlite:///a\n/b.db")] {
+        let output = crate::server::finish(site.command(&["check"]).env(name, value), "");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(78) && said.contains(&format!("{name} has a line feed (U+000A)")), "{said}");
+    }
+}
+
+#[test]
+fn a_password_keeps_its_spaces_and_loses_the_end_of_its_line_only() {
+    let site = Site::new(&[]);
+    for (name, typed) in [("unix", "  two words  \n"), ("windows", "  two words  \r\n"), ("none", "  two words  ")] {
+        assert!(site.run_with(&["user", "add", name, "--password-stdin"], typed).status.success(), "{name}");
+    }
+    let server = Arc::new(site).serve();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        for name in ["unix", "windows", "none"] {
+            server.login(name, "  two words  ").await.json(200);
+            server.login(name, "two words").await.problem(401, "bad_login");
+        }
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     answer::{Answer, ask},
     people::{Person, Proof, client, upgrade},
-    server::{ORIGIN, PASSWORD, Server},
+    server::{ORIGIN, PASSWORD, Server, Site},
 };
 
 const FOREIGN: &[&str] = &[
@@ -113,4 +113,48 @@ async fn a_page_of_another_origin_takes_none_of_the_places_in_which_its_visitor_
         ask(events().header("Sec-Fetch-Site", site)).await.problem(403, "foreign_origin");
     }
     ask(events().header("Origin", "https://evil.chat.test")).await.problem(403, "foreign_origin");
+}
+
+#[tokio::test]
+async fn the_page_of_a_web_view_is_allowed_by_name_and_uses_a_token() {
+    let named = "capacitor://localhost,tauri://localhost,app://.,http://tauri.localhost";
+    let server = Server::new(&[("HAILGATE_ALLOWED_ORIGINS", named)]);
+    let alice = server.person();
+    for (origin, allowed) in [
+        ("capacitor://localhost", true),
+        ("tauri://localhost", true),
+        ("app://.", true),
+        ("http://tauri.localhost", true),
+        ("ionic://localhost", false),
+        ("capacitor://localhost.evil.test", false),
+        ("null", false),
+    ] {
+        let socket = ask(upgrade(alice.request(Method::GET, "/ws").header("Origin", origin))).await;
+        assert_eq!(socket.status, if allowed { 101 } else { 403 }, "{origin}: {}", socket.body);
+        let preflight = client().request(Method::OPTIONS, server.url("/api/messages")).header("Origin", origin);
+        let preflight = preflight.header("Access-Control-Request-Method", "POST");
+        let answer = ask(preflight.header("Access-Control-Request-Headers", "authorization,content-type")).await;
+        let opened = answer.headers.get("access-control-allow-origin").map(|value| value.to_str().expect("text").to_owned());
+        assert_eq!(opened.as_deref(), allowed.then_some(origin), "{origin}");
+    }
+}
+
+#[test]
+fn check_refuses_an_origin_that_no_browser_sends_and_says_how_to_write_it() {
+    for (written, right) in [
+        ("https://[2001:0db8:0:0:0:0:0:1]", "Write it as https://[2001:db8::1]."),
+        ("https://chat.example.org:08443", "Write it as https://chat.example.org:8443."),
+        ("https://chat.example.org:99999", "invalid port number"),
+        ("http://127.1:8080", "Write it as http://127.0.0.1:8080."),
+        ("https://chat.example.org:443", "Write it as https://chat.example.org."),
+    ] {
+        for setting in ["HAILGATE_PUBLIC_URL", "HAILGATE_ALLOWED_ORIGINS"] {
+            let output = Site::with_secrets(&[(setting, written)]).run(&["check"]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.code() == Some(78) && said.contains(right) && said.contains(setting), "{written}: {said}");
+        }
+    }
+    let site = Site::with_secrets(&[("ENVIRONMENT", "testing"), ("HAILGATE_PUBLIC_URL", "http://chat.example.org")]);
+    let told = site.told(&["check"], "");
+    assert!(told.contains("Browsers drop the session cookie"), "{told}");
 }

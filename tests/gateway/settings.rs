@@ -34,7 +34,14 @@ prefix = \"corp\"
 
 ## Settings
 
-Lists are written with commas in a variable.
+Lists are written with commas in a variable. White space around a value is dropped, wherever it is written; only the value of
+`ENVIRONMENT` must be exact. A control character, an invisible character at an end, and white space inside an address, a number or a
+switch are refused. Secrets and paths may hold spaces inside; a key may be broken into lines.
+
+Origins are written exactly as browsers send them: lower case, no default port, no path, IPv6 compressed, other alphabets in
+Punycode; `hailgate check` says how to write one that is not. A page of a web view is named as its framework calls it, like
+`capacitor://localhost`, `ionic://localhost`, `tauri://localhost`, `http://tauri.localhost` or `app://bundle`. The session cookie (Secure,
+SameSite=Lax) does not reach a page of another site, and so no web view: these use bearer tokens, or tickets that they get with one.
 ";
 
 /// Words with every address as code, which it is.

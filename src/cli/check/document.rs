@@ -2,7 +2,7 @@
 
 mod lines;
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use serde::Serialize;
 
@@ -105,7 +105,7 @@ struct Advice {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Warning {
     pub setting: &'static str,
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     pub r#do: &'static str,
 }
 
@@ -218,7 +218,7 @@ impl Advice {
     fn all(config: &Config) -> Vec<Advice> {
         let advice = |Warning { setting, what, r#do }: Warning| Advice {
             setting: setting.to_owned(),
-            what: what.to_owned(),
+            what: what.into_owned(),
             r#do: r#do.to_owned(),
         };
         let readable = files::readable(config).into_iter().map(|(setting, path, mode)| Advice {

@@ -1,8 +1,10 @@
 //! What each setting means for this deployment, in words, and what would be better otherwise.
 
+use std::borrow::Cow;
+
 use super::document::Warning;
 use crate::{
-    config::{Config, Environment, LogFormat, OwnKey},
+    config::{Config, Environment, LogFormat, OwnKey, keeps_secure_cookies, may_share_a_cookie},
     domain::Synchronous,
     http::routes::Route,
 };
@@ -14,6 +16,7 @@ pub fn effect(key: &str, config: &Config) -> Option<String> {
         "bind" if config.bind.ip().is_loopback() => {
             format!("{}: reached from this machine only, such as by a proxy", config.bind)
         }
+        "bind" if config.tls.is_some() => format!("{}: reached from other machines, by https", config.bind),
         "bind" => format!("{}: reached from other machines, in plain http", config.bind),
         "database_url" if config.database.is_absolute() => {
             "accounts, sessions and messages are kept in this file".to_owned()
@@ -48,7 +51,7 @@ pub fn effect(key: &str, config: &Config) -> Option<String> {
         _ if key.starts_with("oidc_") => return oidc(key, config),
         "allowed_origins" => match config.allowed_origins.len() {
             0 => "no pages of other origins may use this server".to_owned(),
-            others => format!("pages of {others} more may use this server as the signed-in user"),
+            others => format!("pages of {others} more may use this server; the session cookie serves those of its own site"),
         },
         "create_users" if config.create_users => "a valid own token of an unknown user creates the account".to_owned(),
         "create_users" => "a token of an unknown user is refused".to_owned(),
@@ -116,7 +119,7 @@ pub fn warnings(config: &Config) -> Vec<Warning> {
             live && config.query_tokens,
             Warning {
                 setting: "query_tokens",
-                what: "Tokens in URLs end up in the logs of proxies and in histories.",
+                what: Cow::Borrowed("Tokens in URLs end up in the logs of proxies and in histories."),
                 r#do: "Set HAILGATE_QUERY_TOKENS=off once no client needs /ws?token=.",
             },
         ),
@@ -124,7 +127,7 @@ pub fn warnings(config: &Config) -> Vec<Warning> {
             !development && config.public_url.is_none(),
             Warning {
                 setting: "public_url",
-                what: "Browsers cannot sign in: no origin is this server's own.",
+                what: Cow::Borrowed("Browsers cannot sign in: no origin is this server's own."),
                 r#do: "Set HAILGATE_PUBLIC_URL to the address that browsers see, or leave it if only programs come.",
             },
         ),
@@ -132,15 +135,15 @@ pub fn warnings(config: &Config) -> Vec<Warning> {
             live && config.sqlite_synchronous == Synchronous::Normal,
             Warning {
                 setting: "sqlite_synchronous",
-                what: "A power cut may cost messages that were acknowledged.",
+                what: Cow::Borrowed("A power cut may cost messages that were acknowledged."),
                 r#do: "Set HAILGATE_SQLITE_SYNCHRONOUS=full, unless losing them is worth the speed.",
             },
         ),
         (
-            live && !config.bind.ip().is_loopback(),
+            live && config.tls.is_none() && !config.bind.ip().is_loopback(),
             Warning {
                 setting: "bind",
-                what: "The port speaks plain http and is open to other machines.",
+                what: Cow::Borrowed("The port speaks plain http and is open to other machines."),
                 r#do: "Let only the proxy that speaks https reach it, by network rules or by binding to loopback.",
             },
         ),
@@ -148,7 +151,7 @@ pub fn warnings(config: &Config) -> Vec<Warning> {
             live && config.create_users,
             Warning {
                 setting: "create_users",
-                what: "Whoever signs tokens with the own secret makes accounts.",
+                what: Cow::Borrowed("Whoever signs tokens with the own secret makes accounts."),
                 r#do: "Set HAILGATE_CREATE_USERS=off, or keep the secret with those alone who may make accounts.",
             },
         ),
@@ -156,12 +159,50 @@ pub fn warnings(config: &Config) -> Vec<Warning> {
             live && !config.database.is_absolute(),
             Warning {
                 setting: "database_url",
-                what: "The database's place depends on where the server is started.",
+                what: Cow::Borrowed("The database's place depends on where the server is started."),
                 r#do: "Set HAILGATE_DATABASE_URL=sqlite:///absolute/path.db.",
             },
         ),
     ];
-    rows.into_iter().filter(|(applies, _)| *applies).map(|(_, warning)| warning).collect()
+    let fixed = rows.into_iter().filter(|(applies, _)| *applies).map(|(_, warning)| warning);
+    fixed.chain(cookie_warnings(config)).collect()
+}
+
+/// Where browsers do not keep the session cookie, or do not send it.
+fn cookie_warnings(config: &Config) -> impl Iterator<Item = Warning> {
+    // In development cookies are not Secure.
+    let secure = config.environment != Environment::Development;
+    let kept = config.public_url.as_deref().filter(|_| secure).map(keeps_secure_cookies);
+    let dropped = match kept {
+        Some(Some(false)) => Some(Warning {
+            setting: "public_url",
+            what: Cow::Borrowed(
+                "Browsers drop the session cookie, so nobody stays signed in: it is Secure, and this address is plain http.",
+            ),
+            r#do: "Serve browsers over https, or on this machine alone set ENVIRONMENT=development.",
+        }),
+        Some(None) => Some(Warning {
+            setting: "public_url",
+            what: Cow::Borrowed("Safari drops the session cookie: it is Secure, and this address is plain http."),
+            r#do: "Serve browsers over https, set ENVIRONMENT=development, or use another browser.",
+        }),
+        _ => None,
+    };
+    let own = config.public_url.as_deref();
+    let sent = |origin: &&String| match own {
+        Some(own) => may_share_a_cookie(own, origin),
+        None => origin.starts_with("http"),
+    };
+    let apart: Vec<&str> = config.allowed_origins.iter().filter(|origin| !sent(origin)).map(String::as_str).collect();
+    let apart = (!apart.is_empty()).then(|| Warning {
+        setting: "allowed_origins",
+        what: Cow::Owned(format!(
+            "Browsers send the session cookie (SameSite=Lax) with no request of a page of another site: {}.",
+            apart.join(", ")
+        )),
+        r#do: "Let these pages use bearer tokens, or tickets that they get with one.",
+    });
+    dropped.into_iter().chain(apart)
 }
 
 #[cfg(test)]
@@ -223,5 +264,29 @@ mod tests {
         ];
         assert_eq!(named(&none), [""; 0]);
         assert_eq!(named(&[("ENVIRONMENT", "development")]), [""; 0]);
+        let testing = ("ENVIRONMENT", "testing");
+        let url = |url: &'static str| ("HAILGATE_PUBLIC_URL", url);
+        for (environment, address) in [("testing", "http://chat.example.org"), ("production", "http://127.0.0.1:8080")] {
+            let named = named(&[("ENVIRONMENT", environment), url(address)]);
+            assert!(named.contains(&"public_url"), "{environment} {address}: {named:?}");
+        }
+        assert_eq!(named(&[("ENVIRONMENT", "development"), url("http://127.0.0.1:8080")]), [""; 0]);
+        assert_eq!(
+            named(&[testing, url("https://chat.example.org"), ("HAILGATE_ALLOWED_ORIGINS", "https://example.org")]),
+            [""; 0]
+        );
+        let apart = "capacitor://localhost,https://a.example.org,https://example.com";
+        let config = config(&[testing, url("https://chat.example.org"), ("HAILGATE_ALLOWED_ORIGINS", apart)]);
+        let told = warnings(&config);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].what.ends_with(": capacitor://localhost, https://example.com."), "{told:?}");
+    }
+
+    #[test]
+    fn an_open_port_with_a_certificate_is_not_called_plain() {
+        let files = [("HAILGATE_TLS_CERT", "/a.pem"), ("HAILGATE_TLS_KEY", "/a.key"), ("HAILGATE_BIND", "0.0.0.0:443")];
+        let config = config(&files);
+        assert!(effect("bind", &config).expect("words").contains("https"));
+        assert!(warnings(&config).iter().all(|warning| warning.setting != "bind"));
     }
 }

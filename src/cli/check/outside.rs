@@ -15,7 +15,7 @@ use super::{
     questions::{Ask, Finding, Seen, Way, asks},
 };
 use crate::{
-    cli::{Failure, print},
+    cli::{self, Failure, print},
     config::Environment,
 };
 
@@ -28,7 +28,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The address to check: https, or plain http on this machine.
 pub fn base(text: &str) -> Result<Url, String> {
-    let url: Url = text.parse().map_err(|_| "write an address like https://chat.example.org")?;
+    let url = cli::url(text, "https://chat.example.org")?;
     let host = url.host_str().unwrap_or_default();
     let here = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
