@@ -69,6 +69,7 @@ const SINGLE_PLACES: &[(&str, &[&str], &str)] = &[
     ("jsonwebtoken", &["src/auth/keys.rs"], "a key and what it may be used for are bound together in one place"),
     ("ExitCode::from(", &["src/cli/mod.rs"], "exit codes are given in one place"),
     ("process::exit", &["src/hub/bell.rs"], "only the bell ends the process"),
+    ("RateLimiter::new(", &["src/auth/rate.rs"], "a rate over keys keeps a bounded number of them"),
     ("tracing", &["src/http/telemetry.rs"], "logging goes through log"),
 ];
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Account, Clock, Credential, LEEWAY, LoginAct, LoginDone, Logins, Outage, RequestId, Time, UserId,
+        Account, Clock, Credential, LEEWAY, LoginAct, LoginDone, Logins, RequestId, Time, UserId,
         logins::{Fallen, SESSION_TOUCH, Standing, Ticket},
         shown_name,
     },
@@ -150,7 +150,7 @@ impl Judge {
             let detail = "The ticket is unknown, was used before, or has expired. Get a new one.";
             Error::new(Code::BadCredentials, detail)
         };
-        let ticket = self.logins.ticket(hash, now).await.map_err(error_of)?.ok_or_else(spent)?;
+        let ticket = self.logins.ticket(hash, now).await?.ok_or_else(spent)?;
         same_user(&ticket.credential.user, cookie_user)?;
         if now >= ticket.context_expires_at.plus(LEEWAY) {
             return Err(Error::new(
@@ -161,7 +161,7 @@ impl Judge {
         let account = self.holding(&ticket.credential).await?.account;
         if consumes {
             // Whoever takes it first has it: looked at before is not taken.
-            match self.logins.act(LoginAct::TakeTicket { hash, at: now }).await.map_err(error_of)? {
+            match self.logins.act(LoginAct::TakeTicket { hash, at: now }).await? {
                 LoginDone::Ticket(Some(_)) => {}
                 _ => return Err(spent()),
             }
@@ -222,7 +222,7 @@ impl Judge {
 
     /// The same; `None`: there is no such user.
     async fn standing(&self, credential: &Credential) -> Result<Option<Standing>, Error> {
-        let standing = self.logins.standing(credential.clone(), self.clock.now()).await.map_err(error_of)?;
+        let standing = self.logins.standing(credential.clone(), self.clock.now()).await?;
         standing.as_ref().map_or(Ok(()), |standing| standing.judge(credential))?;
         Ok(standing)
     }
@@ -248,7 +248,7 @@ impl Judge {
             )
         };
         let act = LoginAct::CreateAccount { account: account.clone(), at: self.clock.now(), keep: true };
-        self.logins.act(act).await.map_err(error_of)?;
+        self.logins.act(act).await?;
         Ok(account)
     }
 }
@@ -273,11 +273,4 @@ fn same_user(user: &UserId, other: Option<UserId>) -> Result<(), Error> {
 
 fn gone() -> Error {
     Error::new(Code::UnknownAccount, "The account behind this sign-in is gone.")
-}
-
-fn error_of(outage: Outage) -> Error {
-    match outage {
-        Outage::Busy => Error::from(Code::Busy).after_ms(500),
-        _ => Error::from(Code::StoreUnavailable).after_ms(1_000),
-    }
 }

@@ -176,7 +176,8 @@ pub(super) fn wait_ms(wait: Duration) -> u64 {
     u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1)
 }
 
-fn refusal(what: &str, refused: Refused) -> Error {
+/// What a client is told that is refused by a rate; `what` names the things that are counted.
+pub fn refusal(what: &str, refused: Refused) -> Error {
     match refused {
         Refused::Limited(wait) => {
             let detail = format!("Too many {what}. Wait for as long as Retry-After says, then try again.");

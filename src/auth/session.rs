@@ -1,7 +1,7 @@
 //! The session layer's store: sessions in the same database as everything else, revocable, found by the hash of
 //! their key.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::Cell, collections::HashMap, future::Future, sync::Arc};
 
 use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError};
 use actix_web::cookie::time::Duration;
@@ -25,6 +25,28 @@ pub const EPOCH_KEY: &str = "hailgate.login_epoch";
 pub const AGENT_KEY: &str = "hailgate.agent";
 /// How much of that.
 pub const AGENT_CHARS_MAX: usize = 200;
+
+tokio::task_local! {
+    /// Why the session store failed for the request under way.
+    static FAILED: Cell<Option<Outage>>;
+}
+
+/// Answers a request, and says why the session store failed meanwhile. The session layer tells its callers only that it did.
+pub async fn watched<T>(answering: impl Future<Output = T>) -> (T, Option<Outage>) {
+    FAILED
+        .scope(Cell::new(None), async {
+            let answer = answering.await;
+            (answer, FAILED.with(Cell::get))
+        })
+        .await
+}
+
+/// Notes an outage for [`watched`].
+fn noted(outage: Outage) -> Outage {
+    // Tests use the store without a request around it.
+    let _ = FAILED.try_with(|failed| failed.set(Some(outage)));
+    outage
+}
 
 /// actix-session's store over [`Logins`].
 #[derive(Clone)]
@@ -83,7 +105,7 @@ pub fn new_secret() -> Result<String, aws_lc_rs::error::Unspecified> {
 impl SessionStore for LoginSessions {
     async fn load(&self, key: &SessionKey) -> Result<Option<State>, LoadError> {
         let (hash, now) = (secret_hash(key.as_ref()), self.clock.now());
-        let found = self.logins.session(hash, now).await.map_err(|outage| LoadError::Other(outage.into()))?;
+        let found = self.logins.session(hash, now).await.map_err(|outage| LoadError::Other(noted(outage).into()))?;
         let Some(record) = found else { return Ok(None) };
         if now.since(record.seen_at) >= SESSION_TOUCH
             && let Err(outage) = self.logins.act(LoginAct::TouchSession { key: hash, at: now }).await
@@ -97,22 +119,22 @@ impl SessionStore for LoginSessions {
         let secret = new_secret().map_err(|_| SaveError::Other(anyhow::anyhow!("the random source failed")))?;
         let hash = secret_hash(&secret);
         let key = SessionKey::try_from(secret).map_err(|error| SaveError::Other(error.into()))?;
-        self.save_as(hash, state).await.map_err(|outage| SaveError::Other(outage.into()))?;
+        self.save_as(hash, state).await.map_err(|outage| SaveError::Other(noted(outage).into()))?;
         Ok(key)
     }
 
     async fn update(&self, key: SessionKey, state: State, _: &Duration) -> Result<SessionKey, UpdateError> {
         let saved = self.save_as(secret_hash(key.as_ref()), state).await;
-        saved.map(|()| key).map_err(|outage| UpdateError::Other(outage.into()))
+        saved.map(|()| key).map_err(|outage| UpdateError::Other(noted(outage).into()))
     }
 
     async fn update_ttl(&self, key: &SessionKey, _: &Duration) -> Result<(), anyhow::Error> {
         let act = LoginAct::TouchSession { key: secret_hash(key.as_ref()), at: self.clock.now() };
-        Ok(self.logins.act(act).await.map(drop)?)
+        Ok(self.logins.act(act).await.map(drop).map_err(noted)?)
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<(), anyhow::Error> {
         let act = LoginAct::EndSession { key: secret_hash(key.as_ref()), at: self.clock.now() };
-        Ok(self.logins.act(act).await.map(drop)?)
+        Ok(self.logins.act(act).await.map(drop).map_err(noted)?)
     }
 }

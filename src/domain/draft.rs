@@ -12,16 +12,13 @@ pub type FieldReason = (&'static str, Reason);
 pub struct Metadata(String);
 
 impl Metadata {
-    /// From canonical JSON text and the depth its parser counted.
+    /// From canonical JSON text, whose depth its parser has limited.
     ///
     /// # Errors
-    /// The reason, if it is over a limit.
-    pub fn new(canonical: String, depth: u64, limits: &Limits) -> Result<Metadata, FieldReason> {
+    /// The reason, if it is over the limit in bytes.
+    pub fn new(canonical: String, limits: &Limits) -> Result<Metadata, FieldReason> {
         if canonical.len() as u64 > limits.metadata_bytes {
             return Err(("metadata", format!("must be at most {} bytes as JSON", limits.metadata_bytes).into()));
-        }
-        if depth > limits.metadata_depth {
-            return Err(("metadata", format!("must be at most {} levels deep", limits.metadata_depth).into()));
         }
         Ok(Metadata(canonical))
     }

@@ -24,8 +24,8 @@ use futures_util::stream;
 use uuid::Uuid;
 
 use crate::{
-    auth::{Rates, Verdict},
-    domain::RequestId,
+    auth::{Rates, Verdict, session},
+    domain::{Outage, RequestId},
     error::{Code, Error},
     socket::{Cut, Cutter},
     wire::problem::{Arrival, Problem},
@@ -123,7 +123,8 @@ where
             let head = request.method() == Method::HEAD;
             let chunked = request.headers().contains_key(header::TRANSFER_ENCODING).then(|| Cut::of(request.request()));
             let end = |response: &mut HttpResponse| chunked.into_iter().for_each(|cut| cut.after(response, UNREAD_BODY));
-            match service.call(request).await {
+            let (answered, outage) = session::watched(service.call(request)).await;
+            match answered {
                 Ok(answered) => {
                     let (request, response) = answered.into_parts();
                     let mut response = told(response.map_into_boxed_body(), &id, https, head);
@@ -133,7 +134,7 @@ where
                 }
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
-                    let mut response = told(layer_error(&error), &id, https, head);
+                    let mut response = told(layer_error(&error, outage), &id, https, head);
                     end(&mut response);
                     asked.log(None, &response, &id);
                     Err(InternalError::from_response("a layer failed", response).into())
@@ -143,14 +144,14 @@ where
     }
 }
 
-/// What a layer failed with. The session layer tells every failure of its store as a bare 500.
-fn layer_error(error: &actix_web::Error) -> HttpResponse {
+/// What a layer failed with. The session layer tells every failure of its store as a bare 500; `outage` says which it was.
+fn layer_error(error: &actix_web::Error, outage: Option<Outage>) -> HttpResponse {
     let response = error.error_response();
     if response.status() != StatusCode::INTERNAL_SERVER_ERROR || response.extensions().contains::<Error>() {
         return response;
     }
-    let error = Error::new(Code::StoreUnavailable, "Your login could not be read or written. Try again.");
-    let mut known = error.after_ms(1_000).error_response();
+    let error = Error::from(outage.unwrap_or(Outage::Unavailable));
+    let mut known = Error { detail: "Your login could not be read or written. Try again.".into(), ..error }.error_response();
     // What layers around it added, so that a page of an allowed origin can read it.
     for (name, value) in response.headers() {
         known.headers_mut().append(name.clone(), value.clone());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use actix::prelude::*;
-use governor::{RateLimiter, clock::Clock as _, clock::MonotonicClock, state::keyed::HashMapStateStore};
+use governor::clock::MonotonicClock;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -18,11 +18,14 @@ use super::{
     messages::{Arrived, Drain, End, Enter, Leave, Listen, Meet, Post, Ready},
     outlet::{self, Close, Deliver, Hear, Outlet, Whose},
     permits::Permits,
-    quota,
     roster::{OutletNumber, Roster},
     writer::Writer,
 };
 use crate::{
+    auth::{
+        rate::{Pace, Rate},
+        rates::refusal,
+    },
     backplane::Batch,
     domain::{Limits, Position, UserId},
     error::{Code, Error},
@@ -36,10 +39,6 @@ const MAILBOX: usize = 4_096;
 const EARLY: usize = 64;
 /// Events that one read fills a hole with.
 const FILL: u64 = 1_000;
-/// Ticks (seconds) after which rates that nobody uses any more are forgotten.
-const FORGET: u64 = 60;
-
-type Rates = RateLimiter<UserId, HashMapStateStore<UserId>, MonotonicClock>;
 
 pub(super) struct OutletEntry {
     pub(super) address: Addr<Outlet>,
@@ -54,7 +53,8 @@ pub struct Hub {
     limits: Limits,
     writer: Writer,
     pub(super) reads: Arc<dyn Reads>,
-    rates: Rates,
+    /// Messages and other changes of each user.
+    sends: Rate<UserId>,
     pub(super) outlets: Vec<OutletEntry>,
     pub(super) roster: Roster,
     pub(super) ephemeral: Ephemeral,
@@ -65,7 +65,6 @@ pub struct Hub {
     owed: Position,
     pub(super) permits: Arc<Permits>,
     pub(super) endings: Endings,
-    ticks: u64,
     bell: Option<Bell>,
 }
 
@@ -79,12 +78,12 @@ impl Hub {
         last_ending: u64,
         bell: Bell,
     ) -> Hub {
-        let quota = quota(limits.sends_per_second, limits.sends_burst);
+        let pace = Pace { count: limits.sends_per_second, period: Duration::from_secs(1), burst: limits.sends_burst };
         Hub {
             limits: limits.clone(),
             writer,
             reads,
-            rates: RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock),
+            sends: Rate::new("sends by user", pace, limits.rate_keys, &MonotonicClock),
             outlets: Vec::new(),
             roster: Roster::default(),
             ephemeral: Ephemeral::new(limits),
@@ -94,7 +93,6 @@ impl Hub {
             owed: released.position,
             permits,
             endings: Endings::after(last_ending),
-            ticks: 0,
             bell: Some(bell),
         }
     }
@@ -172,7 +170,6 @@ impl Hub {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        self.ticks += 1;
         self.fill(ctx);
         self.look(ctx);
         for number in 0..self.outlets.len() {
@@ -182,10 +179,6 @@ impl Hub {
             }
         }
         self.tell_presence();
-        if self.ticks.is_multiple_of(FORGET) {
-            self.rates.retain_recent();
-            self.ephemeral.forget();
-        }
     }
 
     /// The outlets' addresses.
@@ -260,11 +253,11 @@ impl Handler<Post> for Hub {
     fn handle(&mut self, post: Post, _: &mut Self::Context) {
         let Post { change, reply } = post;
         let free = matches!(change.act, Act::Read { .. });
-        let verdict = if free { Ok(()) } else { self.rates.check_key(&change.by) };
-        if let Err(until) = verdict {
-            let wait = until.wait_time_from(MonotonicClock.now()).as_millis();
-            let refused = Error::new(Code::RateLimited, "You are sending too fast. Wait a moment.");
-            let _ = reply.send(Err(refused.after_ms(u64::try_from(wait).unwrap_or(u64::MAX) + 1)));
+        if !free && let Err(refused) = self.sends.take(&change.by) {
+            let error = refusal("sends", refused);
+            let detail = "You are sending too fast. Wait a moment.";
+            let told = if error.code == Code::RateLimited { Error { detail: detail.into(), ..error } } else { error };
+            let _ = reply.send(Err(told));
             return;
         }
         if let Err((reply, outage)) = self.writer.queue(Write::Change(change), reply) {

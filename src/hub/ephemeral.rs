@@ -1,10 +1,14 @@
 //! What is told and not kept: who types, who comes and goes. It is worth nothing a moment later, so it is dropped where
 //! there is no room: in the hub's mailbox, in an outlet's inbox, in an outbox. None of them is filled with it.
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::prelude::*;
-use governor::{RateLimiter, clock::MonotonicClock, state::keyed::HashMapStateStore};
+use governor::clock::MonotonicClock;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
@@ -12,10 +16,10 @@ use super::{
     messages::WhoIsHere,
     outlet::Outlet,
     presence::{Delta, Presence},
-    quota,
     roster::OutletNumber,
 };
 use crate::{
+    auth::rate::{Pace, Rate},
     domain::{Limits, ThreadId, UserId},
     wire::{frame::Reply, shape::OnlineShape},
 };
@@ -27,29 +31,25 @@ pub(super) const INBOX_EPHEMERAL: usize = 32;
 
 /// What the hub keeps for it.
 pub(super) struct Ephemeral {
-    typing: RateLimiter<ThreadId, HashMapStateStore<ThreadId>, MonotonicClock>,
+    /// Members told of each thread that somebody types there.
+    typing: Rate<ThreadId>,
     pub(super) presence: Presence,
 }
 
 impl Ephemeral {
     /// With the limits in force.
     pub(super) fn new(limits: &Limits) -> Ephemeral {
-        let told = quota(limits.typing_told_per_second, limits.typing_told_per_second);
+        let told = limits.typing_told_per_second;
+        let told = Pace { count: told, period: Duration::from_secs(1), burst: told };
         Ephemeral {
-            typing: RateLimiter::new(told, HashMapStateStore::default(), MonotonicClock),
+            typing: Rate::new("typing notices by thread", told, limits.rate_keys, &MonotonicClock),
             presence: Presence::new(limits),
         }
     }
 
-    /// Forgets threads in which nobody types any more.
-    pub(super) fn forget(&self) {
-        self.typing.retain_recent();
-    }
-
     /// Whether so many members of a thread may be told now that somebody types.
     fn may_tell(&self, thread: ThreadId, members: usize) -> bool {
-        let members = NonZeroU32::new(u32::try_from(members).unwrap_or(u32::MAX));
-        members.is_some_and(|members| matches!(self.typing.check_key_n(&thread, members), Ok(Ok(()))))
+        members > 0 && self.typing.take_some(&thread, u32::try_from(members).unwrap_or(u32::MAX)).is_ok()
     }
 }
 

@@ -22,11 +22,13 @@ impl From<Outage> for Error {
     fn from(outage: Outage) -> Error {
         match outage {
             Outage::Busy => Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500),
-            Outage::Unavailable => {
-                Error::new(Code::StoreUnavailable, "Nothing was stored. Try again with the same retry key.").after_ms(1000)
-            }
+            Outage::Unavailable => Error::new(
+                Code::StoreUnavailable,
+                "Nothing was stored. Try again, with the same retry key if there was one.",
+            )
+            .after_ms(1000),
             Outage::Unknown => {
-                let detail = "It is not known whether this was stored. Try again with the same retry key.";
+                let detail = "It is not known whether this was stored. Try again, with the same retry key if there was one.";
                 Error::new(Code::StoreUnavailable, detail).after_ms(1000)
             }
             Outage::Full => Error::new(Code::StorageFull, "The store has no space left. Nothing was stored.").after_ms(5000),

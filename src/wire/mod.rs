@@ -3,6 +3,7 @@
 
 pub mod cursor;
 pub mod frame;
+mod metadata;
 pub mod problem;
 pub mod rest;
 pub mod seal;

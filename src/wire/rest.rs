@@ -2,10 +2,14 @@
 //! where they are ignored.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::shape::{MarkerShape, MessageShape, OnlineShape, ThreadShape, UserShape};
+use super::{
+    metadata,
+    shape::{MarkerShape, MessageShape, OnlineShape, ThreadShape, UserShape},
+};
 use crate::{
-    domain::{Content, Draft, Limits, Marker, Metadata, RetryKey, ThreadId, UserId},
+    domain::{Content, Draft, Limits, Marker, RetryKey, ThreadId, UserId},
     error::{Code, Error},
 };
 
@@ -60,7 +64,7 @@ pub struct SendBody {
     #[serde(default)]
     client_message_id: Option<String>,
     #[serde(default)]
-    metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    metadata: Option<Box<RawValue>>,
 }
 
 impl SendBody {
@@ -71,27 +75,11 @@ impl SendBody {
     pub fn accept(self, limits: &Limits) -> Result<(ThreadId, Draft, Option<RetryKey>), Error> {
         let thread = ThreadId::parse(&self.thread_id).map_err(|reason| Error::field("thread_id", reason))?;
         let named = |(field, reason)| Error::field(field, reason);
-        let metadata = self.metadata.map(|object| metadata(object, limits)).transpose()?;
+        let metadata = self.metadata.map(|written| metadata::read(&written, limits)).transpose()?;
         let draft = Draft::new(self.content, metadata, limits).map_err(named)?;
         let key = self.client_message_id.as_deref().map(RetryKey::new).transpose();
         Ok((thread, draft, key.map_err(|reason| Error::field("client_message_id", reason))?))
     }
-}
-
-fn metadata(object: serde_json::Map<String, serde_json::Value>, limits: &Limits) -> Result<Metadata, Error> {
-    let value = serde_json::Value::Object(object);
-    let depth = depth(&value);
-    // Maps of this parser are sorted, so equal objects have equal text.
-    Metadata::new(value.to_string(), depth, limits).map_err(|(field, reason)| Error::field(field, reason))
-}
-
-fn depth(value: &serde_json::Value) -> u64 {
-    let inner = match value {
-        serde_json::Value::Object(map) => map.values().map(depth).max(),
-        serde_json::Value::Array(items) => items.iter().map(depth).max(),
-        _ => return 0,
-    };
-    1 + inner.unwrap_or(0)
 }
 
 macro_rules! bodies {
@@ -110,7 +98,7 @@ bodies! {
         thread_id: String,
         content: String,
         #[serde(default)] client_message_id: Option<String>,
-        #[serde(default)] metadata: Option<serde_json::Map<String, serde_json::Value>>,
+        #[serde(default)] metadata: Option<Box<RawValue>>,
     }
     /// `PATCH /api/messages/{id}`.
     EditBody { content: String }

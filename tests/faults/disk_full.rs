@@ -1,5 +1,7 @@
 //! A disk without space: nothing is acknowledged that is not stored, everything else goes on, and it heals by itself.
 
+use serde_json::json;
+
 use crate::{
     ledger::{FAST, Ledger, Told, by_rest, by_socket, hears, say_again},
     machine::{Mounts, Need, has},
@@ -45,6 +47,7 @@ async fn a_full_disk_refuses_writes_alone_and_room_heals_it() {
     let stored = by_socket(&mut of_alice, &thread, "before").await;
     ledger.note("before", stored);
 
+    let ticket = alice.post("/api/ws/ticket", json!({})).await.json(200);
     mounts.run("! cat /dev/zero > disk/ballast 2> /dev/null");
     fill_up(&mut ledger, &alice, &thread).await;
     for number in 0..10 {
@@ -54,6 +57,8 @@ async fn a_full_disk_refuses_writes_alone_and_room_heals_it() {
         ledger.note(&key, told);
     }
     assert!(ledger.refused("storage_full") >= 15, "{ledger:?}");
+    // A ticket is used up by a write.
+    server.nobody().try_upgrade(&format!("/ws?ticket={}", text(&ticket, "ticket"))).await.problem(507, "storage_full");
     only_writes_fail(&server, &alice, &browser, &thread, "storage_full").await;
     // What is stored is delivered; what was refused is not.
     let so_far = 1 + ledger.stored() as u64;

@@ -44,6 +44,7 @@ mod logins;
 mod markers;
 mod matrix;
 mod messages;
+mod metadata;
 mod oidc;
 mod oidc_forged;
 mod origins;
