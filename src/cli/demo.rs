@@ -79,9 +79,10 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     logging::start(config.log_format);
     actix::System::new().block_on(async move {
         open::prove(&config).await?;
+        let lock = open::lock_to_serve(&config)?;
         let prepared = prepare(&config, &tokens)?;
         let port = listen(args.bind.is_some(), config.bind)?;
-        serve::serve(&config, tokens, None, port, load, |port| tell(&directory, port, &prepared)).await
+        serve::serve(&config, lock, tokens, None, port, load, |port| tell(&directory, port, &prepared)).await
     })
 }
 

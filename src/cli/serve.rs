@@ -9,6 +9,7 @@ use crate::{
     auth::Tokens,
     config::{Complaint, Config, Environment},
     http::{gateway::Gateway, keys, open, server, tls::Tls},
+    store::sqlite::ServingLock,
 };
 
 #[derive(Debug, Args)]
@@ -32,11 +33,12 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     }
     actix::System::new().block_on(async move {
         open::prove(&config).await?;
+        let lock = open::lock_to_serve(&config)?;
         let address = config.bind;
         let port = TcpListener::bind(address).map_err(|error| {
             Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind."))
         })?;
-        serve(&config, tokens, tls, port, load, |_| Ok(())).await
+        serve(&config, lock, tokens, tls, port, load, |_| Ok(())).await
     })
 }
 
@@ -50,6 +52,7 @@ pub(super) fn tls(config: &Config) -> Result<Option<Tls>, Vec<Complaint>> {
 /// hangup asks for it.
 pub(super) async fn serve(
     config: &Config,
+    lock: ServingLock,
     tokens: Tokens,
     tls: Option<Tls>,
     port: TcpListener,
@@ -59,7 +62,7 @@ pub(super) async fn serve(
     if cfg!(feature = "lossy") {
         log::warn!("this build leaves deliveries out on purpose: it is for tests alone");
     }
-    let store = open::store_to_serve(config)?;
+    let store = open::store_to_serve(config, lock)?;
     let address = port.local_addr().map_err(|error| Failure::Unavailable(error.to_string()))?;
     ready(address.port())?;
     let (tokens, ring) = (Arc::new(tokens), Arc::new(open::key_ring(config)?));

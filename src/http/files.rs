@@ -10,7 +10,10 @@ use std::{
 
 use rustix::fs::{Access, access};
 
-use crate::config::{Complaint, Config, Place, SETTINGS};
+use crate::{
+    config::{Complaint, Config, Place, SETTINGS},
+    store::sqlite::one_name,
+};
 
 /// What every file of SQLite begins with.
 const HEADER: &[u8; 16] = b"SQLite format 3\0";
@@ -52,6 +55,9 @@ pub(crate) fn obstacle(database: &Path) -> Option<(String, String)> {
             return Some((format!("{shown} is no plain file"), "Name another file.".to_owned()));
         }
         Ok(_) => {}
+    }
+    if let Err(linked) = one_name(database) {
+        return Some((linked.to_string(), "Remove the other names; copy a database by `VACUUM INTO` instead.".to_owned()));
     }
     if access(database, Access::READ_OK | Access::WRITE_OK).is_err() {
         return Some((format!("{shown} cannot be read and written by this user"), mine(database)));

@@ -14,7 +14,7 @@ use crate::{
     config::{Complaint, Config, Environment, Oidc},
     domain::Limits,
     error::Error,
-    store::sqlite::{OpenError, Sqlite},
+    store::sqlite::{OpenError, ServingLock, Sqlite, Unserved},
 };
 
 /// Why a configured gateway did not open.
@@ -73,7 +73,8 @@ impl Gateway {
     pub async fn open(config: &Config) -> Result<Arc<Gateway>, Unopened> {
         let tokens = Arc::new(keys::tokens(config)?);
         proven(&probe::run_mounted(&Manner::of(config)).await?)?;
-        let (store, ring) = (store_to_serve(config)?, Arc::new(key_ring(config)?));
+        let store = store_to_serve(config, lock_to_serve(config)?)?;
+        let ring = Arc::new(key_ring(config)?);
         Gateway::over(store, config, tokens, ring, config.bind.port()).await.map(Arc::new)
     }
 
@@ -104,12 +105,27 @@ pub(crate) fn store(config: &Config) -> Result<Sqlite, Unopened> {
     Sqlite::open(&config.database, &config.limits).map_err(|error| not_opened(config, &error))
 }
 
-/// Opens it for the one who serves from it.
-pub(crate) fn store_to_serve(config: &Config) -> Result<Sqlite, Unopened> {
-    store(config)?.serving(config.sqlite_synchronous).map_err(|error| not_opened(config, &error))
+/// Takes the lock by which one process at a time serves from the configured database. Taken before the database is opened, so that
+/// tables are not changed under a running server of an older version.
+pub(crate) fn lock_to_serve(config: &Config) -> Result<ServingLock, Unopened> {
+    ServingLock::take(&config.database).map_err(|unserved| match unserved {
+        Unserved::Held(_) => {
+            let remedy = "End that server and wait until it has drained, or give this one another HAILGATE_DATABASE_URL. \
+                          Commands like `hailgate user add` work beside it.";
+            let path = config.database.display();
+            Unopened::Unavailable(format!("the database {path} cannot be served from: {unserved}. {remedy}"))
+        }
+        Unserved::Linked(_) | Unserved::System(_) => not_opened(config, &unserved),
+    })
 }
 
-fn not_opened(config: &Config, error: &OpenError) -> Unopened {
+/// Opens it for the one who serves from it.
+pub(crate) fn store_to_serve(config: &Config, lock: ServingLock) -> Result<Sqlite, Unopened> {
+    let served = store(config)?.serving(lock, config.sqlite_synchronous);
+    served.map_err(|error: OpenError| not_opened(config, &error))
+}
+
+fn not_opened(config: &Config, error: &impl fmt::Display) -> Unopened {
     let path = &config.database;
     let (what, remedy) = files::obstacle(path).unwrap_or_else(|| {
         let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";

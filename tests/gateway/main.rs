@@ -47,6 +47,7 @@ mod messages;
 mod metadata;
 mod oidc;
 mod oidc_forged;
+mod one_server;
 mod origins;
 mod output;
 mod passwords;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 use super::{
     super::{Committed, Log, Write},
     Place, append, outage, relaxed,
+    serving::ServingLock,
 };
 use crate::domain::{Limits, Outage, Synchronous};
 
@@ -17,6 +18,8 @@ pub struct SqliteLog {
     pub(super) synchronous: Synchronous,
     /// Whether the last batch failed: the first failure is worth a line, and so is the end of them.
     pub(super) failing: bool,
+    /// Held by the server of the file, until its writer has ended.
+    pub(super) serving: Option<ServingLock>,
 }
 
 impl Log for SqliteLog {

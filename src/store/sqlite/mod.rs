@@ -17,6 +17,7 @@ mod prune;
 mod read;
 mod relaxed;
 mod rows;
+mod serving;
 mod standing;
 mod threads;
 
@@ -25,13 +26,16 @@ mod scale_tests;
 #[cfg(test)]
 mod testing;
 
-use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig, ffi, functions::FunctionFlags};
 use uuid::Uuid;
 
-pub use self::log::SqliteLog;
 use self::pool::Pool;
+pub use self::{
+    log::SqliteLog,
+    serving::{Linked, ServingLock, Unserved, one_name},
+};
 use super::Identity;
 use crate::domain::{Limits, Outage, Synchronous, folded_name};
 
@@ -64,6 +68,12 @@ pub enum OpenError {
     /// The migrations' words.
     #[error("its migrations failed: {0}")]
     Migration(#[from] refinery::Error),
+    /// The file has several names.
+    #[error(transparent)]
+    Linked(#[from] Linked),
+    /// The file could not be made.
+    #[error("{0}")]
+    File(#[from] io::Error),
     /// A thread or the random source was not to be had.
     #[error("{0}")]
     System(String),
@@ -75,12 +85,9 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`], with the engine's words.
     pub fn open(file: &Path, limits: &Limits) -> Result<Sqlite, OpenError> {
-        // For its owner alone: it holds password hashes. SQLite gives its side files the same mode.
-        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-        match made {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(OpenError::System(error.to_string())),
-            _ => Self::open_at(Place::File(file.to_owned()), limits),
-        }
+        serving::create(file)?;
+        one_name(file)?;
+        Self::open_at(Place::File(file.to_owned()), limits)
     }
 
     /// A throwaway database in memory, gone with its last connection: for the probe and for tests.
@@ -103,6 +110,7 @@ impl Sqlite {
             limits: limits.clone(),
             synchronous: Synchronous::Full,
             failing: false,
+            serving: None,
         };
         Ok(Sqlite { log, reads, identity })
     }

@@ -4,15 +4,15 @@
 use rusqlite::{Connection, Result, TransactionBehavior};
 use uuid::Uuid;
 
-use super::{OpenError, Sqlite};
+use super::{OpenError, ServingLock, Sqlite};
 use crate::domain::Synchronous;
 
 impl Sqlite {
-    /// For the server of this file, which is one: judges how the last one ended, and sets how sure a commit is from now on.
+    /// For the server of this file, which holds its lock: judges how the last one ended, and sets how sure a commit is from now on.
     ///
     /// # Errors
     /// [`OpenError`], with the engine's words.
-    pub fn serving(mut self, synchronous: Synchronous) -> std::result::Result<Sqlite, OpenError> {
+    pub fn serving(mut self, lock: ServingLock, synchronous: Synchronous) -> std::result::Result<Sqlite, OpenError> {
         if let Some(connection) = &mut self.log.connection {
             if let Some(epoch) = begin(connection, synchronous)? {
                 log::warn!(
@@ -23,6 +23,7 @@ impl Sqlite {
             set(connection, synchronous)?;
         }
         self.log.synchronous = synchronous;
+        self.log.serving = Some(lock);
         Ok(self)
     }
 }
@@ -65,7 +66,8 @@ mod tests {
     use crate::{domain::Limits, store::Log};
 
     fn start(file: &std::path::Path, synchronous: Synchronous) -> World {
-        let store = Sqlite::open(file, &Limits::default()).and_then(|store| store.serving(synchronous));
+        let lock = ServingLock::take(file).expect("nobody else serves");
+        let store = Sqlite::open(file, &Limits::default()).and_then(|store| store.serving(lock, synchronous));
         World::of(store.expect("a database"), &[])
     }
 
