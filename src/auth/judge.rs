@@ -122,6 +122,17 @@ impl Judge {
         cookie_user: Option<UserId>,
         request_id: RequestId,
     ) -> Result<AuthContext, Error> {
+        self.judged_token(method, token, cookie_user, request_id).await.map(|(context, _)| context)
+    }
+
+    /// The context of a token, and the number of the last ending when its credential was read.
+    async fn judged_token(
+        &self,
+        method: Method,
+        token: &str,
+        cookie_user: Option<UserId>,
+        request_id: RequestId,
+    ) -> Result<(AuthContext, u64), Error> {
         let now = self.clock.now();
         let claims = self.tokens.verify(token, now).await?;
         same_user(&claims.user, cookie_user)?;
@@ -129,13 +140,13 @@ impl Judge {
         let credential = Credential { user: claims.user.clone(), issued_at: Some(issued_at), session, family };
         let standing = self.standing(&credential).await?;
         self.note_use(&credential, standing.as_ref(), now).await;
-        let mut account = match standing {
-            Some(standing) => standing.account,
-            None => self.newcomer(&claims).await?,
+        let (mut account, endings) = match standing {
+            Some(standing) => (standing.account, standing.endings),
+            None => (self.newcomer(&claims).await?, 0),
         };
         account.permissions = claims.permissions;
         account.tier = claims.tier.unwrap_or(account.tier);
-        Ok(AuthContext::new(account, method, credential, expires_at, request_id))
+        Ok((AuthContext::new(account, method, credential, expires_at, request_id), endings))
     }
 
     async fn by_ticket(
@@ -171,16 +182,17 @@ impl Judge {
         Ok(AuthContext::new(account, Method::Ticket, credential, context_expires_at, request_id))
     }
 
-    /// The full check of a token that is to take over an open connection.
+    /// The full check of a token that is to take over an open connection; the number of the last ending when it was made.
     ///
     /// # Errors
     /// As for a request with this token; `bad_credentials` for a token of another user; `not_a_token` where the
     /// connection is a login's own.
-    pub async fn refresh(&self, context: &AuthContext, token: &str) -> Result<AuthContext, Error> {
+    pub async fn refresh(&self, context: &AuthContext, token: &str) -> Result<(AuthContext, u64), Error> {
         if context.method() == Method::Session {
             return Err(Error::new(Code::NotAToken, "This connection goes by the sign-in of the page, not by a token."));
         }
-        self.by_token(Method::Bearer, token, Some(context.user_id().clone()), context.request_id().clone()).await
+        let (user, request) = (context.user_id().clone(), context.request_id().clone());
+        self.judged_token(Method::Bearer, token, Some(user), request).await
     }
 
     /// Whether the credential of an auth context still holds.

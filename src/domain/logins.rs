@@ -129,6 +129,8 @@ pub struct Standing {
     pub seen_at: Option<Time>,
     /// Whether its family of tokens is there, if it has one.
     pub family: bool,
+    /// Number of the last ending when this was read: what ended up to there is taken into account.
+    pub endings: u64,
 }
 
 /// Why a credential that verifies opens nothing any more.
@@ -352,7 +354,8 @@ mod tests {
             password_hash: None,
             login_epoch: 0,
         };
-        let standing = Standing { account: account(false), not_before: Time(10_500), seen_at: Some(Time(0)), family: true };
+        let standing =
+            Standing { account: account(false), not_before: Time(10_500), seen_at: Some(Time(0)), family: true, endings: 0 };
         let session = Credential { user: user.clone(), issued_at: None, session: Some(SessionId::new()), family: None };
         let token = |issued: i64| Credential { issued_at: Some(Time(issued)), session: None, ..session.clone() };
         assert_eq!(standing.judge(&session), Ok(()));

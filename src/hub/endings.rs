@@ -2,7 +2,8 @@
 //! source, whoever wrote it: this node, another, or a command beside it.
 //!
 //! A seat enters before its credential is read, and an ending is told to every seat that has entered: so each ending
-//! is seen by the one or the other.
+//! is seen by the one or the other. The read also tells the number of the last ending that it took into account. An ending
+//! up to that number is told late and does not concern the seat: its sign-in is newer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,8 +57,8 @@ async fn read(reads: Arc<dyn Reads>, mut after: u64) -> Result<Vec<Ending>, Outa
 
 fn close(ending: &Ending) -> Close {
     let whose = match ending.what {
-        Ended::One(id) => Whose::Login(id),
-        Ended::Everything | Ended::Account => Whose::User(ending.user.clone()),
+        Ended::One(id) => Whose::Login { id, ending: ending.number },
+        Ended::Everything | Ended::Account => Whose::User { user: ending.user.clone(), ending: ending.number },
     };
     let code = if ending.what == Ended::Account { Code::Disabled } else { Code::SignedOut };
     Close { whose, code }

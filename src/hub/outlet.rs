@@ -216,10 +216,10 @@ impl Handler<Hear> for Outlet {
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each field is named for what it is")]
 pub enum Whose {
-    /// Those of one login, or of one family of tokens.
-    Login(Uuid),
-    /// All of a user.
-    User(UserId),
+    /// Those of one login, or of one family of tokens, whose credential was judged before ending number `ending`.
+    Login { id: Uuid, ending: u64 },
+    /// All of a user, judged before ending number `ending`.
+    User { user: UserId, ending: u64 },
     /// Everybody's, each with a delay of its own spread over so many milliseconds.
     Everybody { spread_ms: u64 },
 }
@@ -239,15 +239,16 @@ impl Handler<Close> for Outlet {
 
     fn handle(&mut self, close: Close, _: &mut Self::Context) -> u64 {
         let Close { whose, code } = close;
-        self.registry.borrow().close_where(|sitter| match &whose {
-            Whose::Login(id) => sitter.descends_from(*id).then(|| code.into()),
-            Whose::User(user) => (sitter.credential.user == *user).then(|| code.into()),
-            Whose::Everybody { spread_ms } => {
+        let mut registry = self.registry.borrow_mut();
+        match whose {
+            Whose::Login { id, ending } => registry.close_ended(ending, code, |sitter| sitter.descends_from(id)),
+            Whose::User { user, ending } => registry.close_ended(ending, code, |sitter| sitter.credential.user == user),
+            Whose::Everybody { spread_ms } => registry.close_all(|sitter| {
                 // The id is random: so is its share of the spread.
-                let delay = sitter.connection.0.as_u64_pair().1 % (*spread_ms).max(1);
-                Some(Closing { code, retry_after_ms: Some(delay) })
-            }
-        })
+                let delay = sitter.connection.0.as_u64_pair().1 % spread_ms.max(1);
+                Closing { code, retry_after_ms: Some(delay) }
+            }),
+        }
     }
 }
 
@@ -294,6 +295,7 @@ impl Seat {
         let Memberships { at, threads, standing } = node.reads.memberships(credential.clone(), node.clock.now()).await?;
         let standing = standing.ok_or_else(|| Error::new(Code::UnknownAccount, "This account is gone."))?;
         standing.judge(&credential)?;
+        seat.here.registry.borrow_mut().judged(key, standing.endings);
         seat.joining.set(false);
         // The outlet is told what is heard: that is the answer.
         seat.here.hub.do_send(Listen { user, at, threads });
@@ -306,9 +308,10 @@ impl Seat {
         &self.user
     }
 
-    /// From now on the seat is held by another credential of the same user.
-    pub fn renew(&self, credential: Credential, expires_at: Time) {
-        self.here.registry.borrow_mut().renew(self.key, credential, expires_at);
+    /// From now on the seat is held by another credential of the same user, which held when ending number `endings` was the
+    /// last one; that number of the credential before.
+    pub fn renew(&self, credential: Credential, expires_at: Time, endings: u64) -> u64 {
+        self.here.registry.borrow_mut().renew(self.key, credential, expires_at, endings)
     }
 
     /// A page of a catch-up is about to be read after a position: since when markers have to be read with it.

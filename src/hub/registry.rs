@@ -2,6 +2,7 @@
 //! A plain data structure: it queues into lines, and nothing runs inside it.
 
 mod beat;
+mod endings;
 mod ephemeral;
 mod lossy;
 mod markers;
@@ -20,8 +21,8 @@ use uuid::Uuid;
 
 use self::slice::Queued;
 pub use self::{beat::Beats, slice::Item};
-use self::{markers::Owed, news::Told};
-use super::{closing::Closing, line::Line};
+use self::{endings::Judged, markers::Owed, news::Told};
+use super::line::Line;
 use crate::{
     domain::{ConnectionId, Credential, LEEWAY, Position, ThreadId, Time, UserId},
     error::Code,
@@ -92,6 +93,7 @@ enum Mode {
 
 struct Seat {
     sitter: Sitter,
+    judged: Judged,
     generation: u64,
     user: usize,
     line: Rc<Line>,
@@ -159,6 +161,7 @@ impl Registry {
         let (mode, told) = (Mode::Joining, Told::now(self.released.position));
         let seat = Seat {
             sitter,
+            judged: Judged::NotYet(None),
             generation,
             user,
             line,
@@ -185,13 +188,6 @@ impl Registry {
             for thread in gone.threads {
                 self.drop_listener(thread, user);
             }
-        }
-    }
-
-    /// The same user's other credential holds the seat from now on.
-    pub fn renew(&mut self, key: SeatKey, credential: Credential, expires_at: Time) {
-        if let Some(seat) = self.seat(key) {
-            seat.sitter = Sitter { credential, expires_at, ..seat.sitter.clone() };
         }
     }
 
@@ -379,12 +375,6 @@ impl Registry {
             }
         }
         self.tell_cursors(instant, beats.every, cursor);
-    }
-
-    /// Asks every seat that fits to close; how many.
-    pub fn close_where(&self, closing: impl Fn(&Sitter) -> Option<Closing>) -> u64 {
-        let fits = self.seats.iter().filter_map(|(_, seat)| closing(&seat.sitter).map(|closing| (seat, closing)));
-        fits.map(|(seat, closing)| seat.line.close(closing)).count() as u64
     }
 }
 

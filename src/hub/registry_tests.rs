@@ -231,7 +231,7 @@ fn whose_credentials_have_ended_gets_nothing_more_and_no_other_credential_saves_
     registry.deliver(&event(1));
     registry.at(Time(0).plus(LEEWAY));
     registry.deliver(&event(2));
-    registry.renew(key, Credential::of(user_id(1)), Time(i64::MAX));
+    registry.renew(key, Credential::of(user_id(1)), Time(i64::MAX), 0);
     registry.deliver(&event(3));
     let later = Instant::now() + Duration::from_secs(5);
     assert!(!registry.flush(later, usize::MAX, Some(|_: Head| TextFrame::from("cursor"))));

@@ -171,10 +171,10 @@ impl Connection {
         let (judge, seat, context) = (Arc::clone(&self.judge), Rc::clone(&self.seat), self.who.clone());
         let line = Rc::clone(&self.line);
         let checked = async move {
-            let renewed = judge.refresh(&context, &token.0).await?;
-            seat.renew(renewed.credential().clone(), renewed.expires_at());
+            let (renewed, endings) = judge.refresh(&context, &token.0).await?;
+            let before = seat.renew(renewed.credential().clone(), renewed.expires_at(), endings);
             let Err(refused) = judge.still_holds(&renewed).await else { return Ok(renewed) };
-            seat.renew(context.credential().clone(), context.expires_at());
+            seat.renew(context.credential().clone(), context.expires_at(), before);
             // It may have ended while another credential held the seat, and that was told to nobody.
             if let Err(fallen) = judge.still_holds(&context).await {
                 line.close(if fallen.code.close().is_some() { fallen.code } else { Code::CredentialsExpired });

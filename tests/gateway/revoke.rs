@@ -121,6 +121,28 @@ async fn revoke_closes_every_way_in_and_the_user_may_come_back_in_the_same_secon
 }
 
 #[tokio::test]
+async fn who_signs_in_after_a_revocation_is_not_closed_when_the_server_hears_of_it() {
+    let server = Server::shared();
+    let boss = admin(server).await;
+    let bob = server.person().name;
+    for _ in 0..6 {
+        let old = server.sign_in(&bob).await;
+        let mut closed = old.socket().await;
+        server.site.told(&["user", "revoke", &bob], "");
+        // The server reads what ended twice a second; both come before it has.
+        let program = server.dated_ahead(&old).await;
+        let mut by_token = program.socket().await;
+        let page = server.sign_in(&bob).await;
+        let mut by_login = page.socket().await;
+        closed.closed_with(4401).await;
+        // Answered when every worker thread has acted upon every ending.
+        revoke(&boss, &server.person().name).await.json(200);
+        by_token.is_alive().await;
+        by_login.is_alive().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_dated_ahead_within_the_leeway_ends_with_the_revocation_too() {
     let server = Server::shared();
     let bob = server.browser().await;

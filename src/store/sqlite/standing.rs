@@ -14,6 +14,9 @@ use crate::domain::{
     logins::{Ended, Ending, Login, SecretHash, Standing, Ticket},
 };
 
+/// Number of the last ending of all that ever were: the newest may have been cleared away.
+const LAST_ENDING: &str = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'endings'), 0)";
+
 type Read<'a, T> = Answer<'a, std::result::Result<T, Outage>>;
 
 impl LoginReads for Pool {
@@ -88,9 +91,8 @@ impl LoginReads for Pool {
     }
 
     fn last_ending(&self) -> Read<'_, u64> {
-        // Of all that ever were: the newest may have been cleared away.
-        let last = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'endings'), 0)";
-        self.read(move |connection| connection.prepare_cached(last)?.query_row((), |row| count(row, 0)))
+        let last = format!("SELECT {LAST_ENDING}");
+        self.read(move |connection| connection.prepare_cached(&last)?.query_row((), |row| count(row, 0)))
     }
 }
 
@@ -103,7 +105,8 @@ pub(super) fn standing(connection: &Connection, credential: &Credential, now: Ti
                  (SELECT s.seen_at FROM sessions s
                   WHERE s.session_id = ?2 AND s.user_id = u.user_id AND s.expires_at > ?4 AND s.seen_at > ?5),
                  ?3 IS NULL OR EXISTS (SELECT 1 FROM families f
-                  WHERE f.family_id = ?3 AND f.user_id = u.user_id AND f.session_id IS ?2)
+                  WHERE f.family_id = ?3 AND f.user_id = u.user_id AND f.session_id IS ?2),
+                 {LAST_ENDING}
              FROM users u WHERE u.user_id = ?1"
         ))?
         .query_row((user.as_str(), session.map(|id| id.0), family.map(|id| id.0), now.0, logins::idle_before(now)), |row| {
@@ -112,6 +115,7 @@ pub(super) fn standing(connection: &Connection, credential: &Credential, now: Ti
                 not_before: Time(row.get(ACCOUNT_COLUMNS)?),
                 seen_at: row.get::<_, Option<i64>>(ACCOUNT_COLUMNS + 1)?.map(Time),
                 family: row.get(ACCOUNT_COLUMNS + 2)?,
+                endings: count(row, ACCOUNT_COLUMNS + 3)?,
             })
         })
         .optional()
