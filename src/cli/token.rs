@@ -7,10 +7,11 @@ use clap::Args;
 use super::{Failure, Where, print};
 use crate::{
     auth::token::Grant,
-    config::Complaint,
+    config::{Complaint, Config},
     domain::{Clock, Permission, UserId},
     error::Code,
-    http::{gateway::SystemClock, keys},
+    http::{gateway::SystemClock, keys, open},
+    store::LoginReads as _,
 };
 
 #[derive(Debug, Args)]
@@ -49,9 +50,27 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| wrong())
 }
 
+/// Refuses to sign what would open nothing: a token for somebody without an account, where a token makes none. Where the database is
+/// not at hand, on another machine, nobody can tell.
+fn has_account(config: &Config, user: &UserId) -> Result<(), Failure> {
+    let made_on_use = config.create_users && UserId::new_local(user.as_str()).is_ok();
+    if made_on_use || !config.database.exists() {
+        return Ok(());
+    }
+    let store = open::store(config)?;
+    match actix::System::new().block_on(store.reads.account(user.clone())) {
+        Ok(None) => Err(Failure::Failed(format!(
+            "there is no account {user}, so the token would open nothing; `hailgate user add` makes one, and a user of an outside \
+             issuer has one after signing in"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// `hailgate token`: nothing else on stdout.
 pub fn run(args: &TokenArgs) -> Result<(), Failure> {
     let config = args.place.load(None)?;
+    has_account(&config, &args.user)?;
     let grant = Grant {
         user: args.user.clone(),
         ttl: args.ttl,

@@ -112,7 +112,6 @@ async fn a_token_for_somebody_else_or_of_another_kind_is_refused() {
         ("a subject that is a number", json!({"sub": 5})),
         ("the anonymous user", json!({"sub": "anonymous"})),
         ("the system", json!({"sub": "system"})),
-        ("an outside user", json!({"sub": format!("x:{}", alice.name)})),
         ("an ID token", json!({"nonce": "x"})),
         ("an ID token with a hash", json!({"at_hash": "x"})),
         ("an ID token with a code hash", json!({"c_hash": "x"})),

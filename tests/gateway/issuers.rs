@@ -19,13 +19,13 @@ use crate::{
 };
 
 /// An outside issuer of the tests: it signs with Ed25519, under a name.
-struct Issuer {
+pub struct Issuer {
     pair: Ed25519KeyPair,
     kid: String,
 }
 
 impl Issuer {
-    fn new(kid: &str) -> Issuer {
+    pub fn new(kid: &str) -> Issuer {
         Issuer { pair: Ed25519KeyPair::generate().expect("a key"), kid: kid.to_owned() }
     }
 
@@ -34,7 +34,7 @@ impl Issuer {
     }
 
     /// A token with these claims beside the usual ones.
-    fn token(&self, with: &Value) -> String {
+    pub fn token(&self, with: &Value) -> String {
         let good = json!({"iss": "https://idp.test", "aud": "chat", "sub": "Anna", "iat": now(), "exp": now() + 600});
         let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": self.kid});
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -47,15 +47,15 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
 }
 
-fn keys(issuers: &[&Issuer]) -> String {
+pub fn keys(issuers: &[&Issuer]) -> String {
     json!({"keys": issuers.iter().map(|issuer| issuer.jwk()).collect::<Vec<_>>()}).to_string()
 }
 
-const ENTRY: &str = "[[trusted_issuer]]\nissuer = \"https://idp.test\"\naudience = \"chat\"\nalgorithms = [\"EdDSA\"]\n\
+pub const ENTRY: &str = "[[trusted_issuer]]\nissuer = \"https://idp.test\"\naudience = \"chat\"\nalgorithms = [\"EdDSA\"]\n\
     keys = \"idp.json\"\nprefix = \"corp\"\npermissions = [\"publish\"]\n";
 
 /// A site whose configuration file holds this text, and beside it these keys of the outside issuer.
-fn site(more: &[(&str, &str)], without: &str, config: &str, keys: &str) -> Site {
+pub fn site(more: &[(&str, &str)], without: &str, config: &str, keys: &str) -> Site {
     let mut site = Site::new(more);
     let path = site.directory.path().join("site.toml");
     site.variables.retain(|(name, _)| name != without);

@@ -30,6 +30,7 @@ mod composition;
 mod cursors;
 mod demo;
 mod edits;
+mod every_user;
 mod files;
 mod head;
 mod headers;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Where the provider sends people back to.
-const BACK: &str = "https://chat.test/api/auth/oidc/callback";
+pub const BACK: &str = "https://chat.test/api/auth/oidc/callback";
 
 /// A provider, and a server that signs people in there.
 struct Stage {
@@ -72,7 +72,7 @@ pub async fn leave(server: &Server) -> Leaving {
 }
 
 /// Signs in with the provider's own forms, or, as nobody, goes away from them; where the provider sends the browser then.
-async fn at_provider(start: &Url, name: Option<&str>) -> Url {
+pub async fn at_provider(start: &Url, name: Option<&str>) -> Url {
     let browser = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().cookie_store(true);
     let browser = browser.build().expect("a client");
     let mut answer = browser.get(start.clone()).send().await.expect("an answer");
