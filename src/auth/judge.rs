@@ -8,6 +8,7 @@ use super::{
     AuthContext, Method, Origins, Rates, Tokens, Verdict,
     attempts::Nameless,
     carried::{Carried, Ways},
+    notes::Notes,
     session::secret_hash,
     token::Claims,
     witness,
@@ -28,6 +29,8 @@ pub const LOGIN_ENDED: &str = "Your login has ended. Sign in again.";
 pub struct Judge {
     /// Accounts and logins.
     pub logins: Arc<dyn Logins>,
+    /// Writes down that a login was used.
+    pub notes: Notes,
     /// The tokens of every issuer.
     pub tokens: Arc<Tokens>,
     /// Tells the time.
@@ -139,7 +142,7 @@ impl Judge {
         let Claims { issued_at, session, family, expires_at, .. } = claims;
         let credential = Credential { user: claims.user.clone(), issued_at: Some(issued_at), session, family };
         let standing = self.standing(&credential).await?;
-        self.note_use(&credential, standing.as_ref(), now).await;
+        self.note_use(&credential, standing.as_ref(), now);
         let (mut account, endings) = match standing {
             Some(standing) => (standing.account, standing.endings),
             None => (self.newcomer(&claims).await?, 0),
@@ -207,20 +210,18 @@ impl Judge {
     pub async fn used(&self, credential: &Credential) {
         let now = self.clock.now();
         match self.logins.standing(credential.clone(), now).await {
-            Ok(standing) => self.note_use(credential, standing.as_ref(), now).await,
+            Ok(standing) => self.note_use(credential, standing.as_ref(), now),
             Err(outage) => log::warn!("the use of a login could not be noted: {outage}"),
         }
     }
 
-    /// The same, by a standing that was just read.
-    pub async fn note_use(&self, credential: &Credential, standing: Option<&Standing>, now: Time) {
+    /// The same, by a standing that was just read. Nobody waits until it is written.
+    pub fn note_use(&self, credential: &Credential, standing: Option<&Standing>, now: Time) {
         let (Some(session), Some(seen_at)) = (credential.session, standing.and_then(|standing| standing.seen_at)) else {
             return;
         };
-        if now.since(seen_at) >= SESSION_TOUCH
-            && let Err(outage) = self.logins.act(LoginAct::TouchLogin { session, at: now }).await
-        {
-            log::warn!("the use of a login could not be noted: {outage}");
+        if now.since(seen_at) >= SESSION_TOUCH {
+            self.notes.note(LoginAct::TouchLogin { session, at: now });
         }
     }
 

@@ -18,6 +18,7 @@ pub mod jwks;
 pub mod keyring;
 pub mod keys;
 pub mod layer;
+pub mod notes;
 pub mod oidc;
 pub mod origin;
 pub mod password;

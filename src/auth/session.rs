@@ -8,6 +8,7 @@ use actix_web::cookie::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
+use super::notes::Notes;
 use crate::domain::{
     Clock, LoginAct, LoginDone, Logins, Outage, SessionId, SessionRecord, UserId,
     logins::{SESSION_MAX, SESSION_TOUCH, SecretHash},
@@ -21,6 +22,8 @@ pub const LOGIN_TIME_KEY: &str = "actix_identity.logged_in_at";
 pub const SESSION_ID_KEY: &str = "hailgate.session_id";
 /// Where we keep the account's login epoch when the proof was looked at.
 pub const EPOCH_KEY: &str = "hailgate.login_epoch";
+/// Where we note, until the session is saved, that its login goes on under another key.
+pub const MOVED_KEY: &str = "hailgate.moved";
 /// Where we keep what the browser called itself at login.
 pub const AGENT_KEY: &str = "hailgate.agent";
 /// How much of that.
@@ -52,6 +55,7 @@ fn noted(outage: Outage) -> Outage {
 #[derive(Clone)]
 pub struct LoginSessions {
     logins: Arc<dyn Logins>,
+    notes: Notes,
     clock: Arc<dyn Clock>,
 }
 
@@ -60,7 +64,7 @@ type State = HashMap<String, String>;
 impl LoginSessions {
     /// Over these logins.
     pub fn new(logins: Arc<dyn Logins>, clock: Arc<dyn Clock>) -> LoginSessions {
-        LoginSessions { logins, clock }
+        LoginSessions { notes: Notes::new(Arc::clone(&logins)), logins, clock }
     }
 
     async fn save_as(&self, key: SecretHash, state: State) -> Result<(), Outage> {
@@ -71,7 +75,8 @@ impl LoginSessions {
         }
     }
 
-    fn record(&self, state: State) -> SessionRecord {
+    fn record(&self, mut state: State) -> SessionRecord {
+        let moved = state.remove(MOVED_KEY).is_some();
         let json = |key: &str| state.get(key).and_then(|text| serde_json::from_str::<String>(text).ok());
         let now = self.clock.now();
         let user_id = json(USER_KEY).and_then(|user| UserId::parse(&user).ok());
@@ -81,6 +86,7 @@ impl LoginSessions {
             state: state.into_iter().collect(),
             user_id,
             session_id,
+            moved,
             seen_at: now,
             expires_at: now.plus(SESSION_MAX),
         }
@@ -107,10 +113,8 @@ impl SessionStore for LoginSessions {
         let (hash, now) = (secret_hash(key.as_ref()), self.clock.now());
         let found = self.logins.session(hash, now).await.map_err(|outage| LoadError::Other(noted(outage).into()))?;
         let Some(record) = found else { return Ok(None) };
-        if now.since(record.seen_at) >= SESSION_TOUCH
-            && let Err(outage) = self.logins.act(LoginAct::TouchSession { key: hash, at: now }).await
-        {
-            log::warn!("the use of a session could not be noted: {outage}");
+        if now.since(record.seen_at) >= SESSION_TOUCH {
+            self.notes.note(LoginAct::TouchSession { key: hash, at: now });
         }
         Ok(Some(record.state.into_iter().collect()))
     }

@@ -71,6 +71,8 @@ pub struct SessionRecord {
     pub session_id: Option<SessionId>,
     /// The account's login epoch when the proof was looked at; another one by now makes a new session too late.
     pub login_epoch: Option<u64>,
+    /// Whether it goes on under another key: the login must be there still, and its row under the key before gives way.
+    pub moved: bool,
     /// When it was last used; written at most every five minutes.
     pub seen_at: Time,
     /// When it ends at the latest.

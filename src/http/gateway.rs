@@ -23,7 +23,7 @@ use super::{cors::Crossing, routes, stack::Stack, telemetry::Telemetry};
 use crate::{
     auth::{
         Addresses, AuthContextLayer, Browsers, Cookies, Judge, KeyRing, LoginSessions, Origins, Passwords, Provider, Rates,
-        Reseal, Tokens, Trips, Ways,
+        Reseal, Tokens, Trips, Ways, notes::Notes,
     },
     backplane::local::Local,
     domain::{Clock, Limits, Logins, Time, logins::SESSION_MAX},
@@ -177,6 +177,7 @@ impl Gateway {
         let Admission { tokens, origins, create_users, query_tokens, .. } = &admission;
         let judge = Arc::new(Judge {
             logins: Arc::clone(&logins),
+            notes: Notes::new(Arc::clone(&logins)),
             tokens: Arc::clone(tokens),
             clock: Arc::clone(&node.clock),
             create_users: *create_users,

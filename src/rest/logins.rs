@@ -7,7 +7,7 @@ use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
         AuthContext, Method, Rates, password,
-        session::{AGENT_KEY, EPOCH_KEY, LOGIN_TIME_KEY},
+        session::{AGENT_KEY, EPOCH_KEY, LOGIN_TIME_KEY, MOVED_KEY},
     },
     domain::{LoginAct, LoginDone, SessionId, Time, logins::Login},
     error::{Code, Error},
@@ -105,6 +105,7 @@ pub async fn password(
             // Under another key: who copied the cookie before has nothing of it any more.
             let session = request.get_session();
             session.insert(EPOCH_KEY, login_epoch).map_err(|_| odd())?;
+            session.insert(MOVED_KEY, true).map_err(|_| odd())?;
             session.renew();
             close_ended(&node).await?;
             let mut response = nothing();

@@ -93,7 +93,7 @@ pub async fn refresh(
         }
         _ => return Err(odd()),
     };
-    judge.note_use(&credential, Some(&standing), node.clock.now()).await;
+    judge.note_use(&credential, Some(&standing), node.clock.now());
     let access = sign(&judge, &node, &credential, &standing.account.permissions, expires_at)?;
     Ok(answer(access, next, expires_at))
 }

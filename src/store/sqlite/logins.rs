@@ -83,6 +83,14 @@ fn save_session(tx: &Connection, key: &SecretHash, record: &SessionRecord) -> Re
             return Ok(LoginDone::TooLate);
         }
     }
+    if record.moved {
+        let before = "DELETE FROM sessions WHERE session_id = ?1 AND user_id = ?2";
+        let before = (record.session_id.map(|id| id.0), record.user_id.as_ref().map(|user| user.as_str()), before);
+        if tx.prepare_cached(before.2)?.execute((before.0, before.1))? == 0 {
+            // It has ended since.
+            return Ok(LoginDone::TooLate);
+        }
+    }
     tx.prepare_cached(
         "INSERT INTO sessions (key_hash, user_id, session_id, state, seen_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (key_hash) DO UPDATE SET user_id = excluded.user_id, session_id = excluded.session_id,
@@ -174,8 +182,9 @@ fn set_password(tx: &Connection, user: &UserId, hash: &str, keep: Option<Session
             end_sessions(tx, "user_id = ?1 AND session_id IS NOT ?2", (user.as_str(), keep.0), at)?;
             end_families(tx, "session_id = ?1", [keep.0], at)?;
             tx.prepare_cached("DELETE FROM tickets WHERE user_id = ?1")?.execute([user.as_str()])?;
-            // The row of the old key opens nothing from now on; its end ends no login.
-            tx.prepare_cached("UPDATE sessions SET user_id = NULL, session_id = NULL, state = '[]' WHERE session_id = ?1")?
+            // The old key opens nothing from now on. The row stays the login's, under a key that nobody has, until the login is saved
+            // under its next one: if that fails, whatever ends the login still finds it and closes its connections.
+            tx.prepare_cached("UPDATE sessions SET key_hash = randomblob(32), state = '[]' WHERE session_id = ?1")?
                 .execute([keep.0])?;
             Ok(LoginDone::PasswordSet { login_epoch: accounts::next_epoch(tx, user)? })
         }

@@ -44,6 +44,7 @@ fn save(store: &mut Sqlite, n: u8, login_epoch: Option<u64>, seen_at: Time) -> (
         user_id: Some(alice()),
         session_id: Some(session_id),
         login_epoch,
+        moved: false,
         seen_at,
         expires_at: seen_at.plus(48 * HOUR),
     };
@@ -91,6 +92,19 @@ fn a_login_that_changes_the_password_goes_on_under_another_key_without_what_desc
     assert_eq!(refresh(&mut store, [1; 32], [2; 32]), Refreshed::Unknown);
     // The old key's end, as the session layer tells it, is nobody's end.
     assert_eq!(act(&mut store, LoginAct::EndSession { key: [1; 32], at: Time(1) }), LoginDone::Ended { sessions: 0 });
+    let again = |store: &mut Sqlite, login_epoch| {
+        let (user_id, session_id, login_epoch) = (Some(alice()), Some(kept), Some(login_epoch));
+        let (state, expires_at) = (Vec::new(), Time(i64::MAX));
+        let record = SessionRecord { state, user_id, session_id, login_epoch, moved: true, seen_at: Time(1), expires_at };
+        act(store, LoginAct::SaveSession { key: [9; 32], record })
+    };
+    assert_eq!(again(&mut store, 1), LoginDone::Done);
+    let change = LoginAct::SetPassword { user: alice(), hash: "another".to_owned(), keep: Some(kept), at: Time(1) };
+    assert_eq!(act(&mut store, change), LoginDone::PasswordSet { login_epoch: 2 });
+    // The session could not be saved: its connections are still there, and what ends the login finds it.
+    let end = LoginAct::EndLogin { user: alice(), session: kept, at: Time(2) };
+    assert_eq!(act(&mut store, end), LoginDone::Ended { sessions: 1 });
+    assert_eq!(again(&mut store, 2), LoginDone::TooLate, "it was ended before it was saved");
     let again = LoginAct::SetPassword { user: alice(), hash: "newer".to_owned(), keep: Some(other), at: Time(2) };
     assert_eq!(act(&mut store, again), LoginDone::NoSuchUser, "the other login has ended");
 }

@@ -137,6 +137,7 @@ fn session(connection: &Connection, key: &SecretHash, now: Time) -> Result<Optio
                 user_id,
                 session_id,
                 login_epoch: None,
+                moved: false,
                 seen_at: Time(row.get(3)?),
                 expires_at: Time(row.get(4)?),
             })
