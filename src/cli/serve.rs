@@ -8,7 +8,7 @@ use super::{Failure, Where, logging, reload::Reload};
 use crate::{
     auth::Tokens,
     config::{Complaint, Config, Environment},
-    http::{gateway::Gateway, keys, open, server, tls::Tls},
+    http::{descriptors::Descriptors, gateway::Gateway, keys, open, server, tls::Tls},
     store::sqlite::ServingLock,
 };
 
@@ -67,8 +67,10 @@ pub(super) async fn serve(
     ready(address.port())?;
     let (tokens, ring) = (Arc::new(tokens), Arc::new(open::key_ring(config)?));
     let again = Reload::new(config, &tokens, &ring, tls.as_ref());
-    let gateway = Gateway::over(store, config, tokens, ring, address.port()).await?;
+    let descriptors = Descriptors::of_process(config.workers);
+    let limits = descriptors.within(&config.limits);
+    let gateway = Gateway::over(store, config, limits, tokens, ring, address.port()).await?;
     log::info!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" });
-    let served = server::run(gateway, port, config.workers, tls, || again.run(&load)).await;
+    let served = server::run(gateway, port, config.workers, descriptors, tls, || again.run(&load)).await;
     served.map_err(|error| Failure::Unavailable(error.to_string()))
 }

@@ -3,8 +3,10 @@
 
 mod assets;
 mod cors;
+pub(crate) mod descriptors;
 pub(crate) mod files;
 pub mod gateway;
+mod host;
 pub(crate) mod keys;
 mod mount;
 pub mod open;

@@ -21,8 +21,11 @@ impl Gateway {
     ///
     /// - `.on_connect(Cutter::on_connect)`. A client that does not read is cut from outside, through a second descriptor that
     ///   [`Cutter`](crate::socket::Cutter) takes here; what is written goes out at once. Without it, cutting is best effort,
-    ///   and happens when the system notices; and a request behind a refused upgrade, on the same connection, may be answered.
+    ///   and happens when the system notices; and a request behind the last one of its connection (a refused upgrade,
+    ///   `Connection: close`, HTTP/1.0, a body in chunks, a malformed `Host`) may be carried out.
     /// - `.h1_allow_half_closed(false)`. Else a long poll whose client has gone waits to its end.
+    /// - `.max_connections`, a worker's share of the file descriptors: the gateway ends idle connections where they become
+    ///   scarce only on a port of its own. Sockets, streams and polls are refused before they use the descriptors up.
     /// - `.disable_signals()`, and [`Gateway::run`] to run it: the connections are sent away before the server stops.
     pub fn configure(&self, app: &mut web::ServiceConfig) {
         let routes = web::scope("").configure(|app| self.furnish(app)).configure(routes::configure);

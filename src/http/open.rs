@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
+    descriptors::Descriptors,
     files,
     gateway::{Admission, Gateway, SystemClock},
     keys,
@@ -75,19 +76,22 @@ impl Gateway {
         proven(&probe::run_mounted(&Manner::of(config)).await?)?;
         let store = store_to_serve(config, lock_to_serve(config)?)?;
         let ring = Arc::new(key_ring(config)?);
-        Gateway::over(store, config, tokens, ring, config.bind.port()).await.map(Arc::new)
+        // The server around it is not ours: its connections are cut by a second descriptor.
+        let limits = Descriptors::of_process(config.workers).doubled().within(&config.limits);
+        Gateway::over(store, config, limits, tokens, ring, config.bind.port()).await.map(Arc::new)
     }
 
-    /// The same over a store that is open, with keys that somebody else may replace.
+    /// The same over a store that is open, within these limits, with keys that somebody else may replace.
     pub(crate) async fn over(
         store: Sqlite,
         config: &Config,
+        limits: Limits,
         tokens: Arc<Tokens>,
         ring: Arc<KeyRing>,
         port: u16,
     ) -> Result<Gateway, Unopened> {
         let admission = Admission { oidc: provider(config)?.map(Arc::new), ..admission(config, tokens, ring, port) };
-        Ok(Gateway::start(store, within_files(&config.limits), Arc::new(SystemClock), admission).await?)
+        Ok(Gateway::start(store, limits, Arc::new(SystemClock), admission).await?)
     }
 }
 
@@ -132,22 +136,6 @@ fn not_opened(config: &Config, error: &impl fmt::Display) -> Unopened {
         (error.to_string(), remedy.to_owned())
     });
     Unopened::Unavailable(format!("the database {} cannot be opened: {what}. {remedy}", path.display()))
-}
-
-/// Descriptors that a connection takes: its socket, and the one by which it is cut.
-const FILES_A_CONNECTION: u64 = 2;
-/// Descriptors of the store, of plain requests and of the program itself.
-const FILES_BESIDE: u64 = 256;
-
-/// Takes as many descriptors as the system gives. Connections that do not fit into them are refused with an answer at
-/// admission, instead of failing in the middle.
-fn within_files(limits: &Limits) -> Limits {
-    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
-    let fit = (files.saturating_sub(FILES_BESIDE) / FILES_A_CONNECTION).max(1);
-    if fit < limits.connections_node {
-        log::warn!("the system allows {files} open files: room for {fit} connections, not {}", limits.connections_node);
-    }
-    Limits { connections_node: limits.connections_node.min(fit), ..limits.clone() }
 }
 
 /// What seals cookies.

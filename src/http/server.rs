@@ -1,19 +1,32 @@
 //! The server: the port, the signals, and the end in good order.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    future::ready,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
-use actix_http::Extensions;
+use actix_http::{Extensions, Protocol, error::DispatchError};
 use actix_server::Server;
-use actix_service::{ServiceFactory, fn_factory};
-use actix_tls::accept::{max_concurrent_tls_connect, rustls_0_23::TlsStream};
+use actix_service::{ServiceFactory, ServiceFactoryExt, fn_factory, fn_service};
+use actix_tls::accept::{
+    TlsError, max_concurrent_tls_connect,
+    rustls_0_23::{Acceptor, TlsStream},
+};
 use actix_web::rt::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
+    descriptors::Descriptors,
     gateway::{Gateway, SystemClock},
     tls::Tls,
 };
-use crate::socket::{Cutter, Encrypted};
+use crate::socket::{
+    Encrypted,
+    accepted::{Accepted, Connections},
+};
 
 /// Seconds that requests under way get after the connections have left.
 const FINISH: u64 = 5;
@@ -23,9 +36,6 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// TLS handshakes that a worker has under way at most, each for 3 seconds at most: over it the worker accepts nobody.
 const HANDSHAKES: usize = 4_096;
-
-/// Plain requests a worker may have open beside sockets.
-const REQUESTS: usize = 10_000;
 
 /// Serves until a signal says to end, then drains: ready turns 503 and nobody is admitted while the port stays open;
 /// every connection is sent away, spread over time; when the last has left, or the time is over, the server stops and
@@ -38,21 +48,25 @@ pub async fn run(
     gateway: Gateway,
     port: TcpListener,
     workers: usize,
+    descriptors: Descriptors,
     tls: Option<Tls>,
     reload: impl Fn(),
 ) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
-    // The limit on connections is ours, at admission, where it has an answer; the library's would let clients hang.
-    let connections = usize::try_from(gateway.node.limits.connections_node).unwrap_or(usize::MAX).saturating_add(REQUESTS);
+    // At the library's limit clients would hang. Sockets are refused below it, at admission, and idle connections end before it.
+    let bounds = descriptors.of_a_worker(&gateway.node.limits);
     let each = Arc::clone(&gateway);
-    let server =
-        Server::build().disable_signals().workers(workers).shutdown_timeout(FINISH).max_concurrent_connections(connections);
+    let server = Server::build().disable_signals().workers(workers).shutdown_timeout(FINISH);
+    let server = server.max_concurrent_connections(bounds.all_max);
     let server = match tls {
         None => server.listen("hailgate", port, move || {
             let gateway = Arc::clone(&each);
             fn_factory(move || {
                 let gateway = Arc::clone(&gateway);
-                async move { gateway.service(Cutter::install).await?.tcp().new_service(()).await }
+                async move {
+                    let accepted = accept::<DispatchError>(Connections::new(bounds)).map(spoken);
+                    accepted.and_then(gateway.service(Accepted::install).await?).new_service(()).await
+                }
             })
         }),
         Some(tls) => {
@@ -61,7 +75,12 @@ pub async fn run(
                 let (gateway, tls) = (Arc::clone(&each), tls.clone());
                 fn_factory(move || {
                     let (gateway, tls) = (Arc::clone(&gateway), tls.server());
-                    async move { gateway.service(under_tls).await?.rustls_0_23(tls).new_service(()).await }
+                    async move {
+                        let http = gateway.service(under_tls).await?;
+                        let accepted = accept::<TlsError<io::Error, DispatchError>>(Connections::new(bounds));
+                        let secured = accepted.and_then(Acceptor::new(tls).map_err(TlsError::into_service_error));
+                        secured.map(spoken_under_tls).and_then(http.map_err(TlsError::Service)).new_service(()).await
+                    }
                 })
             })
         }
@@ -69,9 +88,29 @@ pub async fn run(
     until_signal(&gateway, server?.run(), reload).await
 }
 
-fn under_tls(io: &TlsStream<TcpStream>, data: &mut Extensions) {
-    Cutter::install(io.get_ref().0, data);
+fn under_tls(io: &TlsStream<Accepted>, data: &mut Extensions) {
+    Accepted::install(io.get_ref().0, data);
     data.insert(Encrypted);
+}
+
+/// A connection with the protocol it speaks and its peer's address: what the HTTP service takes.
+type Spoken<T> = (T, Protocol, Option<SocketAddr>);
+
+/// Takes connections into the budget of a worker, before anything else is done with them.
+fn accept<E: 'static>(
+    connections: Connections,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = Accepted, Error = E, InitError = ()> {
+    fn_service(move |io: TcpStream| ready(Ok::<_, E>(connections.accept(io))))
+}
+
+fn spoken(io: Accepted) -> Spoken<Accepted> {
+    let peer = io.peer();
+    (io, Protocol::Http1, peer)
+}
+
+fn spoken_under_tls(io: TlsStream<Accepted>) -> Spoken<TlsStream<Accepted>> {
+    let peer = io.get_ref().0.peer();
+    (io, Protocol::Http1, peer)
 }
 
 /// The life of a server from its first request to its end, and what a gateway does beside it.

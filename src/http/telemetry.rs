@@ -6,6 +6,7 @@ use std::{
     future::{Future, Ready, ready},
     pin::Pin,
     rc::Rc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -15,7 +16,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     error::InternalError,
     http::{
-        Method, StatusCode,
+        ConnectionType, Method, StatusCode, Version,
         header::{self, HeaderName, HeaderValue},
     },
 };
@@ -23,11 +24,12 @@ use bytes::Bytes;
 use futures_util::stream;
 use uuid::Uuid;
 
+use super::host;
 use crate::{
     auth::{Rates, Verdict, session},
     domain::{Outage, RequestId},
     error::{Code, Error},
-    socket::{Cut, Cutter},
+    socket::{Cut, Cutter, Last, Occupied},
     wire::problem::{Arrival, Problem},
 };
 
@@ -108,7 +110,8 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (service, Telemetry { quiet, https }) = (Rc::clone(&self.service), self.layer);
         Box::pin(async move {
-            Cutter::hold_refused(request.request()).await;
+            Cutter::hold_behind_last(request.request()).await;
+            let occupied = Cutter::busy(request.request());
             // A second one would give the request a second name, and the log a second line.
             if request.extensions().contains::<RequestId>() {
                 return Err(Error::new(Code::StackBroken, "The telemetry layer ran twice.").into());
@@ -119,28 +122,83 @@ where
             let client =
                 Rates::of(request.request()).map_or_else(|_| String::new(), |rates| rates.client(request.request()));
             let asked = Asked { method: request.method().clone(), path: request.path().to_owned(), client, began, quiet };
-            // What nobody reads of a body in chunks the library would take in for ever: the connection ends instead.
             let head = request.method() == Method::HEAD;
-            let chunked = request.headers().contains_key(header::TRANSFER_ENCODING).then(|| Cut::of(request.request()));
-            let end = |response: &mut HttpResponse| chunked.into_iter().for_each(|cut| cut.after(response, UNREAD_BODY));
-            let (answered, outage) = session::watched(service.call(request)).await;
+            let ending = Ending::of(&request);
+            let (answered, outage) = match host::judge(request.headers()) {
+                Ok(()) => {
+                    let (answered, outage) = session::watched(service.call(request)).await;
+                    (answered.map(ServiceResponse::map_into_boxed_body), outage)
+                }
+                Err(refused) => (Ok(request.error_response(refused)), None),
+            };
             match answered {
                 Ok(answered) => {
                     let (request, response) = answered.into_parts();
-                    let mut response = told(response.map_into_boxed_body(), &id, https, head);
-                    end(&mut response);
+                    let mut response = told(response, &id, https, head);
+                    ending.apply(&mut response);
                     asked.log(Some(&request), &response, &id);
+                    let response = response.map_body(|_, body| BoxBody::new(OccupyingBody { body, _occupied: occupied }));
                     Ok(ServiceResponse::new(request, response))
                 }
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
                     let mut response = told(layer_error(&error, outage), &id, https, head);
-                    end(&mut response);
+                    ending.apply(&mut response);
                     asked.log(None, &response, &id);
                     Err(InternalError::from_response("a layer failed", response).into())
                 }
             }
         })
+    }
+}
+
+/// Whether a connection ends with the answer to a request.
+struct Ending {
+    last: Last,
+    /// The request says so, is of HTTP/1.0, or cannot be trusted to end where it seems to.
+    asked: bool,
+    /// Of a request in chunks: what nobody reads of the body the library would take in for ever.
+    chunked: Option<Cut>,
+}
+
+impl Ending {
+    fn of(request: &ServiceRequest) -> Ending {
+        let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let closes = request.head().connection_type() == ConnectionType::Close;
+        Ending {
+            last: Last::of(request.request()),
+            asked: chunked || closes || host::judge(request.headers()).is_err(),
+            chunked: chunked.then(|| Cut::of(request.request())),
+        }
+    }
+
+    /// The library has read ahead, and goes by what it read last: it would answer requests behind this one (RFC 9112 section
+    /// 9.6 forbids that), and let the connection stay for them.
+    fn apply(self, response: &mut HttpResponse) {
+        // Without an option of its own an answer says what its version means; the library sets the version again.
+        response.head_mut().version = Version::HTTP_11;
+        if self.asked || response.head().connection_type() == ConnectionType::Close {
+            self.last.answer(response);
+        }
+        self.chunked.into_iter().for_each(|cut| cut.after(response, UNREAD_BODY));
+    }
+}
+
+/// The body of an answer: until it is written, its connection is not idle.
+struct OccupyingBody {
+    body: BoxBody,
+    _occupied: Occupied,
+}
+
+impl MessageBody for OccupyingBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(cx)
     }
 }
 

@@ -71,7 +71,9 @@ impl Tls {
     pub fn server(&self) -> ServerConfig {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider));
         let versions = builder.with_safe_default_protocol_versions().expect("both versions");
-        versions.with_no_client_auth().with_cert_resolver(Arc::<Held>::clone(&self.held))
+        let mut server = versions.with_no_client_auth().with_cert_resolver(Arc::<Held>::clone(&self.held));
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        server
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
     error::{Code, Error},
     feed::{self, Feed, Opening, Seated, Stopped},
     hub::{Closing, Guest, Line, Node, Out, Transport},
+    socket::Cutter,
     store::Head,
     wire::{
         TextFrame,
@@ -51,7 +52,7 @@ pub async fn receive(request: HttpRequest, who: AuthContext, node: web::Data<Nod
     }
     match form {
         Form::Stream => stream::open(&request, &who, node, since).await,
-        Form::Poll => poll(&who, &node, since.as_deref(), Duration::from_millis(wait)).await,
+        Form::Poll => poll(&request, &who, &node, since.as_deref(), Duration::from_millis(wait)).await,
     }
 }
 
@@ -68,8 +69,14 @@ fn head(form: Form) -> HttpResponse {
         .body(body::None::new())
 }
 
-async fn poll(who: &AuthContext, node: &Arc<Node>, since: Option<&str>, wait: Duration) -> Result<HttpResponse, Error> {
-    let _permit = node.admit(who.user_id()).await?;
+async fn poll(
+    request: &HttpRequest,
+    who: &AuthContext,
+    node: &Arc<Node>,
+    since: Option<&str>,
+    wait: Duration,
+) -> Result<HttpResponse, Error> {
+    let (_permit, _kept) = (node.admit(who.user_id()).await?, Cutter::keep(request));
     let line = Rc::new(Line::new(&node.limits));
     let opening = feed::open(node, Guest::new(who).sitter(Transport::Poll), &line, since).await?;
     if let Some(reset) = opening.reset {

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     feed::{self, Opening},
     hub::{Guest, LAST_WORDS, Line, Node, Transport, messages::Permit},
-    socket::{Cut, event_stream},
+    socket::{Cut, Cutter, Occupied, event_stream},
     wire::{frame, sse::Event},
 };
 
@@ -29,7 +29,7 @@ pub(super) async fn open(
     node: Arc<Node>,
     since: Option<String>,
 ) -> Result<HttpResponse, Error> {
-    let permit = node.admit(who.user_id()).await?;
+    let place = (node.admit(who.user_id()).await?, Cutter::keep(request));
     let (line, guest) = (Rc::new(Line::new(&node.limits)), Guest::new(who));
     let last = request.headers().get(LAST_EVENT_ID).filter(|id| !id.is_empty());
     // One that is no text is no cursor either.
@@ -44,7 +44,7 @@ pub(super) async fn open(
     let first = first(&opening, &node, guest);
     let (lines, epoch) = (Rc::clone(&line), opening.at.epoch);
     let response = event_stream::answer(request, HttpResponse::Ok(), first, lines, epoch, Arc::clone(&node));
-    actix_rt::spawn(attend(node, opening, line, permit));
+    actix_rt::spawn(attend(node, opening, line, place));
     Ok(response)
 }
 
@@ -62,7 +62,7 @@ fn first(opening: &Opening, node: &Node, guest: Guest<'_>) -> Bytes {
 }
 
 /// Feeds the line until the transport has ended, or somebody asks to close and the last words have had their time.
-async fn attend(node: Arc<Node>, opening: Opening, line: Rc<Line>, permit: Permit) {
+async fn attend(node: Arc<Node>, opening: Opening, line: Rc<Line>, place: (Permit, Occupied)) {
     let follow = async {
         feed::follow(node, opening, Rc::clone(&line)).await;
         pending::<()>().await;
@@ -77,7 +77,7 @@ async fn attend(node: Arc<Node>, opening: Opening, line: Rc<Line>, permit: Permi
         () = farewell => {}
         () = line.ended() => {}
     }
-    drop(permit);
+    drop(place);
     // The body has ended, but its last bytes may still be on their way: not for ever.
     tokio::time::sleep(LAST_WORDS).await;
     line.cut();

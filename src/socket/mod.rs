@@ -4,6 +4,8 @@
 //!
 //! [`Line`]: crate::hub::Line
 
+pub mod accepted;
+pub mod budget;
 mod cutter;
 pub mod event_stream;
 mod fragments;
@@ -33,7 +35,7 @@ use futures_util::Stream;
 
 use self::gate::Gate;
 pub use self::{
-    cutter::{Cut, Cutter},
+    cutter::{Cut, Cutter, Last, Occupied},
     raw::Wire,
 };
 use crate::{
@@ -89,6 +91,7 @@ pub fn accept(
         start(Frames::of(web_actors::Arriving(Rc::clone(line))));
         return Ok(response);
     };
+    Cutter::take(request);
     let (line, start) = (Rc::clone(line), Box::new(start));
     *offer.borrow_mut() = Some(Taken { line, gate, start });
     Ok(ws::handshake_response(request.head()).finish().map_into_boxed_body().into())

@@ -3,9 +3,11 @@
 
 use std::{
     fmt::Display,
-    future::poll_fn,
+    future::{pending, poll_fn},
+    mem::MaybeUninit,
     pin::{Pin, pin},
     rc::Rc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -17,7 +19,11 @@ use actix_web::{
     dev::ServiceResponse,
     http::{ConnectionType, StatusCode},
 };
-use tokio::time::timeout;
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, ReadBuf},
+    time::timeout,
+};
 
 use super::{
     Cutter, Offer,
@@ -26,6 +32,9 @@ use super::{
 
 /// How long a client may take for each part of an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes that a client may send before its upgrade is answered; it is read so far to notice its end.
+const READ_AHEAD: usize = 16 * 1024;
 
 /// What answers upgrades: the same App, and then the raw stream.
 pub trait UpgradeFactory<T>:
@@ -67,19 +76,53 @@ where
     })
 }
 
+/// Waits until the client has gone: it has closed the connection, or its half of it. What it sends meanwhile is kept, up to a
+/// number of bytes; a client that sends more before it is answered is there.
+async fn has_left<T: Wire>(io: &mut T, read: &mut BytesMut) {
+    while read.len() < READ_AHEAD {
+        if !matches!(io.read_buf(read).await, Ok(1..)) {
+            return;
+        }
+    }
+    pending::<()>().await;
+}
+
+/// The same while an answer goes out behind which nothing is read: what the client sends is dropped.
+fn poll_has_left<T: Wire>(io: &mut T, cx: &mut Context<'_>) -> Poll<()> {
+    let mut bytes = [MaybeUninit::uninit(); 1_024];
+    for _ in 0..READ_AHEAD / bytes.len() {
+        let mut read = ReadBuf::uninit(&mut bytes);
+        match ready!(Pin::new(&mut *io).poll_read(cx, &mut read)) {
+            Ok(()) if !read.filled().is_empty() => {}
+            _ => return Poll::Ready(()),
+        }
+    }
+    // Others have their turn before the rest.
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
 async fn upgrade<T, S>(app: &S, request: Request, mut framed: Framed<T, h1::Codec>)
 where
     T: Wire,
     S: Service<Request, Response = ServiceResponse<BoxBody>, Error: Into<Response<BoxBody>>>,
 {
-    if Cutter::has_refused(&request) {
-        // The refusal that this follows may still wait to be written.
+    if Cutter::has_ended(&request) {
+        // The answer that this follows may still wait to be written.
         _ = flush(&mut framed).await;
         return raw::linger(framed.into_parts().io).await;
     }
     let offer = Offer::default();
     request.extensions_mut().insert(offer.clone());
-    let response: Response<BoxBody> = match app.call(request).await {
+    let mut parts = framed.into_parts();
+    let answered = tokio::select! {
+        biased;
+        answered = app.call(request) => answered,
+        // Nobody waits for the answer: what makes it gives its permit back.
+        () = has_left(&mut parts.io, &mut parts.read_buf) => return,
+    };
+    let mut framed = Framed::from_parts(parts);
+    let response: Response<BoxBody> = match answered {
         // The request is let go here: it holds what the session layer has read.
         Ok(answered) => answered.into_parts().1.into(),
         Err(error) => error.into(),
@@ -116,10 +159,14 @@ async fn refuse<T: Wire>(response: Response<BoxBody>, mut framed: Framed<T, h1::
     let mut body = pin!(body);
     let mut said = say(&mut framed, h1::Message::Item((response, body.size()))).await;
     while said.is_some() {
-        said = match poll_fn(|cx| body.as_mut().poll_next(cx)).await {
-            Some(Ok(chunk)) => say(&mut framed, h1::Message::Chunk(Some(chunk))).await,
-            Some(Err(_)) => None,
-            None => break,
+        let next = poll_fn(|cx| match body.as_mut().poll_next(cx) {
+            Poll::Pending => poll_has_left(framed.io_mut(), cx).map(|()| None),
+            Poll::Ready(next) => Poll::Ready(Some(next)),
+        });
+        said = match next.await {
+            Some(Some(Ok(chunk))) => say(&mut framed, h1::Message::Chunk(Some(chunk))).await,
+            Some(Some(Err(_))) | None => None,
+            Some(None) => break,
         };
     }
     if said.is_some() && say(&mut framed, h1::Message::Chunk(None)).await.is_some() {

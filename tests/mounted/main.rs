@@ -36,6 +36,8 @@ mod bad_frames;
 mod broken_protocol;
 #[path = "../gateway/cursors.rs"]
 mod cursors;
+#[path = "../gateway/last_requests.rs"]
+mod last_requests;
 #[path = "../gateway/live.rs"]
 mod live;
 #[path = "../gateway/matrix.rs"]
