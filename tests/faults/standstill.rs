@@ -14,9 +14,9 @@ use crate::{
 
 /// Heartbeat and grace of these tests.
 const BEAT: Duration = Duration::from_millis(1_000);
-const GRACE: Duration = Duration::from_millis(5_000);
+const GRACE: Duration = Duration::from_millis(10_000);
 /// How long the process stands still: longer than both.
-const STILL: Duration = Duration::from_millis(6_500);
+const STILL: Duration = Duration::from_millis(11_500);
 
 fn server() -> Server {
     let (beat, grace) = (BEAT.as_millis().to_string(), GRACE.as_millis().to_string());

@@ -94,7 +94,7 @@ async fn revoke_closes_every_way_in_and_the_user_may_come_back_in_the_same_secon
     server.site.add_user(&bob);
     let mut undisturbed = [carol.socket().await, boss.socket().await];
     let mut counts = Vec::new();
-    for _ in 0..4 {
+    while counts.len() < 4 || (!counts.contains(&5) && counts.len() < 20) {
         let mut all = Belongings::of(&server, &bob, PASSWORD).await;
         let answer = revoke(&boss, &bob).await;
         let told = answer.json(200);
@@ -112,7 +112,7 @@ async fn revoke_closes_every_way_in_and_the_user_may_come_back_in_the_same_secon
         all.all_refused(&server, "signed_out").await;
         again.logout().await;
     }
-    // The hub's own look may have come first once, and closed them for nobody's answer; no other user's are counted.
+    // The hub's own look may come first now and then, and close them for nobody's answer; no other user's are counted.
     assert!(counts.iter().all(|count| *count <= 5) && counts.contains(&5), "{counts:?}");
     for socket in &mut undisturbed {
         socket.is_alive().await;

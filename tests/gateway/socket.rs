@@ -53,6 +53,17 @@ pub struct Socket {
 impl Socket {
     /// Opens a socket with a person's proof.
     pub async fn open(person: &Person, path: &str) -> Socket {
+        Socket::upgrade(Socket::request(person, path)).await.expect("an accepted upgrade").0
+    }
+
+    /// The same; `None` if the upgrade is refused.
+    #[allow(dead_code, reason = "the tests of the gateway use it")]
+    pub async fn try_open(person: &Person, path: &str) -> Option<Socket> {
+        let opened = Socket::upgrade(Socket::request(person, path)).await;
+        opened.map(|(socket, _)| socket).ok()
+    }
+
+    fn request(person: &Person, path: &str) -> Request {
         let mut request = format!("ws://127.0.0.1:{}{path}", person.port()).into_client_request().expect("a request");
         let headers = request.headers_mut();
         match &person.proof {
@@ -65,7 +76,7 @@ impl Socket {
                 headers.insert("Origin", ORIGIN.parse().expect("a header"));
             }
         }
-        Socket::upgrade(request).await.expect("an accepted upgrade").0
+        request
     }
 
     /// Opens a socket with any request; with the head of the answer, or why there is none.
@@ -166,7 +177,7 @@ impl Socket {
     }
 
     /// The same; `None` if the connection ends before the answer.
-    #[allow(dead_code, reason = "the tests of faults use it")]
+    #[allow(dead_code, reason = "the tests of the gateway and of faults use it")]
     pub async fn try_ask(&mut self, kind: &str, data: Value) -> Option<Value> {
         let id = crate::server::random(12);
         self.send_raw(Message::text(json!({"type": kind, "id": id, "data": data}).to_string())).await;

@@ -1,5 +1,7 @@
 //! What people without a credential can make the server do, and what people with one can ask for as fast as they like.
 
+use std::time::Instant;
+
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
@@ -8,8 +10,9 @@ use crate::{
     answer::{Answer, ask},
     descent::Pair,
     people::client,
-    rates::{limited, server},
+    rates::{limited, server, until_limited},
     server::{Server, random},
+    soon,
 };
 
 /// At an address behind the proxy, for a server that takes four failures a minute of each.
@@ -79,13 +82,22 @@ async fn tickets_that_nobody_gave_out_count_at_their_address_where_no_upgrade_do
 async fn a_preflight_is_one_of_the_requests_of_a_user_and_says_when_there_are_too_many() {
     let server = Server::new(&[("HAILGATE_LIMIT_REST_PER_SECOND", "1"), ("HAILGATE_LIMIT_REST_BURST", "10")]);
     let (alice, nobody) = (server.person(), server.nobody());
+    let began = Instant::now();
     let answers = join_all((0..40).map(|_| alice.post_nothing("/api/ws/preflight"))).await;
     let verdicts: Vec<_> = answers.iter().map(|answer| answer.json(200)).collect();
-    let passed = verdicts.iter().filter(|verdict| verdict["code"] == "accepted").count();
-    assert!((10..20).contains(&passed), "{passed}");
-    let refused = verdicts.iter().find(|verdict| verdict["code"] == "rate_limited").expect("a refusal");
+    let passed = verdicts.iter().filter(|verdict| verdict["code"] == "accepted").count() as u64;
+    assert!((10..=11 + began.elapsed().as_secs()).contains(&passed), "{passed} in {:?}", began.elapsed());
+    let refused = soon("a refusal", async {
+        loop {
+            let verdict = alice.post_nothing("/api/ws/preflight").await.json(200);
+            if verdict["code"] == "rate_limited" {
+                return verdict;
+            }
+        }
+    });
+    let refused = refused.await;
     assert!(refused["retry_after_ms"].as_u64().is_some_and(|wait| (1..=1_000).contains(&wait)), "{refused}");
-    limited(&alice.get("/api/auth/me").await, 1..=1_000);
+    limited(&until_limited(10, async || alice.get("/api/auth/me").await).await, 1..=1_000);
     assert_eq!(nobody.post_nothing("/api/ws/preflight").await.json(200)["code"], "unauthenticated");
 }
 
@@ -94,7 +106,7 @@ async fn tokens_have_the_rate_of_tickets() {
     let server = Server::shared();
     let alice = server.browser().await;
     let answers = join_all((0..30).map(|_| alice.post_nothing("/api/auth/token"))).await;
-    let refused: Vec<&Answer> = answers.iter().filter(|answer| answer.status != 200).collect();
-    assert!((1..=25).contains(&refused.len()), "{} of 30 were refused", refused.len());
-    limited(refused[0], 1..=200);
+    let refused = answers.iter().filter(|answer| answer.status != 200).count();
+    assert!(refused <= 25, "{refused} of 30 were refused");
+    limited(&until_limited(30, async || alice.post_nothing("/api/auth/token").await).await, 1..=200);
 }

@@ -53,6 +53,12 @@ impl Person {
         Stream::open(self.request(Method::GET, "/api/events")).await
     }
 
+    /// A stream from now; `None` if it is refused.
+    pub async fn try_stream(&self) -> Option<Stream> {
+        let response = soon("a stream", asked(self.request(Method::GET, "/api/events")).send()).await.expect("an answer");
+        if response.status() == 200 { Some(Stream::over(response).await) } else { None }
+    }
+
     /// A stream where a cursor is.
     pub async fn stream_since(&self, cursor: &str) -> Stream {
         Stream::open(self.request(Method::GET, &format!("/api/events?since={cursor}"))).await

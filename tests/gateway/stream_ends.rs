@@ -7,7 +7,6 @@ use serde_json::json;
 use tokio::net::TcpSocket;
 
 use crate::{
-    jwt::{changed, claims, header, now, sign},
     people::{Proof, text},
     raw::Raw,
     server::Server,
@@ -68,11 +67,8 @@ async fn revoking_and_disabling_end_every_stream_of_the_user() {
 async fn a_stream_whose_token_expires_is_closed_4205() {
     let server = Server::shared();
     let alice = server.person();
-    let secret = server.site.variable("HAILGATE_JWT_SECRET");
-    // Expired already, but within the five seconds' leeway.
-    let short = changed(&claims(&alice.name), &json!({"iat": now() - 60, "exp": now() - 2}));
-    let short = alice.with(Proof::Bearer(sign(&header().to_string(), &short.to_string(), secret)));
-    let bye = short.stream().await.closed_with(4205).await;
+    let (mut stream, short, _) = server.with_ending_token(&alice, async |short| short.try_stream().await).await;
+    let bye = stream.closed_with(4205).await;
     assert_eq!(bye["reason"], "credentials_expired");
     short.no_stream("/api/events").await.problem(401, "token_expired");
 }
@@ -153,7 +149,8 @@ async fn say_much(socket: &mut Socket, thread: &str) {
 #[tokio::test]
 async fn a_stream_that_is_never_read_is_cut_and_others_hear_everything() {
     // With a small outbox it is full; with a large one, nothing of what was written is confirmed within the grace.
-    for (outbox, grace) in [("262144", "60000"), ("1073741824", "1000")] {
+    // The grace holds for the others too, however seldom a busy machine lets them read.
+    for (outbox, grace) in [("262144", "60000"), ("1073741824", "10000")] {
         let server = Server::new(&[
             ("HAILGATE_LIMIT_OUTBOX_BYTES", outbox),
             ("HAILGATE_LIMIT_HEARTBEAT_GRACE_MS", grace),
