@@ -112,6 +112,44 @@ pub struct Event {
     pub fact: Fact,
 }
 
+/// Bytes of an event as JSON beside the texts that users wrote: names of fields, ids, times.
+const JSON_BYTES_BESIDE: u64 = 1_024;
+
+impl Event {
+    /// Bytes that it takes as JSON at most, for an event as users see it.
+    pub fn json_bytes(&self) -> u64 {
+        let told = match &self.fact {
+            Fact::MessageCreated(message) | Fact::MessageEdited(message) | Fact::MessageDeleted(message) => {
+                let Message { content, metadata, client_message_id, .. } = message;
+                let metadata = metadata.as_ref().map_or(0, String::len) as u64;
+                [content, client_message_id].into_iter().flatten().map(|text| escaped_bytes(text)).sum::<u64>() + metadata
+            }
+            Fact::ThreadCreated(thread, _) | Fact::ThreadUpdated(thread) => {
+                let members: u64 = thread.members.iter().map(person_bytes).sum();
+                members + thread.title.as_ref().map_or(0, |title| escaped_bytes(title))
+            }
+            Fact::MemberAdded(person) | Fact::MemberRemoved(person) => person_bytes(person),
+            Fact::ThreadDeleted => 0,
+        };
+        told + JSON_BYTES_BESIDE
+    }
+}
+
+fn person_bytes(person: &Person) -> u64 {
+    escaped_bytes(&person.name) + person.user_id.as_str().len() as u64 + 32
+}
+
+/// Bytes of a text in JSON at most (RFC 8259 section 7).
+fn escaped_bytes(text: &str) -> u64 {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+            0..0x20 => 6,
+            _ => 1,
+        })
+        .sum()
+}
+
 /// How far a user has read a thread, and how many messages are unread above that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {

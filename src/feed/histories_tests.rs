@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::{self, Account, Content, Draft, Event, Limits, LoginAct, MessageId, ThreadId, Time, UserId},
     error::Error,
-    store::{Act, Change, Done, Log, Reads, Write, sqlite::Sqlite},
+    store::{Act, Change, Done, Log, PageLimit, Reads, Write, sqlite::Sqlite},
     wire::{Envelope, TextFrame, seal},
 };
 
@@ -186,7 +186,7 @@ impl Truth for Real {
 
     fn page(&self, number: usize, after: u64, limit: usize) -> Sealed {
         let after = Position(after);
-        let page = self.store.reads.page(user(number), after, after, limit as u64);
+        let page = self.store.reads.page(user(number), after, after, PageLimit::of(limit as u64));
         let page = self.runtime.block_on(page).expect("a store that works");
         Sealed { events: page.events.iter().map(seal::seal).collect(), complete_to: page.complete_to, read: page.read }
     }

@@ -21,8 +21,10 @@ use crate::{
     },
 };
 
-/// Events of one page of a catch-up.
+/// Events of one page of a catch-up at most.
 pub const PAGE: u64 = 100;
+/// Part of an outbox that one page takes at most; it is read when three quarters are free.
+const PAGE_PART: u64 = 8;
 /// Most bytes of a marker in a frame.
 const MARKER_BYTES: u64 = 110;
 /// How long a catch-up waits before it asks a store that failed again.
@@ -146,19 +148,20 @@ impl<S: Source> Feed<S> {
         Feed { source, line, from, sent: 0 }
     }
 
-    /// Sends what came after its place and turns the seat live. Paced by the line: each event waits until there is room.
+    /// Sends what came after its place and turns the seat live. Paced by the line: a page is read when there is room for all
+    /// of it, so nothing waits outside the outbox.
     ///
     /// # Errors
     /// If it stopped before.
     pub async fn catch_up(&mut self) -> Result<CaughtUp, Stopped> {
         loop {
+            self.line.has_room().await;
             let Sealed { events, complete_to, read } = self.source.page(self.from).await?;
+            if self.line.gone() || self.line.closing().is_some() {
+                return Err(Stopped::Line);
+            }
             for event in events {
-                self.line.has_room().await;
-                if self.line.gone() || self.line.closing().is_some() {
-                    return Err(Stopped::Line);
-                }
-                self.line.event(event.frame, event.position, event.mark);
+                self.line.replay(event.frame, event.position, event.mark);
                 self.sent += 1;
             }
             self.from = complete_to.position;

@@ -3,11 +3,11 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{PAGE, Stopped};
+use super::{PAGE, PAGE_PART, Stopped};
 use crate::{
-    domain::{Marker, Position},
+    domain::{Limits, Marker, Position},
     hub::{Node, Seat},
-    store::Head,
+    store::{Head, PageLimit},
     wire::{Envelope, seal},
 };
 
@@ -48,10 +48,15 @@ impl Seated {
     }
 }
 
+/// How large a page may be: a part of the outbox in which all of it is queued at once.
+fn most(limits: &Limits) -> PageLimit {
+    PageLimit { events: PAGE.min(limits.outbox_frames / PAGE_PART).max(1), bytes: limits.outbox_bytes / PAGE_PART }
+}
+
 impl Source for Seated {
     async fn page(&self, after: Position) -> Result<Sealed, Stopped> {
         let (user, moved) = (self.seat.user().clone(), self.seat.begin_page(after));
-        let page = self.node.reads.page(user, after, moved, PAGE).await.map_err(Stopped::Store)?;
+        let page = self.node.reads.page(user, after, moved, most(&self.node.limits)).await.map_err(Stopped::Store)?;
         if page.pruned {
             return Err(Stopped::Pruned);
         }

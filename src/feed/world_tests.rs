@@ -20,7 +20,7 @@ use crate::{
     domain::{ConnectionId, Credential, Limits, ThreadId, Time, UserId},
     hub::{
         Out, Transport,
-        registry::{Beats, Item, Registry, SeatKey},
+        registry::{Deadlines, Item, Registry, SeatKey},
         roster::Roster,
     },
 };
@@ -271,7 +271,8 @@ impl<S: Truth> World<S> {
     /// Cursor frames to those who are live.
     pub fn sweep(&mut self, outlet: usize) {
         self.now += PACE;
-        let beats = Beats { every: PACE * 7, grace: Duration::from_hours(1) };
+        let beats =
+            Deadlines { heartbeat: PACE * 7, grace: Duration::from_hours(1), message: Duration::MAX, stall: Duration::MAX };
         self.outlets[outlet].registry.borrow_mut().sweep(Time(0), self.now, beats, |_| CURSOR.into());
     }
 

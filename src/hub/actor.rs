@@ -146,7 +146,8 @@ impl Hub {
             hub.filling = false;
             match read {
                 Ok(events) => {
-                    let envelopes: Vec<_> = events.iter().map(|event| Arc::new(seal::seal(event))).collect();
+                    let sealed = |event| Arc::new(seal::seal(event).shared(hub.writer.shared()));
+                    let envelopes: Vec<_> = events.iter().map(sealed).collect();
                     if let Some(last) = envelopes.last() {
                         let to = last.position;
                         hub.arrive(Batch { from: Position(0), to, envelopes, markers: Vec::new() }, ctx);

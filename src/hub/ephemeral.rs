@@ -110,6 +110,7 @@ impl Handler<Types> for Outlet {
     fn handle(&mut self, typing: Types, _: &mut Self::Context) {
         let Types { user, thread, active, .. } = typing;
         let text = Reply::Typing { thread_id: thread.to_string(), user_id: user.as_str(), active }.frame();
+        let text = text.shared(self.node.budget.shared());
         let mut registry = self.registry.borrow_mut();
         registry.at(self.node.clock.now());
         registry.tell_others(thread, &user, &text);

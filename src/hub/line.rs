@@ -2,9 +2,10 @@
 //!
 //! All three live on one thread. Inside a borrow here something is queued, a flag set or a task woken; nothing runs.
 
+mod receive;
+
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
     rc::Rc,
@@ -14,11 +15,12 @@ use std::{
 
 use actix_http::ws::CloseReason;
 
+use self::receive::Receive;
 use super::{
     closing::Closing,
     outbox::{Full, Out, Outbox},
     sleeper::Sleeper,
-    transport::{Flush, Inbound},
+    transport::Flush,
 };
 use crate::{
     domain::{Limits, Position},
@@ -28,9 +30,6 @@ use crate::{
 
 /// How long a connection that closes may take for its last words before it is cut.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Frames inside after which the transport reads no further.
-const INSIDE_MAX: u64 = 16;
 
 /// How far the last frame is, after which nothing may follow (RFC 6455 section 5.5.1).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,18 +48,14 @@ pub struct Line {
     direct: RefCell<Option<Rc<dyn Flush>>>,
     out: Sleeper,
     room: Sleeper,
-    inbox: RefCell<VecDeque<Inbound>>,
-    inbound: Sleeper,
-    reading: Cell<bool>,
-    /// Frames that the transport has let in and the connection has not taken.
-    inside: Cell<u64>,
-    may_read: Sleeper,
+    /// Counts how often the socket took something; wraps around.
+    taken: Cell<u32>,
+    receive: Receive,
     closing: Cell<Option<Closing>>,
     last: Cell<Last>,
     close_asked: Sleeper,
     gone: Cell<bool>,
     ended: Sleeper,
-    heard: Cell<Instant>,
     /// When a ping was handed to the transport that nothing has been heard since.
     pinged: Cell<Option<Instant>>,
     cut: RefCell<Option<Box<dyn FnOnce()>>>,
@@ -76,17 +71,13 @@ impl Line {
             direct: RefCell::new(None),
             out: Sleeper::default(),
             room: Sleeper::default(),
-            inbox: RefCell::default(),
-            inbound: Sleeper::default(),
-            reading: Cell::new(false),
-            inside: Cell::new(0),
-            may_read: Sleeper::default(),
+            taken: Cell::new(0),
+            receive: Receive::default(),
             closing: Cell::new(None),
             last: Cell::new(Last::NotYet),
             close_asked: Sleeper::default(),
             gone: Cell::new(false),
             ended: Sleeper::default(),
-            heard: Cell::new(Instant::now()),
             pinged: Cell::new(None),
             cut: RefCell::new(None),
             begun: Cell::new(false),
@@ -130,6 +121,14 @@ impl Line {
     /// Queues an event and wakes nobody: a [`Line::flush`] follows when more have been queued.
     pub fn queue_event(&self, frame: TextFrame, position: Position, mark: u32) {
         self.push(Out::Event { frame, position, mark });
+    }
+
+    /// Queues an event of a page that was read because there was room for it: it is never too much.
+    pub fn replay(&self, frame: TextFrame, position: Position, mark: u32) {
+        if self.is_open() {
+            self.outbox.borrow_mut().force(Out::Event { frame, position, mark });
+            self.out.wake();
+        }
     }
 
     fn push(&self, out: Out) {
@@ -178,7 +177,7 @@ impl Line {
 
     /// When the transport took a ping that is still unanswered; none while we do not listen for the answer.
     pub fn pinged(&self) -> Option<Instant> {
-        self.pinged.get().filter(|_| self.reading.get())
+        self.pinged.get().filter(|_| self.receive.is_on())
     }
 
     /// Queues the answer to the peer's ping.
@@ -234,6 +233,7 @@ impl Line {
         let mut outbox = self.outbox.borrow_mut();
         let Some(out) = outbox.pop() else { return self.out.wait(cx) };
         self.left(&out);
+        self.progress();
         if outbox.has_room() {
             self.room.wake();
         }
@@ -262,10 +262,15 @@ impl Line {
                     }
                 }),
             }
+            self.progress();
             if outbox.has_room() {
                 self.room.wake();
             }
         }
+    }
+
+    fn progress(&self) {
+        self.taken.set(self.taken.get().wrapping_add(1));
     }
 
     /// A frame is on its way.
@@ -285,7 +290,7 @@ impl Line {
         poll_fn(|cx| self.poll_queued(cx)).await;
     }
 
-    /// Waits until a catch-up may queue its next page.
+    /// Waits until a catch-up may read and queue its next page.
     pub async fn has_room(&self) {
         poll_fn(|cx| self.poll_room(cx)).await;
     }
@@ -305,64 +310,14 @@ impl Line {
         self.outbox.borrow().bytes()
     }
 
-    // From the peer.
-
-    /// For the transport: something arrived.
-    pub fn arrived(&self, inbound: Inbound) {
-        self.hear();
-        self.inbox.borrow_mut().push_back(inbound);
-        self.inbound.wake();
+    /// Bytes of memory that this connection alone takes for what it sends and receives.
+    pub fn memory(&self) -> usize {
+        self.outbox.borrow().memory() + self.receive.memory()
     }
 
-    /// Notes a sign of life.
-    pub fn hear(&self) {
-        self.heard.set(Instant::now());
-        self.pinged.set(None);
-    }
-
-    /// When the peer was last heard.
-    pub fn heard(&self) -> Instant {
-        self.heard.get()
-    }
-
-    /// For the connection: what arrived next; `None` when the transport has ended.
-    pub fn poll_inbound(&self, cx: &Context<'_>) -> Poll<Option<Inbound>> {
-        if !self.reading.get() && !self.gone.get() {
-            return self.inbound.wait(cx);
-        }
-        match self.inbox.borrow_mut().pop_front() {
-            Some(inbound) => {
-                self.inside.set(self.inside.get().saturating_sub(1));
-                self.may_read.wake();
-                Poll::Ready(Some(inbound))
-            }
-            None if self.gone.get() => Poll::Ready(None),
-            None => self.inbound.wait(cx),
-        }
-    }
-
-    /// Whether the connection is read: one that owes too many answers is not.
-    pub fn set_reading(&self, reading: bool) {
-        if !self.reading.replace(reading) && reading {
-            self.may_read.wake();
-            self.inbound.wake();
-        }
-    }
-
-    /// For a transport that keeps what it has read: waits until the connection wants more.
-    pub fn poll_wanted(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.reading.get() { Poll::Ready(()) } else { self.inbound.wait(cx) }
-    }
-
-    /// For the transport: it lets so many more frames in. Each arrives as one [`Inbound`].
-    pub fn let_in(&self, frames: u64) {
-        self.inside.set(self.inside.get() + frames);
-    }
-
-    /// For the transport: waits until it may read. Without this a library that reads all there is and hands over
-    /// a few frames at a time would hold a flood of tiny frames without bound.
-    pub fn poll_may_read(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.reading.get() && self.inside.get() < INSIDE_MAX { Poll::Ready(()) } else { self.may_read.wait(cx) }
+    /// A number that changes whenever the socket takes something.
+    pub fn taken(&self) -> u32 {
+        self.taken.get()
     }
 
     // The end.
@@ -393,7 +348,8 @@ impl Line {
     pub fn hang_up(&self) {
         self.gone.set(true);
         *self.direct.borrow_mut() = None;
-        for sleeper in [&self.inbound, &self.room, &self.out, &self.may_read, &self.ended] {
+        self.receive.wake();
+        for sleeper in [&self.room, &self.out, &self.ended] {
             sleeper.wake();
         }
     }

@@ -3,6 +3,7 @@
 mod accounts;
 mod actor;
 mod bell;
+mod budget;
 mod closing;
 mod endings;
 mod ephemeral;
@@ -19,7 +20,6 @@ pub mod roster;
 mod sleeper;
 mod sweep;
 mod transport;
-mod weight;
 mod writer;
 
 use std::{
@@ -27,7 +27,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -53,13 +53,13 @@ pub use self::{
     transport::{Flush, Inbound},
     writer::Writer,
 };
-use self::{bell::Bell, messages as say, permits::Permits};
+use self::{bell::Bell, budget::Budget, messages as say, permits::Permits};
 use crate::{
     backplane::{Backplane, Batch},
     domain::{Clock, Limits, Outage, Time, UserId},
     error::{Code, Error},
     store::{Done, Head, Identity, Log, Reads},
-    wire::{CursorSeal, frame},
+    wire::{CursorSeal, Tally, frame},
 };
 
 /// So many a second, so many at once.
@@ -112,8 +112,8 @@ pub struct Node {
     permits: Arc<Permits>,
     /// Places in the hub's mailbox for what is not kept.
     ephemeral: Arc<Semaphore>,
-    /// Bytes that wait in all outboxes.
-    waiting: Arc<AtomicU64>,
+    /// What the connections may hold in memory.
+    budget: Budget,
     ending: Arc<AtomicBool>,
     threads: Mutex<Option<(Arbiter, JoinHandle<()>)>>,
 }
@@ -141,9 +141,10 @@ impl Node {
                 hub.do_send(say::Arrived(batch));
             }
         };
-        let (writer, writer_thread) =
-            Writer::start(log, backplane(Box::new(arrive)), &limits, Bell::new("the writer", &ending))
-                .map_err(|e| Error::new(Code::Internal, format!("the writer's thread did not start: {e}")))?;
+        let budget = Budget::new(limits.outboxes_bytes, Tally::default());
+        let bell = Bell::new("the writer", &ending);
+        let (writer, writer_thread) = Writer::start(log, backplane(Box::new(arrive)), &limits, bell, budget.shared())
+            .map_err(|e| Error::new(Code::Internal, format!("the writer's thread did not start: {e}")))?;
         let arbiter = Arbiter::new();
         let (hub_limits, hub_writer, hub_reads) = (limits.clone(), writer.clone(), Arc::clone(&reads));
         let bell = Bell::new("the hub", &ending);
@@ -166,7 +167,7 @@ impl Node {
             writer,
             permits,
             ephemeral: Arc::new(Semaphore::new(ephemeral::MAILBOX_EPHEMERAL)),
-            waiting: Arc::default(),
+            budget,
             ending,
             threads: Mutex::new(Some((arbiter, writer_thread))),
         }))

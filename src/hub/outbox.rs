@@ -109,6 +109,14 @@ impl Out {
     fn bytes(&self) -> usize {
         self.wire().len()
     }
+
+    /// Bytes that exist for this connection alone.
+    fn own_bytes(&self) -> usize {
+        match self {
+            Out::Text(frame) | Out::Event { frame, .. } if frame.is_shared() => 0,
+            _ => self.bytes(),
+        }
+    }
 }
 
 /// Pongs that wait, of 125 bytes at most.
@@ -125,6 +133,8 @@ pub struct Outbox {
     /// Bytes of the first that have been written.
     begun: usize,
     bytes: usize,
+    /// The part of `bytes` that exists for this connection alone.
+    own_bytes: usize,
     bytes_max: usize,
     frames_max: usize,
 }
@@ -133,7 +143,8 @@ impl Outbox {
     /// An empty one with its limits.
     pub fn new(bytes_max: u64, frames_max: u64) -> Outbox {
         let size = |max| usize::try_from(max).unwrap_or(usize::MAX);
-        Outbox { frames: VecDeque::new(), begun: 0, bytes: 0, bytes_max: size(bytes_max), frames_max: size(frames_max) }
+        let (bytes_max, frames_max) = (size(bytes_max), size(frames_max));
+        Outbox { frames: VecDeque::new(), begun: 0, bytes: 0, own_bytes: 0, bytes_max, frames_max }
     }
 
     /// Queues a frame. One frame always fits into an empty outbox, however large: frames have their own limit.
@@ -149,9 +160,10 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues a frame whether there is room or not: the last one.
+    /// Queues a frame whether there is room or not: the last one, or one of a page that was read because there was room.
     pub fn force(&mut self, out: Out) {
         self.bytes += out.bytes();
+        self.own_bytes += out.own_bytes();
         self.frames.push_back(out);
     }
 
@@ -177,6 +189,7 @@ impl Outbox {
             && let Some(old) = oldest.and_then(|index| self.frames.remove(index))
         {
             self.bytes -= old.bytes();
+            self.own_bytes -= old.own_bytes();
         }
         self.force(Out::pong(data));
     }
@@ -186,6 +199,7 @@ impl Outbox {
         let out = self.frames.pop_front()?;
         self.begun = 0;
         self.bytes -= out.bytes();
+        self.own_bytes -= out.own_bytes();
         Some(out)
     }
 
@@ -219,6 +233,7 @@ impl Outbox {
         let keep = usize::from(self.begun > 0);
         self.frames.truncate(keep);
         self.bytes = self.frames.iter().map(Out::bytes).sum();
+        self.own_bytes = self.frames.iter().map(Out::own_bytes).sum();
     }
 
     /// Whether there is room for another page of a catch-up.
@@ -247,6 +262,11 @@ impl Outbox {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Memory that this outbox alone takes: its queue, and the frames that no other connection shares.
+    pub fn memory(&self) -> usize {
+        self.own_bytes + self.frames.capacity() * size_of::<Out>()
+    }
 }
 
 #[cfg(test)]
@@ -254,6 +274,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::Tally;
 
     fn text(text: impl AsRef<str>) -> Out {
         Out::Text(text.as_ref().into())
@@ -292,10 +313,13 @@ mod tests {
             ], 0..200),
         ) {
             let mut outbox = Outbox::new(1_000, 20);
-            let (mut written, mut told) = (Vec::new(), Vec::new());
+            let (mut written, mut told, tally) = (Vec::new(), Vec::new(), Tally::default());
             for (number, (step, size)) in steps.into_iter().enumerate() {
                 match step {
-                    0 => _ = outbox.push(text(format!("{number}{}", "x".repeat(size)))),
+                    0 => {
+                        let frame = TextFrame::from(format!("{number}{}", "x".repeat(size)).as_str());
+                        _ = outbox.push(Out::Text(if number % 2 == 0 { frame.shared(&tally) } else { frame }));
+                    }
                     1 => {
                         let mut pieces = [IoSlice::new(&[]); 3];
                         let count = outbox.slices(&mut pieces);
@@ -308,6 +332,7 @@ mod tests {
                     _ => outbox.clear(),
                 }
                 prop_assert_eq!(outbox.bytes(), outbox.frames.iter().map(Out::bytes).sum::<usize>());
+                prop_assert_eq!(outbox.own_bytes, outbox.frames.iter().map(Out::own_bytes).sum::<usize>());
                 // What was told as written whole is a beginning of what was written, and at most one frame is begun.
                 prop_assert_eq!(&written[..told.len()], &told[..]);
                 prop_assert_eq!(written.len() - told.len(), outbox.begun);

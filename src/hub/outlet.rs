@@ -17,14 +17,14 @@ use uuid::Uuid;
 use super::{
     Hub, Node,
     bell::Bell,
+    budget::{Holdings, Share},
     closing::Closing,
     line::Line,
     messages::{Enter, Leave, Listen, Meet},
-    registry::{Beats, Item, Registry, SWEEP, SeatKey, Sitter},
-    weight::Weight,
+    registry::{Deadlines, Item, Registry, SWEEP, SeatKey, Sitter},
 };
 use crate::{
-    domain::{Credential, Outage, Position, ThreadId, Time, UserId},
+    domain::{Credential, Limits, Outage, Position, ThreadId, Time, UserId},
     error::{Code, Error},
     store::{Head, Memberships},
     wire::{TextFrame, cursor::Purpose, frame::Reply},
@@ -37,7 +37,7 @@ const INBOX: usize = 256;
 pub struct Outlet {
     pub(super) registry: Rc<RefCell<Registry>>,
     pub(super) node: Arc<Node>,
-    weight: Weight,
+    share: Share,
     /// Whether what is queued is being written.
     writing: bool,
     _bell: Bell,
@@ -62,9 +62,9 @@ fn here(node: &Arc<Node>) -> Rc<Here> {
         outlets.retain(|_, here| here.address.connected());
         let made = outlets.entry(node.node_id).or_insert_with(|| {
             let registry = Rc::new(RefCell::new(Registry::new(node.born_at)));
-            let (weight, bell) = (Weight::new(&node.waiting), node.bell("an outlet"));
+            let (share, bell) = (Share::default(), node.bell("an outlet"));
             let actor =
-                Outlet { registry: Rc::clone(&registry), node: Arc::clone(node), weight, writing: false, _bell: bell };
+                Outlet { registry: Rc::clone(&registry), node: Arc::clone(node), share, writing: false, _bell: bell };
             let address = actor.start();
             // One of these a worker thread, at its first connection: no need of a bound.
             node.hub.do_send(Meet { outlet: address.clone() });
@@ -72,6 +72,13 @@ fn here(node: &Arc<Node>) -> Rc<Here> {
         });
         Rc::clone(made)
     })
+}
+
+impl Drop for Outlet {
+    /// Its connections end with it.
+    fn drop(&mut self) {
+        self.share.excess(&self.node.budget, Holdings::default());
+    }
 }
 
 impl Actor for Outlet {
@@ -85,13 +92,14 @@ impl Actor for Outlet {
 
 impl Outlet {
     fn sweep(&mut self, ctx: &mut Context<Self>) {
-        let node = &self.node;
-        let millis = Duration::from_millis;
-        let beats = Beats { every: millis(node.limits.heartbeat_ms), grace: millis(node.limits.heartbeat_grace_ms) };
+        let (node, now) = (&self.node, Instant::now());
         let mut registry = self.registry.borrow_mut();
-        registry.sweep(node.clock.now(), Instant::now(), beats, cursor(node));
-        let over = self.weight.over(registry.waiting(), node.limits.outboxes_bytes);
-        registry.relieve(over);
+        registry.sweep(node.clock.now(), now, deadlines(&node.limits), cursor(node));
+        let excess = self.share.excess(&node.budget, registry.holdings(now));
+        let closed = registry.evict(excess, now);
+        if closed > 0 {
+            log::warn!("outboxes_bytes is exceeded: {closed} connections that do not keep up close to free {excess} bytes");
+        }
         drop(registry);
         self.write_soon(ctx);
     }
@@ -102,6 +110,15 @@ impl Outlet {
             let writing = write(Rc::clone(&self.registry), Arc::clone(&self.node), Rest::default());
             ctx.spawn(writing.into_actor(self).map(|(), outlet, _| outlet.writing = false));
         }
+    }
+}
+
+fn deadlines(limits: &Limits) -> Deadlines {
+    Deadlines {
+        heartbeat: Duration::from_millis(limits.heartbeat_ms),
+        grace: Duration::from_millis(limits.heartbeat_grace_ms),
+        message: Duration::from_millis(limits.message_ms),
+        stall: Duration::from_millis(limits.stall_ms),
     }
 }
 
@@ -120,7 +137,8 @@ fn cursor(node: &Node) -> impl FnMut(Head) -> TextFrame {
         Some((at, frame)) if *at == head => frame.clone(),
         _ => {
             let cursor = node.cursors.seal(Purpose::Cursor, head.cursor());
-            sealed.insert((head, Reply::Cursor { cursor: &cursor }.frame())).1.clone()
+            let frame = Reply::Cursor { cursor: &cursor }.frame().shared(node.budget.shared());
+            sealed.insert((head, frame)).1.clone()
         }
     }
 }

@@ -7,6 +7,7 @@ mod ephemeral;
 mod lossy;
 mod markers;
 mod news;
+mod progress;
 mod slice;
 
 use std::{
@@ -20,8 +21,8 @@ use slab::Slab;
 use uuid::Uuid;
 
 use self::slice::Queued;
-pub use self::{beat::Beats, slice::Item};
-use self::{endings::Judged, markers::Owed, news::Told};
+pub use self::{beat::Deadlines, slice::Item};
+use self::{endings::Judged, markers::Owed, news::Told, progress::Progress};
 use super::line::Line;
 use crate::{
     domain::{ConnectionId, Credential, LEEWAY, Position, ThreadId, Time, UserId},
@@ -102,6 +103,7 @@ struct Seat {
     pinged: Instant,
     /// Whether a ping was queued then and nothing has been heard since.
     unanswered: bool,
+    progress: Progress,
     told: Told,
     owed: Owed,
 }
@@ -169,6 +171,7 @@ impl Registry {
             waker: None,
             pinged: Instant::now(),
             unanswered: false,
+            progress: Progress::new(),
             told,
             owed: Owed::NOTHING,
         };
@@ -364,17 +367,21 @@ impl Registry {
     }
 
     /// Once a second: pings, deadlines, cursor frames. `cursor` makes one. What it queues is flushed by the caller.
-    pub fn sweep(&mut self, now: Time, instant: Instant, beats: Beats, cursor: impl FnMut(Head) -> TextFrame) {
+    pub fn sweep(&mut self, now: Time, instant: Instant, deadlines: Deadlines, cursor: impl FnMut(Head) -> TextFrame) {
         let judges = self.judges(instant);
         for (_, seat) in &mut self.seats {
             if seat.sitter.is_over(now) {
                 seat.line.close(Code::CredentialsExpired);
             }
-            if seat.sitter.transport.is_told() && judges {
-                seat.beat(instant, beats);
+            seat.watch(instant);
+            if !judges {
+                seat.excuse(instant);
+            } else if seat.sitter.transport.is_told() {
+                seat.beat(instant, deadlines);
+                seat.judge_progress(instant, deadlines.stall);
             }
         }
-        self.tell_cursors(instant, beats.every, cursor);
+        self.tell_cursors(instant, deadlines.heartbeat, cursor);
     }
 }
 

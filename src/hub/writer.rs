@@ -14,7 +14,7 @@ use crate::{
     domain::{Event, Limits, Outage, Position},
     error::Error,
     store::{Done, Log, Moved, Write},
-    wire::seal,
+    wire::{Tally, seal},
 };
 
 /// Writes of one transaction at most: more only adds to the wait of the first.
@@ -46,6 +46,8 @@ pub struct Writer {
     posts: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     logins: Arc<Semaphore>,
+    /// Counts the frames that are made of what it writes.
+    shared: Tally,
 }
 
 impl Writer {
@@ -58,6 +60,7 @@ impl Writer {
         backplane: Box<dyn Backplane>,
         limits: &Limits,
         bell: Bell,
+        shared: &Tally,
     ) -> std::io::Result<(Writer, JoinHandle<()>)> {
         let permits =
             |max: u64| Arc::new(Semaphore::new(usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)));
@@ -67,11 +70,13 @@ impl Writer {
             posts: permits(limits.writer_posts),
             bytes: permits(limits.writer_bytes),
             logins: permits(limits.writer_logins),
+            shared: shared.clone(),
         };
+        let shared = shared.clone();
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
             // A panic drops the bell and with it the process; a queue whose handles are gone ends the thread quietly.
             let bell = bell;
-            run(log, backplane.as_ref(), &queue);
+            run(log, backplane.as_ref(), &queue, &shared);
             std::mem::forget(bell);
         })?;
         Ok((writer, thread))
@@ -99,6 +104,11 @@ impl Writer {
         })
     }
 
+    /// Where frames are counted that many connections share.
+    pub(super) fn shared(&self) -> &Tally {
+        &self.shared
+    }
+
     /// Lets the thread end once it has written what is queued; later writes are refused.
     pub fn stop(&self) {
         // A thread that has ended already needs no word.
@@ -116,7 +126,7 @@ impl Writer {
     }
 }
 
-fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<Order>) {
+fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<Order>, shared: &Tally) {
     let mut stopping = false;
     while !stopping && let Ok(Order::Write(first)) = queue.recv() {
         let (mut writes, mut replies) = (vec![first.write], vec![(first.reply, first.room)]);
@@ -135,7 +145,7 @@ fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<
         }
         let outcomes = match log.commit(&writes) {
             Ok(committed) => {
-                publish(backplane, &committed.events, &committed.markers);
+                publish(backplane, &committed.events, &committed.markers, shared);
                 committed.outcomes
             }
             Err(outage) => writes.iter().map(|_| Err(outage.into())).collect(),
@@ -148,11 +158,12 @@ fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<
     log.end();
 }
 
-fn publish(backplane: &dyn Backplane, events: &[Event], moved: &[Moved]) {
+fn publish(backplane: &dyn Backplane, events: &[Event], moved: &[Moved], shared: &Tally) {
     let begins = events.first().map(|first| Position(first.position.0 - 1)).or(moved.first().map(|first| first.at));
     let Some(from) = begins else { return };
     let to = events.last().map_or(from, |last| last.position);
-    let envelopes = events.iter().map(|event| Arc::new(seal::seal(event))).collect();
-    let markers = moved.iter().map(|Moved { at, user, marker }| Arc::new(seal::marker(*at, user, marker))).collect();
+    let envelopes = events.iter().map(|event| Arc::new(seal::seal(event).shared(shared))).collect();
+    let sealed = |Moved { at, user, marker }: &Moved| Arc::new(seal::marker(*at, user, marker, shared));
+    let markers = moved.iter().map(sealed).collect();
     backplane.publish(Batch { from, to, envelopes, markers });
 }

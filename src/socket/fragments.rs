@@ -26,7 +26,12 @@ impl Fragments {
                 return self.whole();
             }
         }
-        Inbound::Control
+        Inbound::Fragment
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity()
     }
 
     fn whole(&mut self) -> Inbound {
@@ -54,8 +59,8 @@ mod tests {
             (Item::FirstText(part(b"")), Inbound::Fault(Code::NotUtf8)),
             (Item::FirstBinary(part(b"")), Inbound::Binary(part(b"\x98\x80!"))),
         ] {
-            assert_eq!(fragments.take(first), Inbound::Control);
-            assert_eq!(fragments.take(Item::Continue(part(b"\x98\x80"))), Inbound::Control);
+            assert_eq!(fragments.take(first), Inbound::Fragment);
+            assert_eq!(fragments.take(Item::Continue(part(b"\x98\x80"))), Inbound::Fragment);
             assert_eq!(fragments.take(Item::Last(part(b"!"))), whole);
         }
     }

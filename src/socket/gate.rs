@@ -33,6 +33,8 @@ pub struct Gate {
     payload_at: usize,
     payload_left: u64,
     message: Option<Message>,
+    /// Messages that have begun, control frames between two of them included.
+    begun: u64,
     text: Utf8,
     close_code: [u8; 2],
     close_reason: Utf8,
@@ -60,6 +62,7 @@ impl Gate {
             payload_at: 0,
             payload_left: 0,
             message: None,
+            begun: 0,
             text: Utf8::default(),
             close_code: [0; 2],
             close_reason: Utf8::default(),
@@ -83,6 +86,17 @@ impl Gate {
         self.message_bytes_max
     }
 
+    /// The message that has begun and is not whole, by its number; none if all is whole, or after a close frame.
+    pub fn unfinished(&self) -> Option<u64> {
+        let whole = self.have == 0 && self.payload_left == 0 && self.message.is_none();
+        (!whole && !self.closed).then_some(self.begun)
+    }
+
+    /// Bytes that have come of the message that is not whole.
+    pub fn unfinished_bytes(&self) -> u64 {
+        self.message.map_or(0, |message| message.bytes.saturating_sub(self.payload_left))
+    }
+
     /// Walks over the next bytes of the stream; how many frames begin in them. What follows a close frame is not judged:
     /// nobody reads it (RFC 6455 section 5.5.1).
     ///
@@ -101,6 +115,7 @@ impl Gate {
             }
             if self.have == 0 {
                 frame_start = at;
+                self.begun += u64::from(self.message.is_none());
             }
             self.header[self.have] = bytes[at];
             self.have += 1;

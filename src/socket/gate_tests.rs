@@ -198,3 +198,23 @@ proptest! {
         prop_assert_eq!(whole.map_err(|(_, code)| code), in_pieces.map_err(|(_, code)| code));
     }
 }
+
+#[test]
+fn a_message_is_unfinished_from_its_first_byte_to_its_last_and_each_has_a_number_of_its_own() {
+    let (text, ping) = (full(0x81, b"whole"), full(0x89, b""));
+    let fragments = [full(0x01, b"a"), ping.clone(), full(0x00, b"b"), full(0x80, b"c")].concat();
+    let messages = [text, ping, fragments];
+    let mut gate = Gate::new(131_072, 64);
+    assert_eq!(gate.unfinished(), None);
+    for (number, message) in messages.iter().enumerate() {
+        for (at, byte) in message.iter().enumerate() {
+            gate.pass(&[*byte]).expect("nothing is wrong");
+            let unfinished = (at + 1 < message.len()).then_some(number as u64 + 1);
+            assert_eq!(gate.unfinished(), unfinished, "byte {at} of message {number}");
+        }
+    }
+    // One whole and the beginning of the next in the same piece.
+    gate.pass(&full(0x81, b"whole")[..8]).expect("nothing is wrong");
+    gate.pass(&[&full(0x81, b"whole")[8..], &full(0x81, b"whole")[..8]].concat()).expect("nothing is wrong");
+    assert_eq!((gate.unfinished(), gate.unfinished_bytes()), (Some(5), 2));
+}

@@ -193,6 +193,7 @@ impl<T: Wire> Reader<T> {
             self.unread.truncate(from + before);
             self.reading = Reading::UpTo(code);
         }
+        self.line.receiving(self.gate.unfinished());
     }
 
     /// The next whole frame of what was read, or what is wrong behind the last.
@@ -206,6 +207,7 @@ impl<T: Wire> Reader<T> {
             if matches!(inbound, Inbound::Fault(_) | Inbound::Closed) {
                 self.reading = Reading::Off;
             }
+            self.line.hear_of(&inbound);
             return Some(inbound);
         }
         // The gate has seen it all before: what it let through and the codec does not take is a fault as well.
@@ -247,6 +249,7 @@ impl<T: Wire> Reader<T> {
         } else if self.unread.is_empty() {
             self.unread = BytesMut::new();
         }
+        self.line.set_buffered(self.unread.capacity() + self.fragments.memory());
     }
 
     /// Reads once; how many bytes.
@@ -295,7 +298,7 @@ impl<T: Wire> Reader<T> {
                 return Poll::Pending;
             }
             match ready!(self.poll_read(cx)) {
-                Ok(1..) => self.line.hear(),
+                Ok(1..) => {}
                 // The end of the stream is the end of the connection: see Decisions in ARCHITECTURE.md.
                 Ok(0) | Err(_) => return Poll::Ready(None),
             }

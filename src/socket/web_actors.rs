@@ -187,6 +187,8 @@ impl Stream for Incoming {
         match self.gate.pass(&chunk) {
             Ok(frames) => {
                 self.line.let_in(frames);
+                self.line.receiving(self.gate.unfinished());
+                self.line.set_buffered(usize::try_from(self.gate.unfinished_bytes()).unwrap_or(usize::MAX));
                 Poll::Ready(Some(Ok(chunk)))
             }
             Err((before, code)) => {

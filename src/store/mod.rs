@@ -209,6 +209,22 @@ pub struct Missed {
     pub markers: u64,
 }
 
+/// How much a page of events may hold. One event always fits, however large.
+#[derive(Debug, Clone, Copy)]
+pub struct PageLimit {
+    /// Events.
+    pub events: u64,
+    /// Bytes of those events as JSON.
+    pub bytes: u64,
+}
+
+impl PageLimit {
+    /// So many events, however large.
+    pub fn of(events: u64) -> PageLimit {
+        PageLimit { events, bytes: u64::MAX }
+    }
+}
+
 /// A page of the events a user may see, and the position up to which it is complete.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -290,9 +306,9 @@ pub trait Reads: LoginReads {
     fn memberships(&self, credential: Credential, now: Time) -> Answer<'_, Result<Memberships, Outage>>;
     /// How much a user missed after a position; counts no further than `limit` + 1.
     fn missed(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, Result<Missed, Outage>>;
-    /// The next events a user may see after a position; at the log's end the read markers that have moved at the position
+    /// The next events a user may see after a position, within `most`; at the log's end the read markers that have moved at the position
     /// `moved` or after it, too.
-    fn page(&self, user: UserId, after: Position, moved: Position, limit: u64) -> Answer<'_, Result<Page, Outage>>;
+    fn page(&self, user: UserId, after: Position, moved: Position, most: PageLimit) -> Answer<'_, Result<Page, Outage>>;
     /// The read markers that moved between two places in the log, both included, with what was unread at the second.
     fn markers(&self, user: UserId, from: Position, to: Position) -> Answer<'_, Result<Vec<Marker>, Outage>>;
     /// A page of a user's threads, latest activity first; after the given one, if any. `None`: no such thread.

@@ -13,4 +13,4 @@ pub mod text;
 
 pub use cursor::CursorSeal;
 pub use seal::{Change, Envelope, SealedMarker};
-pub use text::TextFrame;
+pub use text::{Tally, TextFrame};

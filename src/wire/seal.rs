@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    TextFrame,
+    Tally, TextFrame,
     frame::Reply,
     shape::{self, MessageShape, ThreadShape, UserShape},
 };
@@ -48,9 +48,17 @@ pub struct SealedMarker {
     pub frame: TextFrame,
 }
 
-/// Seals a read marker that was set at a place in the log.
-pub fn marker(at: Position, user: &UserId, marker: &Marker) -> SealedMarker {
-    SealedMarker { at, user: user.clone(), frame: Reply::ThreadRead(marker.into()).frame() }
+impl Envelope {
+    /// The same event for many connections; see [`TextFrame::shared`].
+    #[must_use]
+    pub fn shared(self, tally: &Tally) -> Envelope {
+        Envelope { frame: self.frame.shared(tally), ..self }
+    }
+}
+
+/// Seals a read marker that was set at a place in the log, for all connections of its user.
+pub fn marker(at: Position, user: &UserId, marker: &Marker, tally: &Tally) -> SealedMarker {
+    SealedMarker { at, user: user.clone(), frame: Reply::ThreadRead(marker.into()).frame().shared(tally) }
 }
 
 #[derive(Serialize)]
@@ -97,4 +105,38 @@ pub fn seal(event: &Event) -> Envelope {
     };
     let frame = TextFrame::of(&frame);
     Envelope { position: event.position, mark: event.mark, thread: event.thread, change, frame }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Message, MessageId, Person, Sequence, Time};
+
+    #[test]
+    fn no_frame_of_an_event_is_larger_than_its_event_says() {
+        let user = UserId::parse(&"u".repeat(128)).expect("a user id");
+        let thread = ThreadId::new();
+        let message = |content: &str| Message {
+            message_id: MessageId::new(),
+            thread,
+            author: user.clone(),
+            content: Some(content.repeat(1_000)),
+            metadata: Some(r#"{"a":"\u0001"}"#.to_owned()),
+            client_message_id: Some("\"".repeat(128)),
+            sequence: Sequence(u64::MAX),
+            created_at: Time(0),
+            edited_at: Some(Time(0)),
+            deleted_at: Some(Time(0)),
+        };
+        let facts = ["x", "\u{1}", "\"", "\\", "\n", "\u{8}", "\u{7f}", "\u{1f600}", "\u{2028}"]
+            .map(|content| Fact::MessageCreated(message(content)))
+            .into_iter()
+            .chain([Fact::ThreadDeleted, Fact::MemberAdded(Person { user_id: user.clone(), name: "\u{1}".repeat(100) })]);
+        for fact in facts {
+            let (position, at) = (Position(u64::MAX), Time(0));
+            let event = Event { position, mark: u32::MAX, thread, sequence: Sequence(u64::MAX), at, by: user.clone(), fact };
+            let frame = seal(&event).frame.wire().len() as u64;
+            assert!(frame <= event.json_bytes(), "{frame} bytes of {event:?}");
+        }
+    }
 }

@@ -228,7 +228,7 @@ impl StreamHandler<Inbound> for Connection {
             _ if self.line.closing().is_some() || !self.within_rate(&inbound) => {}
             Inbound::Text(text) => self.frame(&text, ctx),
             Inbound::Binary(_) => self.line.close(Code::BinaryFrame),
-            Inbound::Control => {}
+            Inbound::Control | Inbound::Fragment => {}
         }
     }
 

@@ -110,7 +110,7 @@ async fn echo(line: Rc<Line>, mut frames: Frames) {
         match next.await {
             Some(Inbound::Text(text)) => line.send((&*text).into()),
             Some(Inbound::Binary(data)) => line.send_binary(&data),
-            Some(Inbound::Control) => {}
+            Some(Inbound::Control | Inbound::Fragment) => {}
             Some(Inbound::Fault(code)) => {
                 line.finish_without_words(Closing::from(code));
                 break;

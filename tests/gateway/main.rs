@@ -46,6 +46,7 @@ mod login;
 mod logins;
 mod markers;
 mod matrix;
+mod memory;
 mod messages;
 mod metadata;
 mod oidc;

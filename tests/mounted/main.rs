@@ -42,6 +42,8 @@ mod last_requests;
 mod live;
 #[path = "../gateway/matrix.rs"]
 mod matrix;
+#[path = "../gateway/memory.rs"]
+mod memory;
 #[path = "../gateway/resume.rs"]
 mod resume;
 #[path = "../gateway/upgrades.rs"]

@@ -22,6 +22,11 @@ impl Told {
     pub(super) fn now(at: Position) -> Told {
         Told { at, when: Instant::now(), news: false, waits: false }
     }
+
+    /// Whether something is queued that the socket was not offered yet.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
 }
 
 impl Seat {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{super::weight::fullest, Registry};
+use super::Registry;
 use crate::{
-    error::Code,
     store::Head,
     wire::{Envelope, SealedMarker},
 };
@@ -71,18 +70,5 @@ impl Registry {
         }
         self.advance(to);
         0
-    }
-
-    /// Bytes that wait in the outboxes of this thread.
-    pub fn waiting(&self) -> u64 {
-        self.seats.iter().map(|(_, seat)| seat.line.outbox_bytes() as u64).sum()
-    }
-
-    /// Closes the fullest outboxes, until so many bytes are on their way out. Their clients come back and read the store.
-    pub fn relieve(&self, over: u64) {
-        if over > 0 {
-            let waiting = self.seats.iter().map(|(slot, seat)| (slot, seat.line.outbox_bytes() as u64)).collect();
-            fullest(waiting, over).into_iter().for_each(|slot| self.seats[slot].line.close(Code::SlowReader));
-        }
     }
 }

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Result, named_params};
 
 use super::{
-    super::{Head, Missed, Page},
+    super::{Head, Missed, Page, PageLimit},
     merge::{self, Walk},
     prune,
     rows::{self, EVENT, For, count, signed},
@@ -95,17 +95,32 @@ fn positions(connection: &Connection, user: &UserId, after: Position, limit: u64
     Ok(positions)
 }
 
-pub(super) fn page(connection: &Connection, user: &UserId, after: Position, moved: Position, limit: u64) -> Result<Page> {
+/// Reads no further than the limits: of the events, one at most that the page does not hold.
+pub(super) fn page(
+    connection: &Connection,
+    user: &UserId,
+    after: Position,
+    moved: Position,
+    most: PageLimit,
+) -> Result<Page> {
     let head = rows::head(connection)?;
     let mut one = connection
         .prepare_cached(&format!("SELECT {EVENT} FROM events e JOIN threads t USING (thread_num) WHERE e.position = ?1"))?;
-    let events: Vec<Event> = positions(connection, user, after, limit)?
-        .into_iter()
-        .map(|position| one.query_row([position], |row| rows::event(connection, row, For::User)))
-        .collect::<Result<_>>()?;
+    let (mut events, mut bytes): (Vec<Event>, u64) = (Vec::new(), 0);
+    let positions = positions(connection, user, after, most.events)?;
+    let mut full = positions.len() as u64 >= most.events;
+    for position in positions {
+        let event = one.query_row([position], |row| rows::event(connection, row, For::User))?;
+        bytes = bytes.saturating_add(event.json_bytes());
+        if bytes > most.bytes && !events.is_empty() {
+            full = true;
+            break;
+        }
+        events.push(event);
+    }
     // A full page is complete up to its last event; one that is not full, up to the log's end.
     let complete_to = match events.last() {
-        Some(last) if events.len() as u64 >= limit => Head { position: last.position, mark: last.mark, ..head },
+        Some(last) if full => Head { position: last.position, mark: last.mark, ..head },
         _ => head,
     };
     // Further back they would count messages as unread that are still to be sent.
@@ -149,8 +164,37 @@ pub(super) fn markers(connection: &Connection, user: &UserId, from: Position, to
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::testing::{World, user},
+        *,
+    };
     use crate::{domain::Limits, store::sqlite::Sqlite};
+
+    #[test]
+    fn pages_that_are_full_by_their_bytes_tell_the_same_as_one_that_holds_everything() {
+        let mut world = World::new(&["alice", "bob"]);
+        let thread = world.thread("alice", &["bob"]);
+        for length in [1, 3_000, 10, 8_000, 8_000, 20, 30, 1, 2_000] {
+            world.send("alice", thread, &"\"".repeat(length));
+        }
+        let page = |after, most| page(world.connection(), &user("bob"), after, after, most).expect("an answer");
+        let whole = page(Position(0), PageLimit::of(100));
+        for bytes in [0, 4_000, 20_000, u64::MAX] {
+            let (mut after, mut told) = (Position(0), Vec::new());
+            loop {
+                let Page { events, complete_to, read, .. } = page(after, PageLimit { events: 100, bytes });
+                let held: u64 = events.iter().map(Event::json_bytes).sum();
+                assert!(held <= bytes || events.len() == 1, "{held} of {bytes} bytes in {} events", events.len());
+                assert_eq!(read.is_some(), complete_to.position == whole.complete_to.position);
+                told.extend(events);
+                after = complete_to.position;
+                if read.is_some() {
+                    break;
+                }
+            }
+            assert_eq!(told, whole.events, "{bytes} bytes a page");
+        }
+    }
 
     #[test]
     fn moved_markers_are_found_by_their_index() {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{Event, MessageId, Position, Reset, Resume, Sequence, ThreadId, cursor},
-    store::{Act, Missed, Page, Reads, ThreadView, Window},
+    store::{Act, Missed, Page, PageLimit, Reads, ThreadView, Window},
 };
 
 const OLD: Time = Time(1_000);
@@ -20,7 +20,7 @@ async fn missed(world: &World, name: &str, after: u64) -> Missed {
 }
 
 async fn page(world: &World, name: &str, after: u64) -> Page {
-    world.store.reads.page(user(name), Position(after), Position(after), 10_000).await.expect("a page")
+    world.store.reads.page(user(name), Position(after), Position(after), PageLimit::of(10_000)).await.expect("a page")
 }
 
 async fn view(world: &World, name: &str, thread: ThreadId) -> ThreadView {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Result};
 
 use super::{
-    super::{Head, Memberships, Messages, Missed, Page, Reads, ThreadView, Window},
+    super::{Head, Memberships, Messages, Missed, Page, PageLimit, Reads, ThreadView, Window},
     feed, history, people,
     pool::Pool,
     rows::{self, Membership, signed},
@@ -45,12 +45,12 @@ impl Reads for Pool {
         user: UserId,
         after: Position,
         moved: Position,
-        limit: u64,
+        most: PageLimit,
     ) -> Answer<'_, std::result::Result<Page, Outage>> {
         let whole = user.clone();
         self.short(
             |connection| feed::empty_page(connection, &user, after, moved),
-            move |connection| feed::page(connection, &whole, after, moved, limit),
+            move |connection| feed::page(connection, &whole, after, moved, most),
         )
     }
 
@@ -211,11 +211,12 @@ mod tests {
             let head = world.store.reads.head().await.expect("an answer").position;
             for (name, after) in (0..=head.0).map(Position).flat_map(|after| [("alice", after), ("bob", after)]) {
                 let here = feed::empty_page(world.connection(), &user(name), after, after).expect("an answer");
-                let whole = feed::page(world.connection(), &user(name), after, after, 100).expect("an answer");
+                let whole =
+                    feed::page(world.connection(), &user(name), after, after, PageLimit::of(100)).expect("an answer");
                 let plain = after == head && whole.read.as_ref().is_some_and(Vec::is_empty);
                 assert_eq!(here.is_some(), plain, "{name} after {after:?}");
                 assert!(here.is_none_or(|here| format!("{here:?}") == format!("{whole:?}")), "{name} after {after:?}");
-                let told = world.store.reads.page(user(name), after, after, 100).await.expect("an answer");
+                let told = world.store.reads.page(user(name), after, after, PageLimit::of(100)).await.expect("an answer");
                 assert_eq!(format!("{told:?}"), format!("{whole:?}"), "{name} after {after:?}");
             }
             world.send("bob", thread, "another");

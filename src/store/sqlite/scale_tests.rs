@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{MessageId, Position, Sequence, ThreadId},
-    store::{Act, UNREAD_MAX, Window, Write},
+    store::{Act, PageLimit, UNREAD_MAX, Window, Write},
 };
 
 /// Each statement that was run, by its text, with the steps it took.
@@ -92,7 +92,8 @@ const DEEDS: [(&str, Deed); 24] = [
     }),
     ("a page of a catch-up", |world, long| {
         let page =
-            feed::page(world.connection(), &user("bob"), Position(long.middle()), Position(u64::MAX), 100).expect("a page");
+            feed::page(world.connection(), &user("bob"), Position(long.middle()), Position(u64::MAX), PageLimit::of(100))
+                .expect("a page");
         assert_eq!((page.events.len(), page.complete_to.position), (100, Position(long.middle() + 100)));
     }),
     ("a hole that the hub fills", |world, long| {
