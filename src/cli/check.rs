@@ -3,10 +3,11 @@
 mod cures;
 mod document;
 mod effects;
+mod live;
 mod outside;
 mod questions;
 
-use std::time::Instant;
+use std::{io::BufRead, time::Instant};
 
 use clap::Args;
 use serde::Serialize;
@@ -54,6 +55,11 @@ pub struct CheckArgs {
     /// With --url: origin of the pages that people open, if it is not the URL's own; `none` where only programs come.
     #[arg(long, value_name = "ORIGIN", requires = "url", value_parser = outside::Pages::named)]
     origin: Option<outside::Pages>,
+    /// With --url: read a bearer token from stdin and ask for a socket, an event stream and a long poll too.
+    ///
+    /// Each must outlast a heartbeat of the server in silence, so this takes 25 s unless the server is set otherwise.
+    #[arg(long, requires = "url")]
+    token_stdin: bool,
     /// With --url: fail unless the server says that it is this environment.
     #[arg(long, value_name = "NAME", requires = "url", value_parser = environment)]
     expect_environment: Option<Environment>,
@@ -67,10 +73,26 @@ fn environment(name: &str) -> Result<Environment, String> {
 pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     match &args.url {
         Some(url) => {
-            outside::run(url, args.expect_environment, args.origin.as_ref().unwrap_or(&outside::Pages::Own), args.json)
+            let token = args.token_stdin.then(token).transpose()?;
+            let pages = args.origin.as_ref().unwrap_or(&outside::Pages::Own);
+            outside::run(url, args.expect_environment, pages, token.as_deref(), args.json)
         }
         None => inside(args),
     }
+}
+
+/// The first line of stdin.
+fn token() -> Result<String, Failure> {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    read.map_err(|error| Failure::Failed(format!("stdin cannot be read: {error}")))?;
+    let token = line.trim();
+    if token.is_empty() {
+        return Err(Failure::Failed(
+            "There is no token on stdin. Write: hailgate token --user NAME | hailgate check ...".into(),
+        ));
+    }
+    Ok(token.to_owned())
 }
 
 /// Configuration and probe. Nothing is written, migrated or opened, except a store in memory.

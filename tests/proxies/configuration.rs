@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 /// The document whose configurations are tested.
-const DOCUMENT: &str = include_str!("../../src/docs/proxies.md");
+pub const DOCUMENT: &str = include_str!("../../src/docs/proxies.md");
 
 /// One of the proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

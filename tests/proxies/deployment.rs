@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use crate::{
@@ -132,6 +132,8 @@ impl Drop for Proxy {
 fn certificates(directory: &Path) {
     let key = || KeyPair::generate().expect("a key");
     let mut authority = CertificateParams::new(Vec::new()).expect("a certificate");
+    // Another name than the leaf's, which else looks as if it had signed itself.
+    authority.distinguished_name.push(DnType::CommonName, "an authority of a test");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = key();
     let authority_pem = authority.self_signed(&authority_key).expect("a signature").pem();

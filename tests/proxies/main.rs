@@ -19,7 +19,10 @@ mod stream;
 
 mod configuration;
 mod deployment;
+mod http2;
+mod prefix;
 mod right;
+mod silence;
 mod visitor;
 mod wrong;
 

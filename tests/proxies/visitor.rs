@@ -22,6 +22,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Visitor {
     url: String,
+    prefix: &'static str,
     port: u16,
     from: Ipv4Addr,
     http: Client,
@@ -42,7 +43,12 @@ impl Visitor {
         let http = http.local_address(std::net::IpAddr::V4(from)).redirect(reqwest::redirect::Policy::none());
         let http = http.resolve("localhost", (Ipv4Addr::LOCALHOST, proxy.ports.https).into()).build().expect("a client");
         let (url, port) = (proxy.url(), proxy.ports.https);
-        Visitor { url, port, from, http, tls: Arc::new(tls), proof: Proof::Nothing }
+        Visitor { url, prefix: "", port, from, http, tls: Arc::new(tls), proof: Proof::Nothing }
+    }
+
+    /// The same, under a prefix of every path.
+    pub fn under(&self, prefix: &'static str) -> Visitor {
+        Visitor { prefix, ..self.clone() }
     }
 
     /// The same, showing something.
@@ -53,12 +59,13 @@ impl Visitor {
     /// `POST /api/auth/login` from a page of the proxy's origin.
     pub async fn login(&self, name: &str) -> Answer {
         let body = json!({"username": name, "password": PASSWORD});
-        ask(self.http.post(format!("{}/api/auth/login", self.url)).header("Origin", &self.url).json(&body)).await
+        ask(self.http.post(format!("{}{}/api/auth/login", self.url, self.prefix)).header("Origin", &self.url).json(&body))
+            .await
     }
 
     /// A request with what this one shows.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.url));
+        let request = self.http.request(method, format!("{}{}{path}", self.url, self.prefix));
         match &self.proof {
             Proof::Nothing => request,
             Proof::Bearer(token) => request.bearer_auth(token),
@@ -87,7 +94,8 @@ impl Visitor {
 
     /// Opens a socket at a path; what it was refused with if it was.
     pub async fn socket(&self, path: &str) -> Socket {
-        let mut request = format!("wss://localhost:{}{path}", self.port).into_client_request().expect("a request");
+        let mut request =
+            format!("wss://localhost:{}{}{path}", self.port, self.prefix).into_client_request().expect("a request");
         let headers = request.headers_mut();
         match &self.proof {
             Proof::Nothing => {}

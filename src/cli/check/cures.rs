@@ -39,6 +39,10 @@ pub enum Fault {
     Shared,
     /// The proxy gets no answer from the server.
     NoServer,
+    /// The proxy keeps events back.
+    Buffering,
+    /// The proxy ends connections that are silent for less than a heartbeat.
+    Idle,
 }
 
 /// For each fault: what to do in general, and the lines for nginx, Caddy, HAProxy and Apache.
@@ -49,7 +53,7 @@ const CURES: &[(Fault, &str, [&str; 4])] = &[
         [
             "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; and \
              in http: map $http_upgrade $connection_upgrade { default upgrade; \"\" \"\"; }",
-            "take out header_up lines for Connection, Upgrade and Sec-WebSocket-*, and h2c:// upstreams",
+            "take out header_up lines for Connection, Upgrade and Sec-WebSocket-*, h2c:// upstreams and buffer_responses",
             "take out lines that delete Connection or Upgrade, and proto h2 of the server line",
             "ProxyPass \"/\" \"http://127.0.0.1:8080/\" upgrade=websocket",
         ],
@@ -153,6 +157,26 @@ const CURES: &[(Fault, &str, [&str; 4])] = &[
             "reverse_proxy 127.0.0.1:8080",
             "server hailgate 127.0.0.1:8080",
             "ProxyPass \"/\" \"http://127.0.0.1:8080/\" upgrade=websocket",
+        ],
+    ),
+    (
+        Fault::Buffering,
+        "Let the proxy pass events on as they come.",
+        [
+            "take out proxy_ignore_headers X-Accel-Buffering, or write proxy_buffering off;",
+            "take out buffer_responses",
+            "take out http-response wait-for-body",
+            "take out output filters for text/event-stream",
+        ],
+    ),
+    (
+        Fault::Idle,
+        "Let the proxy keep silent connections for longer than the server's heartbeat and grace, 35 s unless set otherwise.",
+        [
+            "proxy_read_timeout 60s; proxy_send_timeout 60s;",
+            "take out read_timeout, write_timeout and response_header_timeout, or make them 60s",
+            "timeout client 60s, timeout server 60s, timeout tunnel 60s",
+            "ProxyTimeout 60, and no shorter timeout= in ProxyPass",
         ],
     ),
 ];

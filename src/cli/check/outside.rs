@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{
     json,
+    live::Holder,
     questions::{Ask, Finding, Seen, Way, asks},
 };
 use crate::{
@@ -85,10 +86,16 @@ struct Outside<'a> {
 }
 
 /// Asks, tells, and fails if something is not as it must be.
-pub fn run(url: &Url, expected: Option<Environment>, origin: &Pages, as_json: bool) -> Result<(), Failure> {
+pub fn run(
+    url: &Url,
+    expected: Option<Environment>,
+    origin: &Pages,
+    token: Option<&str>,
+    as_json: bool,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("the system gives no runtime: {error}")))?;
-    let found = runtime.block_on(ask_all(url, expected, origin))?;
+    let found = runtime.block_on(ask_all(url, expected, origin, token))?;
     let (findings, trouble) = match found {
         Ok(findings) => (findings, None),
         Err(trouble) => (Vec::new(), Some(trouble)),
@@ -132,7 +139,12 @@ fn tell(document: &Outside<'_>) -> Result<(), Failure> {
 }
 
 /// Every finding; or why the server cannot be reached.
-async fn ask_all(url: &Url, expected: Option<Environment>, pages: &Pages) -> Result<Result<Vec<Finding>, String>, Failure> {
+async fn ask_all(
+    url: &Url,
+    expected: Option<Environment>,
+    pages: &Pages,
+    token: Option<&str>,
+) -> Result<Result<Vec<Finding>, String>, Failure> {
     let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).user_agent("hailgate-check").build();
     let client = client.map_err(|error| Failure::Failed(format!("no https client can be made: {}", words(&error))))?;
     let began = Instant::now();
@@ -159,12 +171,21 @@ async fn ask_all(url: &Url, expected: Option<Environment>, pages: &Pages) -> Res
             }
         }
     }
-    Ok(Ok(judged(&asks, &answers)))
+    let mut findings = judged(&asks, &answers);
+    if let Some(token) = token {
+        let holder = Holder { base: url, token, way: way(&answers) };
+        findings.extend(holder.ask().await.map_err(Failure::Failed)?);
+    }
+    Ok(Ok(findings))
+}
+
+fn way(answers: &[Result<Seen, String>]) -> Way {
+    Way::of(&answers.iter().flatten().collect::<Vec<_>>())
 }
 
 /// What the answers so far prove. Some say what the cause of another one's fault is.
 fn judged(asks: &[Ask], answers: &[Result<Seen, String>]) -> Vec<Finding> {
-    let way = Way::of(&answers.iter().flatten().collect::<Vec<_>>());
+    let way = way(answers);
     asks.iter().zip(answers).flat_map(|(ask, answer)| ask.judge(answer, way)).collect()
 }
 

@@ -96,6 +96,12 @@ pub struct Way {
 const NAME: &str = "hailgate";
 
 impl Way {
+    /// What to do about a fault on this way.
+    pub fn cure(self, fault: Fault) -> String {
+        fault.cure(self.proxy)
+    }
+
+    /// As far as these answers show it.
     pub fn of(answers: &[&Seen]) -> Way {
         let http10 = answers.iter().any(|seen| arrived(seen, "http") == "1.0");
         Way { proxy: answers.iter().find_map(|seen| Proxy::of(&seen.headers)), http10 }
