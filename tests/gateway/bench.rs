@@ -165,6 +165,10 @@ async fn interrupted(running: Running) -> (Output, Value) {
     tokio::time::timeout(PATIENCE, ended).await.expect("it ends").expect("a thread")
 }
 
+/// Limits of a server that a test asks without a pause until something has happened.
+const ASKED_OFTEN: [(&str, &str); 2] =
+    [("HAILGATE_LIMIT_REST_PER_SECOND", "1000000"), ("HAILGATE_LIMIT_REST_BURST", "1000000")];
+
 /// The thread of a load test, once its last message is another than this.
 async fn with_another_message(owner: &Person, than: &Value) -> Value {
     let sent = async {
@@ -181,7 +185,7 @@ async fn with_another_message(owner: &Person, than: &Value) -> Value {
 
 #[tokio::test]
 async fn a_member_who_is_put_out_while_messages_are_sent_makes_the_run_fail() {
-    let server = Server::new(&[]);
+    let server = Server::new(&ASKED_OFTEN);
     let running = Running::start(&server);
     // The account exists once the load test has begun.
     let owner = first(&server);

@@ -194,9 +194,10 @@ mod tests {
             connection.query_row("SELECT name_folded FROM users", (), |row| row.get::<_, String>(0)).expect("a row")
         };
         let new = folded(&connection);
-        let older = "UPDATE users SET name_folded = 'ren\u{e9}e'; DELETE FROM refinery_schema_history WHERE version = 7";
+        let older = "UPDATE users SET name_folded = 'ren\u{e9}e'";
         connection.execute_batch(older).expect("the state of an older version");
-        super::super::migrate(&mut connection).expect("migrations");
+        // Later migrations are there already, so this one alone is run.
+        connection.execute_batch(include_str!("../migrations/V7__folded_names.sql")).expect("the migration");
         assert_eq!((folded(&connection), new.as_str()), ("rene\u{301}e".to_owned(), "rene\u{301}e"));
     }
 }
