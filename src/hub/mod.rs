@@ -48,6 +48,7 @@ pub use self::{
     line::{LAST_WORDS, Line},
     outbox::Out,
     outlet::Seat,
+    permits::Displaced,
     presence::Here,
     registry::{Sitter, Transport},
     transport::{Flush, Inbound},
@@ -56,7 +57,7 @@ pub use self::{
 use self::{bell::Bell, budget::Budget, messages as say, permits::Permits};
 use crate::{
     backplane::{Backplane, Batch},
-    domain::{Clock, Limits, Outage, Time, UserId},
+    domain::{Clock, Credential, Limits, Outage, Time},
     error::{Code, Error},
     store::{Done, Head, Identity, Log, Reads},
     wire::{CursorSeal, Tally, frame},
@@ -193,20 +194,28 @@ impl Node {
         }
     }
 
-    /// The right to one more connection of a user. Known at once on one node; where several count together, one has to ask.
+    /// The right to one more socket of a user. Known at once on one node; where several count together, one has to ask.
     ///
     /// # Errors
     /// `too_many_connections`, `draining`, `over_capacity`, or `store_unavailable` if it cannot be seen who was signed out.
-    pub fn admit(&self, user: &UserId) -> Ready<Result<say::Permit, Error>> {
-        ready(self.permits.admit(user))
+    pub fn admit(&self, who: &Credential) -> Ready<Result<say::Permit, Error>> {
+        ready(self.permits.admit(who))
+    }
+
+    /// The right to one more event stream or poll of a user, and what tells it that a socket has taken its place.
+    ///
+    /// # Errors
+    /// As for [`Node::admit`].
+    pub fn admit_stand_in(&self, who: &Credential) -> Ready<Result<(say::Permit, Displaced), Error>> {
+        ready(self.permits.admit_stand_in(who))
     }
 
     /// What [`Node::admit`] would answer now.
     ///
     /// # Errors
     /// As there.
-    pub fn would_admit(&self, user: &UserId) -> Ready<Result<(), Error>> {
-        ready(self.permits.would_admit(user))
+    pub fn would_admit(&self, who: &Credential) -> Ready<Result<(), Error>> {
+        ready(self.permits.would_admit(who))
     }
 
     /// Sends every connection away and waits until the last has left or the time is over; tells whether all left.

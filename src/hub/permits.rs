@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    domain::{Limits, UserId},
+    domain::{Credential, FamilyId, Limits, SessionId, UserId},
     error::{Code, Error},
 };
 
@@ -25,8 +26,10 @@ pub(super) struct Permits {
 }
 
 struct Held {
-    users: HashMap<UserId, u64>,
+    users: HashMap<UserId, Open>,
     open: u64,
+    /// Numbers the stand-ins.
+    last: u64,
     /// When it was last seen who was signed out.
     seen_at: Instant,
     drained: bool,
@@ -34,15 +37,59 @@ struct Held {
     empty: Option<oneshot::Sender<()>>,
 }
 
+/// What one user has open.
+#[derive(Default)]
+struct Open {
+    connections: u64,
+    /// Event streams and polls, oldest first: a client receives by one while it has no socket.
+    stand_ins: Vec<StandIn>,
+}
+
+struct StandIn {
+    number: u64,
+    login: Login,
+    /// Ends it; none once a socket has its place.
+    end: Option<oneshot::Sender<()>>,
+    /// Whether a socket was admitted in its place.
+    claimed: bool,
+}
+
+/// What tells one client of a user from another.
+type Login = (Option<SessionId>, Option<FamilyId>);
+
+fn login(credential: &Credential) -> Login {
+    (credential.session, credential.family)
+}
+
 /// The right to one connection; given back when dropped.
 pub struct Permit {
     permits: Arc<Permits>,
     user: UserId,
+    kind: Kind,
+}
+
+enum Kind {
+    Socket,
+    StandIn(u64),
+    /// A socket over the user's limit, until this stand-in has ended.
+    InPlaceOf(u64),
+}
+
+/// Tells a stand-in that a socket has taken its place.
+pub struct Displaced(oneshot::Receiver<()>);
+
+impl Displaced {
+    /// Waits for that, for ever if it does not happen.
+    pub async fn wait(self) {
+        if self.0.await.is_err() {
+            pending::<()>().await;
+        }
+    }
 }
 
 impl Permits {
     pub(super) fn new(limits: &Limits) -> Permits {
-        let held = Held { users: HashMap::new(), open: 0, seen_at: Instant::now(), drained: false, empty: None };
+        let held = Held { users: HashMap::new(), open: 0, last: 0, seen_at: Instant::now(), drained: false, empty: None };
         Permits { user_max: limits.connections_user, node_max: limits.connections_node, held: Mutex::new(held) }
     }
 
@@ -51,33 +98,69 @@ impl Permits {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more connection of a user.
+    /// One more socket of a user. Where the user has as many connections as allowed, it takes the place of the oldest
+    /// stand-in of the same login; that one goes on until [`Permit::proven`].
     ///
     /// # Errors
     /// As [`Permits::would_admit`].
-    pub(super) fn admit(self: &Arc<Permits>, user: &UserId) -> Result<Permit, Error> {
+    pub(super) fn admit(self: &Arc<Permits>, who: &Credential) -> Result<Permit, Error> {
         let mut held = self.held();
-        self.may_admit(&held, user)?;
-        held.open += 1;
-        *held.users.entry(user.clone()).or_default() += 1;
-        Ok(Permit { permits: Arc::clone(self), user: user.clone() })
+        let number = self.may_admit_socket(&held, who)?;
+        let open = held.count(&who.user);
+        let claimed = open.stand_ins.iter_mut().find(|stand_in| Some(stand_in.number) == number);
+        let kind = claimed.map_or(Kind::Socket, |stand_in| {
+            stand_in.claimed = true;
+            Kind::InPlaceOf(stand_in.number)
+        });
+        Ok(Permit { permits: Arc::clone(self), user: who.user.clone(), kind })
+    }
+
+    /// One more event stream or poll of a user.
+    ///
+    /// # Errors
+    /// As [`Permits::would_admit`].
+    pub(super) fn admit_stand_in(self: &Arc<Permits>, who: &Credential) -> Result<(Permit, Displaced), Error> {
+        let mut held = self.held();
+        self.has_room(&held, &who.user)?;
+        self.may_admit(&held)?;
+        held.last += 1;
+        let number = held.last;
+        let (end, displaced) = oneshot::channel();
+        let stand_in = StandIn { number, login: login(who), end: Some(end), claimed: false };
+        held.count(&who.user).stand_ins.push(stand_in);
+        let permit = Permit { permits: Arc::clone(self), user: who.user.clone(), kind: Kind::StandIn(number) };
+        Ok((permit, Displaced(displaced)))
     }
 
     /// What an upgrade would be told now.
     ///
     /// # Errors
     /// `too_many_connections`, `draining`, `store_unavailable` or `over_capacity`.
-    pub(super) fn would_admit(&self, user: &UserId) -> Result<(), Error> {
-        self.may_admit(&self.held(), user)
+    pub(super) fn would_admit(&self, who: &Credential) -> Result<(), Error> {
+        self.may_admit_socket(&self.held(), who).map(drop)
     }
 
-    /// The user's limits first, then the node's.
-    fn may_admit(&self, held: &Held, user: &UserId) -> Result<(), Error> {
-        if held.users.get(user).is_some_and(|open| *open >= self.user_max) {
-            let max = self.user_max;
-            let detail = format!("You have {max} connections open, the most one user may have. Close one and try again.");
-            return Err(Error::new(Code::TooManyConnections, detail).after_ms(5_000));
+    /// The user's limits first, then the node's. The stand-in whose place the socket would take, if it needs one.
+    fn may_admit_socket(&self, held: &Held, who: &Credential) -> Result<Option<u64>, Error> {
+        let full = self.has_room(held, &who.user);
+        let stand_in = full.as_ref().err().and_then(|_| held.claimable(who));
+        if stand_in.is_none() {
+            full?;
         }
+        self.may_admit(held)?;
+        Ok(stand_in)
+    }
+
+    fn has_room(&self, held: &Held, user: &UserId) -> Result<(), Error> {
+        if held.users.get(user).is_none_or(|open| open.connections < self.user_max) {
+            return Ok(());
+        }
+        let max = self.user_max;
+        let detail = format!("You have {max} connections open, the most one user may have. Close one and try again.");
+        Err(Error::new(Code::TooManyConnections, detail).after_ms(5_000))
+    }
+
+    fn may_admit(&self, held: &Held) -> Result<(), Error> {
         if held.drained {
             return Err(draining());
         }
@@ -91,12 +174,20 @@ impl Permits {
         Ok(())
     }
 
-    fn give_back(&self, user: &UserId) {
+    fn give_back(&self, user: &UserId, kind: &Kind) {
         let mut held = self.held();
         held.open = held.open.saturating_sub(1);
         if let Some(open) = held.users.get_mut(user) {
-            *open -= 1;
-            if *open == 0 {
+            open.connections -= 1;
+            match kind {
+                Kind::Socket => {}
+                Kind::StandIn(number) => open.stand_ins.retain(|stand_in| stand_in.number != *number),
+                // A socket that never worked leaves its stand-in to the next.
+                Kind::InPlaceOf(number) => {
+                    open.stand_ins.iter_mut().filter(|one| one.number == *number).for_each(|one| one.claimed = false);
+                }
+            }
+            if open.connections == 0 {
                 held.users.remove(user);
             }
         }
@@ -140,14 +231,41 @@ impl Permits {
 }
 
 impl Held {
+    /// One more connection of a user.
+    fn count(&mut self, user: &UserId) -> &mut Open {
+        self.open += 1;
+        let open = self.users.entry(user.clone()).or_default();
+        open.connections += 1;
+        open
+    }
+
+    /// The oldest stand-in of a login whose place no socket has taken.
+    fn claimable(&self, who: &Credential) -> Option<u64> {
+        let free = |one: &&StandIn| !one.claimed && one.end.is_some() && one.login == login(who);
+        self.users.get(&who.user)?.stand_ins.iter().find(free).map(|stand_in| stand_in.number)
+    }
+
     fn known(&self) -> bool {
         self.seen_at.elapsed() < PATIENCE
     }
 }
 
+impl Permit {
+    /// The client has been heard on its socket, so it works both ways: the stand-in whose place it took ends.
+    pub fn proven(&mut self) {
+        if let Kind::InPlaceOf(number) = std::mem::replace(&mut self.kind, Kind::Socket) {
+            let mut held = self.permits.held();
+            let stand_ins = held.users.get_mut(&self.user).map(|open| &mut open.stand_ins);
+            let end = stand_ins.into_iter().flatten().find(|one| one.number == number).and_then(|one| one.end.take());
+            // It may have ended by itself.
+            let _ = end.map(|end| end.send(()));
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.permits.give_back(&self.user);
+        self.permits.give_back(&self.user, &self.kind);
     }
 }
 
@@ -168,17 +286,21 @@ mod tests {
         UserId::parse(name).expect("a name")
     }
 
+    fn who(name: &str) -> Credential {
+        Credential::of(user(name))
+    }
+
     fn refused(permits: &Arc<Permits>, name: &str) -> Option<Code> {
-        permits.would_admit(&user(name)).err().map(|error| error.code)
+        permits.would_admit(&who(name)).err().map(|error| error.code)
     }
 
     #[test]
     fn a_permit_that_is_dropped_makes_room_for_its_user_and_for_all() {
         let permits = permits(2, 3);
-        let first = permits.admit(&user("alice")).expect("room");
-        let second = permits.admit(&user("alice")).expect("room");
+        let first = permits.admit(&who("alice")).expect("room");
+        let second = permits.admit(&who("alice")).expect("room");
         assert_eq!(refused(&permits, "alice"), Some(Code::TooManyConnections));
-        let third = permits.admit(&user("bob")).expect("room");
+        let third = permits.admit(&who("bob")).expect("room");
         assert_eq!(refused(&permits, "carol"), Some(Code::OverCapacity));
         assert_eq!(refused(&permits, "alice"), Some(Code::TooManyConnections), "what the user can change comes first");
         drop(first);
@@ -190,7 +312,7 @@ mod tests {
     #[test]
     fn a_drain_is_over_when_the_last_permit_is_back() {
         let permits = permits(10, 10);
-        let (one, other) = (permits.admit(&user("alice")).expect("room"), permits.admit(&user("bob")).expect("room"));
+        let (one, other) = (permits.admit(&who("alice")).expect("room"), permits.admit(&who("bob")).expect("room"));
         let (empty, mut emptied) = oneshot::channel();
         assert!(permits.drain(empty));
         assert_eq!(refused(&permits, "carol"), Some(Code::Draining));
@@ -200,5 +322,25 @@ mod tests {
         assert!(emptied.try_recv().is_ok());
         let (empty, mut emptied) = oneshot::channel();
         assert!(!permits.drain(empty) && emptied.try_recv().is_ok(), "nobody has to be waited for");
+    }
+
+    #[test]
+    fn a_socket_takes_the_place_of_one_stand_in_of_its_login_which_ends_when_the_socket_works() {
+        let permits = permits(1, 10);
+        let (stream, Displaced(mut displaced)) = permits.admit_stand_in(&who("alice")).expect("room");
+        assert!(permits.admit_stand_in(&who("alice")).is_err(), "a stand-in takes nobody's place");
+        let other = Credential { session: Some(SessionId(uuid::Uuid::nil())), ..who("alice") };
+        assert!(permits.admit(&other).is_err(), "another client's");
+        drop(permits.admit(&who("alice")).expect("the place of the stand-in"));
+        assert!(displaced.try_recv().is_err(), "the socket never worked");
+        let mut socket = permits.admit(&who("alice")).expect("the place of the stand-in");
+        assert!(permits.admit(&who("alice")).is_err(), "it has one place");
+        socket.proven();
+        assert!(displaced.try_recv().is_ok());
+        assert!(permits.admit(&who("alice")).is_err(), "it is going");
+        drop(stream);
+        assert_eq!(refused(&permits, "alice"), Some(Code::TooManyConnections));
+        drop(socket);
+        assert!(permits.held().users.is_empty(), "nothing is kept of who has gone");
     }
 }

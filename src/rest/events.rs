@@ -76,14 +76,22 @@ async fn poll(
     since: Option<&str>,
     wait: Duration,
 ) -> Result<HttpResponse, Error> {
-    let (_permit, _kept) = (node.admit(who.user_id()).await?, Cutter::keep(request));
+    let (_permit, displaced) = node.admit_stand_in(who.credential()).await?;
+    let _kept = Cutter::keep(request);
     let line = Rc::new(Line::new(&node.limits));
     let opening = feed::open(node, Guest::new(who).sitter(Transport::Poll), &line, since).await?;
     if let Some(reset) = opening.reset {
         return Err(does_not_hold(reset));
     }
     let since = opening.at.position;
-    let (events, at) = hear(node, opening, &line, wait).await?;
+    let (events, at) = tokio::select! {
+        biased;
+        heard = hear(node, opening, &line, wait) => heard?,
+        () = displaced.wait() => {
+            let detail = "A socket has taken the place of this poll. Go on with its cursor there.";
+            return Err(Error::new(Code::TooManyConnections, detail).after_ms(5_000));
+        }
+    };
     let read = node.reads.markers(who.user_id().clone(), since, at.position).await?;
     let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
     Ok(answer(&events, &read, &cursor))

@@ -8,9 +8,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     auth::AuthContext,
-    error::Error,
+    error::{Code, Error},
     feed::{self, Opening},
-    hub::{Guest, LAST_WORDS, Line, Node, Transport, messages::Permit},
+    hub::{Displaced, Guest, LAST_WORDS, Line, Node, Transport, messages::Permit},
     socket::{Cut, Cutter, Occupied, event_stream},
     wire::{frame, sse::Event},
 };
@@ -29,7 +29,8 @@ pub(super) async fn open(
     node: Arc<Node>,
     since: Option<String>,
 ) -> Result<HttpResponse, Error> {
-    let place = (node.admit(who.user_id()).await?, Cutter::keep(request));
+    let (permit, displaced) = node.admit_stand_in(who.credential()).await?;
+    let place = (permit, Cutter::keep(request));
     let (line, guest) = (Rc::new(Line::new(&node.limits)), Guest::new(who));
     let last = request.headers().get(LAST_EVENT_ID).filter(|id| !id.is_empty());
     // One that is no text is no cursor either.
@@ -44,7 +45,7 @@ pub(super) async fn open(
     let first = first(&opening, &node, guest);
     let (lines, epoch) = (Rc::clone(&line), opening.at.epoch);
     let response = event_stream::answer(request, HttpResponse::Ok(), first, lines, epoch, Arc::clone(&node));
-    actix_rt::spawn(attend(node, opening, line, place));
+    actix_rt::spawn(attend(node, opening, line, place, displaced));
     Ok(response)
 }
 
@@ -62,9 +63,14 @@ fn first(opening: &Opening, node: &Node, guest: Guest<'_>) -> Bytes {
 }
 
 /// Feeds the line until the transport has ended, or somebody asks to close and the last words have had their time.
-async fn attend(node: Arc<Node>, opening: Opening, line: Rc<Line>, place: (Permit, Occupied)) {
+async fn attend(node: Arc<Node>, opening: Opening, line: Rc<Line>, place: (Permit, Occupied), displaced: Displaced) {
     let follow = async {
         feed::follow(node, opening, Rc::clone(&line)).await;
+        pending::<()>().await;
+    };
+    let gives_way = async {
+        displaced.wait().await;
+        line.close(Code::TooManyConnections);
         pending::<()>().await;
     };
     let farewell = async {
@@ -74,6 +80,7 @@ async fn attend(node: Arc<Node>, opening: Opening, line: Rc<Line>, place: (Permi
     };
     tokio::select! {
         () = follow => {}
+        () = gives_way => {}
         () = farewell => {}
         () = line.ended() => {}
     }

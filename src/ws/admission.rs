@@ -66,7 +66,7 @@ async fn admit(
     let context = verdict.who()?;
     let slot = slot?;
     let SocketQuery { since, .. } = rest::from_query(request.query_string())?;
-    let permit = node.admit(context.user_id()).await?;
+    let permit = node.admit(context.credential()).await?;
     Ok((Admitted { context, connection_id: ConnectionId::new(), since, permit }, slot))
 }
 
@@ -88,7 +88,7 @@ async fn would_admit(request: &HttpRequest, node: &Node) -> Result<(), Error> {
     verdict.entry()?;
     let context = verdict.who()?;
     Rates::of(request)?.request(context.user_id())?;
-    node.would_admit(context.user_id()).await
+    node.would_admit(context.credential()).await
 }
 
 /// `GET /ws`: 101, or a problem document before the upgrade.

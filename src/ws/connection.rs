@@ -29,7 +29,7 @@ type Rate = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
 
 /// See the module. Open until somebody asks to close, then closing, then gone with its transport.
 pub(super) struct Connection {
-    _permit: Permit,
+    permit: Permit,
     /// Who acts: as admitted, or by the token that has taken over since.
     who: AuthContext,
     judge: Arc<Judge>,
@@ -63,7 +63,7 @@ impl Connection {
             let (who, permit) = admitted.into_parts();
             Connection {
                 who,
-                _permit: permit,
+                permit,
                 judge,
                 noted: Instant::now(),
                 seat,
@@ -221,6 +221,9 @@ impl Actor for Connection {
 
 impl StreamHandler<Inbound> for Connection {
     fn handle(&mut self, inbound: Inbound, ctx: &mut Self::Context) {
+        if !matches!(inbound, Inbound::Fault(_) | Inbound::Closed) {
+            self.permit.proven();
+        }
         match inbound {
             // Once it closes, a connection accepts nothing more.
             Inbound::Fault(code) => self.line.close(code),

@@ -23,12 +23,28 @@ async fn a_stream_takes_one_of_the_users_places_and_gives_it_back() {
     for _ in 0..3 {
         let stream = alice.stream().await;
         alice.no_stream("/api/events").await.problem(429, "too_many_connections");
-        alice.try_upgrade("/ws").await.problem(429, "too_many_connections");
+        alice.poll("", 0).await.problem(429, "too_many_connections");
         drop(bob.stream().await);
         drop(stream);
         let free = async { while alice.no_place().await {} };
         soon("a free place", free).await;
     }
+}
+
+#[tokio::test]
+async fn a_socket_takes_the_place_of_its_clients_stream_where_the_user_has_no_other() {
+    let server = Server::new(&[("HAILGATE_LIMIT_CONNECTIONS_USER", "1")]);
+    let alice = server.browser().await;
+    let elsewhere = server.sign_in(&alice.name).await;
+    let mut stream = alice.stream().await;
+    elsewhere.try_upgrade("/ws").await.problem(429, "too_many_connections");
+    assert_eq!(alice.post_nothing("/api/ws/preflight").await.json(200)["accepted"], true);
+    let mut socket = alice.socket().await;
+    alice.try_upgrade("/ws").await.problem(429, "too_many_connections");
+    socket.is_alive().await;
+    assert_eq!(stream.closed_with(4409).await["reason"], "too_many_connections");
+    alice.no_stream("/api/events").await.problem(429, "too_many_connections");
+    socket.is_alive().await;
 }
 
 #[tokio::test]
