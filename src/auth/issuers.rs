@@ -9,7 +9,7 @@ use super::{
     keys::{self, Key, NoKey, OwnKeys, Rules, SigningKey},
 };
 use crate::{
-    domain::{Limits, Permission, Reason, Time, UserId},
+    domain::{Limits, Permission, Reason, Uptime, UserId},
     error::{Code, Error},
 };
 
@@ -64,7 +64,7 @@ impl Issuer {
     }
 
     /// Fetches its key set if it is time for that.
-    pub async fn refresh(&self, now: Time) {
+    pub async fn refresh(&self, now: Uptime) {
         if let Source::Remote(remote) = &self.source
             && let Some(fetch) = remote.refresh_if_due(now)
         {
@@ -82,7 +82,7 @@ impl Issuer {
     ///
     /// # Errors
     /// `bad_credentials`; `issuer_unavailable` while keys cannot be fetched.
-    pub async fn open<T: DeserializeOwned>(&self, token: &str, hint: &Hint<'_>, now: Time) -> Result<T, Error> {
+    pub async fn open<T: DeserializeOwned>(&self, token: &str, hint: &Hint<'_>, now: Uptime) -> Result<T, Error> {
         let remote = match &self.source {
             Source::Fixed(keys) => return open(keys, token, hint),
             Source::Remote(remote) => remote,

@@ -136,8 +136,9 @@ impl Judge {
         cookie_user: Option<UserId>,
         request_id: RequestId,
     ) -> Result<(AuthContext, u64), Error> {
-        let now = self.clock.now();
-        let claims = self.tokens.verify(token, now).await?;
+        let reading = self.clock.read();
+        let now = reading.wall;
+        let claims = self.tokens.verify(token, reading).await?;
         same_user(&claims.user, cookie_user)?;
         let Claims { issued_at, session, family, expires_at, .. } = claims;
         let credential = Credential { user: claims.user.clone(), issued_at: Some(issued_at), session, family };

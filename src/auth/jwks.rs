@@ -12,7 +12,7 @@ use super::{
     fetch,
     keys::{self, Key, Rules},
 };
-use crate::domain::{Limits, Reason, Time};
+use crate::domain::{Limits, Reason, Uptime};
 
 /// After a failure the next try in the background comes so much later.
 const RETRY: Duration = Duration::from_secs(30);
@@ -32,11 +32,11 @@ pub struct Remote {
 #[derive(Default)]
 struct Held {
     /// The keys of the last fetch that succeeded, and when that began.
-    keys: Option<(Arc<Vec<Key>>, Time)>,
+    keys: Option<(Arc<Vec<Key>>, Uptime)>,
     /// When a fetch last began, and whether it failed.
-    tried: Option<(Time, bool)>,
+    tried: Option<(Uptime, bool)>,
     /// When a token last made one begin.
-    asked_at: Option<Time>,
+    asked_at: Option<Uptime>,
     /// How many have ended.
     rounds: u64,
 }
@@ -62,7 +62,7 @@ impl Remote {
     }
 
     /// The keys in hand; `None` if there are none yet, or the last ones are too old to be believed.
-    pub fn keys(&self, now: Time) -> Option<Arc<Vec<Key>>> {
+    pub fn keys(&self, now: Uptime) -> Option<Arc<Vec<Key>>> {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         let (keys, fetched_at) = held.keys.as_ref()?;
         let fresh = now.since(*fetched_at) < Duration::from_millis(self.limits.jwks_stale_ms);
@@ -71,7 +71,7 @@ impl Remote {
 
     /// Fetches the set for a token that no key in hand fits, unless one did so a short while ago. Whoever comes while
     /// a fetch is under way waits for it and begins none.
-    pub async fn ask(self: &Arc<Self>, now: Time) {
+    pub async fn ask(self: &Arc<Self>, now: Uptime) {
         let seen = self.held.read().unwrap_or_else(PoisonError::into_inner).rounds;
         let turn = Arc::clone(&self.turn).lock_owned().await;
         {
@@ -89,7 +89,7 @@ impl Remote {
     }
 
     /// Begins a fetch if it is time for one; the end of it.
-    pub fn refresh_if_due(self: &Arc<Self>, now: Time) -> Option<tokio::task::JoinHandle<()>> {
+    pub fn refresh_if_due(self: &Arc<Self>, now: Uptime) -> Option<tokio::task::JoinHandle<()>> {
         let tried = self.held.read().unwrap_or_else(PoisonError::into_inner).tried;
         let due = tried.is_none_or(|(at, failed)| {
             let wait = Duration::from_millis(self.limits.jwks_refresh_ms);
@@ -99,7 +99,7 @@ impl Remote {
         Some(tokio::spawn(Arc::clone(self).fetch(turn, now)))
     }
 
-    async fn fetch(self: Arc<Self>, turn: OwnedMutexGuard<()>, now: Time) {
+    async fn fetch(self: Arc<Self>, turn: OwnedMutexGuard<()>, now: Uptime) {
         let fetched = self.load().await;
         let failed = fetched.is_err();
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);

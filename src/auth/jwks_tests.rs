@@ -23,7 +23,10 @@ use super::{
     },
     *,
 };
-use crate::error::Code;
+use crate::{
+    domain::{Reading, Time},
+    error::Code,
+};
 
 /// A server of key sets. It answers what it is told to, once for each turn that it is given.
 struct Source {
@@ -100,12 +103,16 @@ async fn verdict(tokens: &Tokens, pair: &Pair, kid: Option<&str>, seconds: u64) 
     body["iat"] = now.seconds().into();
     body["exp"] = (now.seconds() + 60).into();
     let token = pair.forge(&header("EdDSA", kid), &body.to_string());
-    tokens.verify(&token, now).await.map(drop).map_err(|error| error.code)
+    tokens.verify(&token, now.into()).await.map(drop).map_err(|error| error.code)
 }
 
 /// Fetches what is due, and waits for it; how many fetches that were.
 async fn refresh(tokens: &Tokens, seconds: u64) -> usize {
-    let due: Vec<_> = tokens.issuers().remotes().filter_map(|remote| remote.refresh_if_due(after(seconds))).collect();
+    let due: Vec<_> = tokens
+        .issuers()
+        .remotes()
+        .filter_map(|remote| remote.refresh_if_due(Reading::from(after(seconds)).uptime))
+        .collect();
     join_all(due).await.len()
 }
 
@@ -131,6 +138,27 @@ async fn an_unknown_key_is_looked_for_at_most_once_in_a_minute() {
     assert_eq!(refresh(&tokens, 1_319).await, 0);
     assert_eq!(verdict(&tokens, &old, Some("old"), 721).await, REFUSED, "a key that is taken away is refused");
     assert_eq!(verdict(&tokens, &new, None, 721).await, Ok(()), "without a name the only key fits");
+}
+
+#[actix_web::test]
+async fn keys_are_fetched_again_and_grow_too_old_in_time_although_the_clock_is_set_back() {
+    let (old, new) = (ed(), ed());
+    let source = Source::start(ok(&set(&[old.jwk("old")])), ALL).await;
+    let tokens = source.tokens();
+    assert_eq!(verdict(&tokens, &old, Some("old"), 7_200).await, Ok(()));
+    source.says(ok(&set(&[new.jwk("new")])));
+    let set_back = |uptime: u64| Reading { wall: after(0), uptime: Reading::from(after(uptime)).uptime };
+    let token = |pair: &Pair, kid: &str| {
+        let mut body = body("corp");
+        (body["iat"], body["exp"]) = (after(0).seconds().into(), (after(0).seconds() + 60).into());
+        pair.forge(&header("EdDSA", Some(kid)), &body.to_string())
+    };
+    let verify = async |pair: &Pair, kid: &str, uptime: u64| {
+        tokens.verify(&token(pair, kid), set_back(uptime)).await.map(drop).map_err(|error| error.code)
+    };
+    assert_eq!(verify(&new, "new", 7_259).await, REFUSED);
+    assert_eq!(verify(&new, "new", 7_260).await, Ok(()), "a minute later by the uptime");
+    assert_eq!(verify(&old, "old", 7_260).await, REFUSED);
 }
 
 #[actix_web::test]

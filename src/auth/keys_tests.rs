@@ -36,7 +36,7 @@ fn trusting(entry: Outside, keys: &str) -> Result<Tokens, Reason> {
 }
 
 fn verdict(tokens: &Tokens, token: &str) -> Result<String, Code> {
-    let done = tokens.verify(token, NOW).now_or_never().expect("nothing is fetched");
+    let done = tokens.verify(token, NOW.into()).now_or_never().expect("nothing is fetched");
     done.map(|claims| claims.user.to_string()).map_err(|error| error.code)
 }
 

@@ -47,7 +47,7 @@ mod tests {
     use crate::{
         auth::LoginSessions,
         domain::{
-            Account, Answer, Clock, Credential, LoginDone, Outage, SessionRecord, Time, UserId,
+            Account, Answer, Clock, Credential, LoginDone, Outage, SessionRecord, Time, Uptime, UserId,
             logins::{Login, SESSION_TOUCH, SecretHash, Standing, Ticket},
         },
     };
@@ -95,6 +95,10 @@ mod tests {
     impl Clock for Later {
         fn now(&self) -> Time {
             Time(0).plus(SESSION_TOUCH)
+        }
+
+        fn uptime(&self) -> Uptime {
+            Uptime(0)
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     },
     *,
 };
-use crate::domain::Limits;
+use crate::domain::{Limits, Reading};
 
 const NONCE: &str = "n-0S6_WzA2Mj";
 
@@ -114,7 +114,7 @@ async fn a_signature_counts_only_by_a_key_of_the_provider_with_an_algorithm_that
     let opens = async |token: String| {
         let (header, _) = unverified(&token).map_err(|error| error.code)?;
         let hint: Hint<'_> = hint(&header).map_err(|error| error.code)?;
-        issuer.open::<Object>(&token, &hint, NOW).await.map(drop).map_err(|error| error.code)
+        issuer.open::<Object>(&token, &hint, Reading::from(NOW).uptime).await.map(drop).map_err(|error| error.code)
     };
     let signed = |alg: &str, kid: Option<&str>, pair: &Pair, with: Value| {
         let mut body = good();

@@ -25,7 +25,7 @@ use super::{
     token::{Object, hint, unverified},
 };
 use crate::{
-    domain::{Limits, Reason, Time, logins::Subject},
+    domain::{Limits, Reading, Reason, Uptime, logins::Subject},
     error::{Code, Error},
 };
 
@@ -89,7 +89,7 @@ pub struct Provider {
     description: Url,
     client: Client,
     /// What was found out last, and when; or that nothing was.
-    known: RwLock<Option<(Option<Arc<Found>>, Time)>>,
+    known: RwLock<Option<(Option<Arc<Found>>, Uptime)>>,
     /// Held while its description is fetched.
     turn: Mutex<()>,
     exchanges: Semaphore,
@@ -132,7 +132,7 @@ impl Provider {
     ///
     /// # Errors
     /// `issuer_unavailable`.
-    pub async fn send(&self, now: Time) -> Result<(String, Trip), Error> {
+    pub async fn send(&self, now: Uptime) -> Result<(String, Trip), Error> {
         let found = self.found(now).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let nonce = CsrfToken::new_random().into_secret();
@@ -152,12 +152,12 @@ impl Provider {
     /// # Errors
     /// `signin_refused` for a code that is not good, or not any more; `bad_credentials` or `token_expired` for an ID token
     /// that is wrong; `busy`; `issuer_unavailable`.
-    pub async fn settle(&self, code: String, trip: &Trip, now: Time) -> Result<Subject, Error> {
+    pub async fn settle(&self, code: String, trip: &Trip, now: Reading) -> Result<Subject, Error> {
         let _place = self
             .exchanges
             .try_acquire()
             .map_err(|_| Error::new(Code::Busy, "Too many people are signing in. Try again.").after_ms(2_000))?;
-        let found = self.found(now).await?;
+        let found = self.found(now.uptime).await?;
         let ask = |request: HttpRequest| async move { self.ask(request).await };
         let answer = found
             .protocol
@@ -170,14 +170,14 @@ impl Provider {
         if u64::try_from(token.len()).unwrap_or(u64::MAX) > self.limits.token_bytes {
             return Err(super::issuers::refused("it is over the limit"));
         }
-        found.issuer.refresh(now).await;
+        found.issuer.refresh(now.uptime).await;
         let (header, _) = unverified(token)?;
         if header.contains_key("crit") || header.contains_key("b64") {
             return Err(super::issuers::refused("its header asks for an extension"));
         }
         let hint: Hint<'_> = hint(&header)?;
-        let body = found.issuer.open::<Object>(token, &hint, now).await?;
-        self.registration.terms.judge(&body.0, &trip.nonce, now)
+        let body = found.issuer.open::<Object>(token, &hint, now.uptime).await?;
+        self.registration.terms.judge(&body.0, &trip.nonce, now.wall)
     }
 
     /// The words of a refused code never repeat what the provider wrote: it may hold the code.
@@ -219,7 +219,7 @@ impl Provider {
     }
 
     /// What there is to know of the provider; one asks, whoever else comes waits for that.
-    async fn found(&self, now: Time) -> Result<Arc<Found>, Error> {
+    async fn found(&self, now: Uptime) -> Result<Arc<Found>, Error> {
         if let Some(found) = self.known(now) {
             return found.ok_or_else(unavailable);
         }
@@ -240,7 +240,7 @@ impl Provider {
     }
 
     /// What was found out lately: something, or nothing.
-    fn known(&self, now: Time) -> Option<Option<Arc<Found>>> {
+    fn known(&self, now: Uptime) -> Option<Option<Arc<Found>>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let (found, at) = known.as_ref()?;
         let life = std::time::Duration::from_millis(if found.is_some() { DESCRIBED_MS } else { AGAIN_MS });

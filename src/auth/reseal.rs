@@ -218,13 +218,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::Time;
+    use crate::domain::{Time, Uptime};
 
     struct Still;
 
     impl Clock for Still {
         fn now(&self) -> Time {
             Time(0)
+        }
+
+        fn uptime(&self) -> Uptime {
+            Uptime(0)
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
     keys::OwnKeys,
 };
 use crate::{
-    domain::{Clock, FamilyId, LEEWAY, Limits, Permission, Reason, SessionId, Time, UserId},
+    domain::{Clock, FamilyId, LEEWAY, Limits, Permission, Reading, Reason, SessionId, Time, UserId},
     error::{Code, Error},
 };
 
@@ -107,7 +107,7 @@ impl Tokens {
             tick.tick().await;
             for remote in self.issuers().remotes() {
                 // It goes on by itself; a slow source must not keep the others waiting.
-                drop(remote.refresh_if_due(clock.now()));
+                drop(remote.refresh_if_due(clock.uptime()));
             }
         }
     }
@@ -161,7 +161,7 @@ impl Tokens {
     /// # Errors
     /// `bad_credentials` or `token_expired`; `issuer_unavailable` while its issuer's keys cannot be fetched. The words
     /// never repeat what the token says.
-    pub async fn verify(&self, token: &str, now: Time) -> Result<Claims, Error> {
+    pub async fn verify(&self, token: &str, now: Reading) -> Result<Claims, Error> {
         let issuers = self.issuers();
         if u64::try_from(token.len()).unwrap_or(u64::MAX) > issuers.limits.token_bytes {
             return Err(refused("it is over the limit"));
@@ -169,9 +169,9 @@ impl Tokens {
         let (header, name) = unverified(token)?;
         let hint = hint(&header)?;
         let issuer = issuers.named(&name).ok_or_else(|| refused("its issuer is not trusted here"))?;
-        let body = issuer.open::<Object>(token, &hint, now).await?.0;
+        let body = issuer.open::<Object>(token, &hint, now.uptime).await?.0;
         check_header(&header, issuer.outside().is_some_and(|outside| outside.allow_missing_typ))?;
-        claims(&body, issuer.outside(), now, Duration::from_millis(issuers.limits.token_lifetime_ms))
+        claims(&body, issuer.outside(), now.wall, Duration::from_millis(issuers.limits.token_lifetime_ms))
     }
 }
 

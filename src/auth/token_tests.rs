@@ -26,7 +26,7 @@ fn tokens(loose: &Pair) -> Tokens {
 }
 
 fn verdict(tokens: &Tokens, token: &str) -> Result<Claims, Code> {
-    let done = tokens.verify(token, NOW).now_or_never().expect("nothing is fetched");
+    let done = tokens.verify(token, NOW.into()).now_or_never().expect("nothing is fetched");
     done.map_err(|error| {
         // A few letters stand in any sentence.
         assert!(token.len() < 40 || !error.detail.contains(token), "the words repeat the token");
@@ -348,7 +348,7 @@ fn a_token_ends_five_seconds_after_its_time() {
     let (tokens, token) = (tokens(&ed()), own(&body("hailgate")));
     let at = |seconds: i64| {
         let then = Time::from_seconds(NOW.seconds() + seconds);
-        tokens.verify(&token, then).now_or_never().expect("nothing is fetched").map_err(|error| error.code).map(drop)
+        tokens.verify(&token, then.into()).now_or_never().expect("nothing is fetched").map_err(|error| error.code).map(drop)
     };
     assert_eq!(at(3604), Ok(()));
     assert_eq!(at(3605), Err(Code::TokenExpired));

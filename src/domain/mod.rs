@@ -21,7 +21,7 @@ pub use logins::{Account, Credential, LoginAct, LoginDone, Logins, Outage, Sessi
 pub use name::{folded_name, shown_name};
 pub use permission::Permission;
 pub use synchronous::Synchronous;
-pub use time::{Clock, LEEWAY, Time};
+pub use time::{Clock, LEEWAY, Reading, Time, Uptime};
 
 use std::{future::Future, pin::Pin};
 

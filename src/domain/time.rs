@@ -33,8 +33,50 @@ impl Time {
     }
 }
 
+/// Milliseconds since the system started, time asleep included. Unlike the time of day it is never set, so it measures how long
+/// ago something was in this process. It means nothing in another process or after a restart of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Uptime(pub u64);
+
+impl Uptime {
+    /// How long ago `earlier` was.
+    pub fn since(self, earlier: Uptime) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This plus a duration, saturating.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Uptime {
+        Uptime(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// What a clock shows: the time of day, which may be set, and the uptime, which may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The time of day: for what is stored, told, or dated by somebody else.
+    pub wall: Time,
+    /// For durations within this process.
+    pub uptime: Uptime,
+}
+
 /// Tells the time. Injected, so that tests and the probe can choose it.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// The time of day.
     fn now(&self) -> Time;
+    /// The time since the system started.
+    fn uptime(&self) -> Uptime;
+
+    /// Both.
+    fn read(&self) -> Reading {
+        Reading { wall: self.now(), uptime: self.uptime() }
+    }
+}
+
+#[cfg(test)]
+impl From<Time> for Reading {
+    /// Of a clock that was never set.
+    fn from(wall: Time) -> Reading {
+        Reading { wall, uptime: Uptime(u64::try_from(wall.0).unwrap_or(0)) }
+    }
 }

@@ -17,6 +17,7 @@ use actix_web::{
     dev::{AppConfig, ServiceRequest, ServiceResponse},
     web,
 };
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
 use super::{cors::Crossing, routes, stack::Stack, telemetry::Telemetry};
@@ -26,7 +27,7 @@ use crate::{
         Reseal, Tokens, Trips, Ways, notes::Notes,
     },
     backplane::local::Local,
-    domain::{Clock, Limits, Logins, Time, logins::SESSION_MAX},
+    domain::{Clock, Limits, Logins, Time, Uptime, logins::SESSION_MAX},
     error::Error,
     hub::{Accounts, Node, Parts},
     rest::{Site, system::Canary},
@@ -45,6 +46,13 @@ impl Clock for SystemClock {
     fn now(&self) -> Time {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn uptime(&self) -> Uptime {
+        // With the time asleep: without it a machine that wakes up would look like one whose clock was set forward.
+        let since = clock_gettime(ClockId::Boottime);
+        let millis = since.tv_sec.saturating_mul(1_000).saturating_add(since.tv_nsec / 1_000_000);
+        Uptime(u64::try_from(millis).unwrap_or(0))
     }
 }
 

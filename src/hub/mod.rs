@@ -18,6 +18,7 @@ mod presence;
 pub mod registry;
 pub mod roster;
 mod sleeper;
+mod steps;
 mod sweep;
 mod transport;
 mod writer;
@@ -54,7 +55,7 @@ pub use self::{
     transport::{Flush, Inbound},
     writer::Writer,
 };
-use self::{bell::Bell, budget::Budget, messages as say, permits::Permits};
+use self::{bell::Bell, budget::Budget, messages as say, permits::Permits, steps::Steps};
 use crate::{
     backplane::{Backplane, Batch},
     domain::{Clock, Credential, Limits, Outage, Time},
@@ -111,6 +112,8 @@ pub struct Node {
     /// The one writer.
     pub writer: Writer,
     permits: Arc<Permits>,
+    /// By which time what is too old is deleted.
+    steps: Mutex<Steps>,
     /// Places in the hub's mailbox for what is not kept.
     ephemeral: Arc<Semaphore>,
     /// What the connections may hold in memory.
@@ -128,6 +131,7 @@ impl Node {
         let Parts { log, reads, identity, backplane, limits, clock } = parts;
         let born_at = reads.head().await?;
         let last_ending = reads.last_ending().await?;
+        let steps = Mutex::new(Steps::new(clock.read(), reads.swept_at().await?));
         let ending = Arc::new(AtomicBool::new(false));
         // The hub needs the writer and the writer, through the backplane, the hub.
         let hub_address: Arc<OnceLock<Addr<Hub>>> = Arc::default();
@@ -167,6 +171,7 @@ impl Node {
             hub,
             writer,
             permits,
+            steps,
             ephemeral: Arc::new(Semaphore::new(ephemeral::MAILBOX_EPHEMERAL)),
             budget,
             ending,

@@ -1,6 +1,8 @@
 //! The sweep: what is over its time is cleared away through the writer, a part at a time, so that nobody's message
 //! waits for all of it.
 
+use std::sync::PoisonError;
+
 use super::Node;
 use crate::{
     domain::{LoginAct, LoginDone, Time},
@@ -10,8 +12,9 @@ use crate::{
 impl Node {
     /// Clears away a part of what is over its time; whether there is more.
     pub async fn sweep(&self) -> bool {
-        let now = self.clock.now();
-        let logins = self.swept(Write::Login(Box::new(LoginAct::Sweep { at: now, clock: now }))).await;
+        let reading = self.clock.read();
+        let now = self.steps.lock().unwrap_or_else(PoisonError::into_inner).judge(reading);
+        let logins = self.swept(Write::Login(Box::new(LoginAct::Sweep { at: now, clock: reading.wall }))).await;
         let log = self.swept(Write::Prune { before: kept_since(now, self.limits.retention_ms) }).await;
         if let Some(Done::Pruned { events: events @ 1.., .. }) = log {
             log::debug!("{events} events older than retention_ms are gone");

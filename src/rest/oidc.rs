@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{Site, auth, odd};
 use crate::{
     auth::{Provider, Rates, oidc::Trip},
-    domain::{LoginAct, LoginDone, Time},
+    domain::{LoginAct, LoginDone, Reading, Time},
     error::{Code, Error},
     hub::Node,
 };
@@ -38,7 +38,7 @@ pub struct Back {
 pub async fn login(site: web::Data<Site>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     let provider = provider(&site)?;
     let now = node.clock.now();
-    Ok(match provider.send(now).await {
+    Ok(match provider.send(node.clock.uptime()).await {
         Ok((url, trip)) => match node.reads.last_ending().await {
             Ok(endings) => see_other(&url, &[site.trips.pack(&trip, endings, now)]),
             Err(outage) => failed(&outage.into(), &[]),
@@ -62,8 +62,8 @@ pub async fn callback(
         // A code can be used once, and HEAD must change nothing.
         return Ok(see_other("/", &[]));
     }
-    let now = node.clock.now();
-    let signed_in = match code(&request, query.map(web::Query::into_inner), &site, now) {
+    let now = node.clock.read();
+    let signed_in = match code(&request, query.map(web::Query::into_inner), &site, now.wall) {
         Ok((code, trip)) => sign_in(&request, provider, &site, code, &trip, now).await,
         Err(error) => Err(error),
     };
@@ -95,7 +95,7 @@ async fn sign_in(
     site: &Site,
     code: String,
     (trip, after): &(Trip, u64),
-    now: Time,
+    now: Reading,
 ) -> Result<Cookie<'static>, Error> {
     let attempt = Rates::of(request)?.sign_in(request)?;
     let subject = match provider.settle(code, trip, now).await {
@@ -109,7 +109,7 @@ async fn sign_in(
         }
     };
     attempt.forgive();
-    let linked = site.logins.act(LoginAct::LinkSubject { subject, after: *after, at: now }).await?;
+    let linked = site.logins.act(LoginAct::LinkSubject { subject, after: *after, at: now.wall }).await?;
     let user = match linked {
         LoginDone::Linked(user) => user,
         LoginDone::TooLate => return Err(Code::SignInLost.into()),
@@ -120,7 +120,7 @@ async fn sign_in(
     if account.disabled {
         return Err(Code::Disabled.into());
     }
-    auth::renew(request, site, &account, now).map(|renewed| renewed.browser)
+    auth::renew(request, site, &account, now.wall).map(|renewed| renewed.browser)
 }
 
 fn failed(error: &Error, cookies: &[Cookie<'static>]) -> HttpResponse {

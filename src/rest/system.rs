@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::{Site, ok};
 use crate::{
     auth::Verdict,
-    domain::Time,
+    domain::Uptime,
     error::Error,
     hub::{Node, messages::Ready},
     store::Write,
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The last answer of the ready check, and when it was given.
 #[derive(Default)]
-pub struct Canary(Mutex<Option<(Time, Option<&'static str>)>>);
+pub struct Canary(Mutex<Option<(Uptime, Option<&'static str>)>>);
 
 /// `GET /health` and `GET /health/live`: the process answers.
 pub async fn live() -> HttpResponse {
@@ -45,9 +45,9 @@ fn health(failing: Option<&'static str>) -> HttpResponse {
 pub async fn ready(node: web::Data<Node>, site: web::Data<Site>) -> HttpResponse {
     // Who comes while somebody asks waits for that answer.
     let mut last = site.canary.0.lock().await;
-    let now = node.clock.now();
+    let now = node.clock.uptime();
     let failing = match *last {
-        Some((at, failing)) if now.since(at) < SHARED && now >= at => failing,
+        Some((at, failing)) if now.since(at) < SHARED => failing,
         _ => {
             let failing = failing(&node.into_inner()).await;
             *last = Some((now, failing));

@@ -71,6 +71,40 @@ async fn what_is_older_than_the_retention_goes_at_the_start_and_its_cursors_expi
 }
 
 #[tokio::test]
+async fn after_a_long_gap_nothing_is_deleted_at_the_start() {
+    let week = (7 * DAY_MS).to_string();
+    let server = Server::new(&[("HAILGATE_LIMIT_RETENTION_MS", &week), ("HAILGATE_LIMIT_REST_BURST", "5000")]);
+    let alice = server.person();
+    let thread = alice.thread(&[]).await;
+    alice.say(&thread, "old").await;
+    alice.say(&thread, "young").await;
+    // As if the clock had been set forward by nine days while no server ran.
+    let mut before = 0;
+    let server = between_two_runs(server, |file| {
+        file.execute("UPDATE events SET at = at - ?1", [9 * DAY_MS]).expect("rows");
+        file.execute("UPDATE meta SET swept_at = swept_at - ?1", [9 * DAY_MS]).expect("a row");
+        before = swept_at(file);
+    });
+    let file = rusqlite::Connection::open(server.site.database()).expect("the database");
+    soon("a sweep", async {
+        while swept_at(&file) == before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let later = swept_at(&file) - before;
+    assert!((1..DAY_MS).contains(&later), "it swept by the time of the last sweep and the uptime: {later}");
+    let alice = alice.at(&server);
+    // The prune of the same sweep comes before whatever is asked for after it.
+    alice.say(&thread, "new").await;
+    assert_eq!(alice.history(&thread).await.len(), 3);
+}
+
+fn swept_at(file: &rusqlite::Connection) -> i64 {
+    file.query_row("SELECT swept_at FROM meta", (), |row| row.get(0)).expect("a row")
+}
+
+#[tokio::test]
 async fn by_default_everything_is_kept() {
     let server = Server::new(&[]);
     let alice = server.person();

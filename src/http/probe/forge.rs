@@ -21,7 +21,7 @@ use crate::{
     },
     config::Environment,
     domain::{
-        self, Account, Clock, Limits, LoginAct, SessionId, Time, UserId,
+        self, Account, Clock, Limits, LoginAct, SessionId, Time, Uptime, UserId,
         logins::{SESSION_MAX, TICKET, Ticket},
     },
     error::{Code, Error},
@@ -145,6 +145,10 @@ struct Still(Time);
 impl Clock for Still {
     fn now(&self) -> Time {
         self.0
+    }
+
+    fn uptime(&self) -> Uptime {
+        Uptime(0)
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) fn apply(tx: &Connection, act: &LoginAct) -> Result<LoginDone> {
         }
         LoginAct::Sweep { at, clock } => {
             clock::note(tx, *clock)?;
+            clock::swept(tx, *at)?;
             sweep(tx, *at)
         }
     }

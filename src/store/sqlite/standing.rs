@@ -90,6 +90,11 @@ impl LoginReads for Pool {
         })
     }
 
+    fn swept_at(&self) -> Read<'_, Option<Time>> {
+        let last = "SELECT nullif(swept_at, 0) FROM meta";
+        self.read(move |connection| connection.query_row(last, (), |row| Ok(row.get::<_, Option<i64>>(0)?.map(Time))))
+    }
+
     fn last_ending(&self) -> Read<'_, u64> {
         let last = format!("SELECT {LAST_ENDING}");
         self.read(move |connection| connection.prepare_cached(&last)?.query_row((), |row| count(row, 0)))
