@@ -217,7 +217,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),
     setting("tls_cert", "HAILGATE_TLS_CERT", "", "PEM file of the certificate chain: the port speaks https").of(Shape::Line),
     setting("tls_key", "HAILGATE_TLS_KEY", "", "PEM file of the certificate's private key").of(Shape::Line),
-    setting("database_url", "HAILGATE_DATABASE_URL", "", "sqlite:///absolute/path.db").of(Shape::Line),
+    setting(
+        "database_url",
+        "HAILGATE_DATABASE_URL",
+        "",
+        "sqlite:///absolute/path.db, backed up by `hailgate backup`: a copy of the file alone lacks what was stored last",
+    )
+    .of(Shape::Line),
     setting(
         "sqlite_synchronous",
         "HAILGATE_SQLITE_SYNCHRONOUS",

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod accounts;
+mod backup;
 mod bench;
 mod check;
 mod demo;
@@ -42,6 +43,9 @@ enum Command {
     /// Try it: two accounts and a thread on this machine, nothing to set up.
     Demo(demo::DemoArgs),
     /// Run the server.
+    ///
+    /// While it runs, what was stored last is in a second file beside the database, whose name ends in -wal. A copy of the
+    /// database file alone lacks it: make copies with `hailgate backup`.
     Serve(serve::ServeArgs),
     /// Check the configuration and run the start-up probe, without serving; or ask a running server from outside.
     Check(check::CheckArgs),
@@ -50,6 +54,13 @@ enum Command {
     /// The token has the permissions named here and no others, whatever the account has. The account is not looked up: a
     /// token for one that does not exist is refused when it is used.
     Token(token::TokenArgs),
+    /// Copy the database into a new file, whole, beside a running server.
+    ///
+    /// The copy holds what is stored at one moment, except logins: after a restore everybody signs in again, and clients
+    /// load anew. To restore: stop the server, move the database and the files beside it whose names end in -wal and -shm
+    /// away, put the copy in the place of the database, start the server. What was revoked or disabled since the copy must
+    /// be revoked or disabled again.
+    Backup(backup::BackupArgs),
     /// Manage accounts.
     User(accounts::UserArgs),
     /// Load a server with many users, and judge whether every message arrived.
@@ -161,6 +172,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::User(args) => accounts::run(args),
         Command::Bench(args) => bench::run(&args),
     };

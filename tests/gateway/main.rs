@@ -15,6 +15,7 @@ mod socket;
 mod stream;
 mod table;
 
+mod backup;
 mod bad_bodies;
 mod bad_frames;
 mod bad_requests;

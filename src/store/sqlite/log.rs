@@ -7,6 +7,7 @@ use super::{
     super::{Committed, Log, Write},
     Place, append, outage, relaxed,
     serving::ServingLock,
+    wal,
 };
 use crate::domain::{Limits, Outage, Synchronous};
 
@@ -32,8 +33,9 @@ impl Log for SqliteLog {
     }
 
     fn end(&mut self) {
-        let ended = self.connection.take().map(|connection| relaxed::end(&connection, self.synchronous));
-        if let Some(Err(error)) = ended {
+        let Some(connection) = self.connection.take() else { return };
+        // After this the database file is whole by itself. The read connections are still open, so SQLite does not do it.
+        if let Err(error) = relaxed::end(&connection, self.synchronous).and_then(|()| wal::empty(&connection)) {
             log::warn!("the log could not be closed in good order, so that clients may have to load anew: {error}");
         }
     }
@@ -62,6 +64,7 @@ impl SqliteLog {
         };
         match attempt(&mut connection, batch, &self.limits) {
             Attempt::Committed(committed) => {
+                wal::shrink_after(batch, &connection, &self.place);
                 self.connection = Some(connection);
                 Ok(committed)
             }

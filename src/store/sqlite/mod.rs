@@ -4,6 +4,7 @@
 
 mod accounts;
 mod append;
+mod backup;
 mod clock;
 mod feed;
 mod history;
@@ -20,6 +21,7 @@ mod rows;
 mod serving;
 mod standing;
 mod threads;
+mod wal;
 
 #[cfg(test)]
 mod scale_tests;
@@ -33,6 +35,7 @@ use uuid::Uuid;
 
 use self::pool::Pool;
 pub use self::{
+    backup::{Backup, BackupError},
     log::SqliteLog,
     serving::{Linked, ServingLock, Unserved, one_name},
 };
@@ -129,6 +132,7 @@ impl Place {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         if matches!(self, Place::File(_)) {
             connection.pragma_update(None, "journal_mode", "WAL")?;
+            wal::limit(&connection)?;
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
