@@ -21,11 +21,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     descriptors::Descriptors,
     gateway::{Gateway, SystemClock},
+    signals::Signals,
     tls::Tls,
 };
-use crate::socket::{
-    Encrypted,
-    accepted::{Accepted, Connections},
+use crate::{
+    hub::Node,
+    socket::{
+        Encrypted,
+        accepted::{Accepted, Connections},
+    },
 };
 
 /// Seconds that requests under way get after the connections have left.
@@ -39,8 +43,8 @@ const HANDSHAKES: usize = 4_096;
 
 /// Serves until a signal says to end, then drains: ready turns 503 and nobody is admitted while the port stays open;
 /// every connection is sent away, spread over time; when the last has left, or the time is over, the server stops and
-/// the writer writes what is queued. A second signal ends the waiting. A hangup ends nothing: it calls `reload`, which
-/// reads again what may change while the server runs.
+/// the writer writes what is queued. A second signal ends the waiting, a third the process at once. A hangup ends nothing:
+/// it calls `reload`, which reads again what may change while the server runs.
 ///
 /// # Errors
 /// If the port or the signals are not to be had.
@@ -116,40 +120,57 @@ fn spoken_under_tls(io: TlsStream<Accepted>) -> Spoken<TlsStream<Accepted>> {
 /// The life of a server from its first request to its end, and what a gateway does beside it.
 pub(super) async fn until_signal(gateway: &Gateway, server: Server, reload: impl Fn()) -> std::io::Result<()> {
     let (node, tokens) = (&gateway.node, Arc::clone(&gateway.admission.tokens));
-    let mut sweep = tokio::time::interval(SWEEP);
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals = Signals::listen()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let fresh = actix_rt::spawn(async move { tokens.keep_fresh(Arc::new(SystemClock)).await });
+    // A task of its own: a writer that hangs must not keep the signals from being heard.
+    let sweeping = actix_rt::spawn(sweep(Arc::clone(node)));
     let handle = server.handle();
     let serving = actix_rt::spawn(server);
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = signals.asked(1) => break,
             Some(()) = hangup.recv() => reload(),
-            _ = sweep.tick() => {
-                if node.sweep().await {
-                    sweep.reset_immediately();
-                }
-            }
         }
     }
+    sweeping.abort();
     log::info!("draining: sending every connection away");
-    tokio::select! {
+    let mut in_order = tokio::select! {
         left = node.drain() => {
             if !left {
                 log::warn!("the time to drain is over; cutting the connections that are left");
             }
+            true
         }
-        _ = terminate.recv() => log::warn!("asked twice: not waiting any longer"),
-        _ = interrupt.recv() => log::warn!("asked twice: not waiting any longer"),
-    }
+        () = signals.asked(2) => false,
+    };
     node.begin_end();
     gateway.stopping.send_replace(true);
-    handle.stop(true).await;
-    node.end().await;
+    tokio::select! {
+        () = handle.stop(in_order) => {}
+        () = signals.asked(2), if in_order => in_order = false,
+    }
+    let written = node.end().await;
     fresh.abort();
-    serving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
+    if in_order {
+        serving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;
+    }
+    if !written {
+        return Err(std::io::Error::other(
+            "the store took too long to write what was queued: what was not acknowledged may be lost",
+        ));
+    }
     log::info!("ended");
     Ok(())
+}
+
+/// Clears away what is over its time, for ever.
+async fn sweep(node: Arc<Node>) {
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        sweep.tick().await;
+        if node.sweep().await {
+            sweep.reset_immediately();
+        }
+    }
 }

@@ -9,6 +9,13 @@ use std::sync::{
 /// The exit code of a process whose heart stopped: EX_SOFTWARE of sysexits.h.
 pub const EXIT_SOFTWARE: i32 = 70;
 
+/// Ends the process at once with exit code 70, whatever else goes on in it.
+pub fn exit_now(why: &str) -> ! {
+    log::error!("{why}");
+    log::logger().flush();
+    std::process::exit(EXIT_SOFTWARE);
+}
+
 /// Ends the process with exit code 70 when dropped, unless the node is ending on purpose.
 pub struct Bell {
     what: &'static str,
@@ -25,9 +32,7 @@ impl Bell {
 impl Drop for Bell {
     fn drop(&mut self) {
         if !self.ending.load(Ordering::Acquire) {
-            log::error!("{} ended without being asked to; exiting so that a fresh process takes over", self.what);
-            log::logger().flush();
-            std::process::exit(EXIT_SOFTWARE);
+            exit_now(&format!("{} ended without being asked to; exiting so that a fresh process takes over", self.what));
         }
     }
 }

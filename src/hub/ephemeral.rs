@@ -1,5 +1,6 @@
-//! What is told and not kept: who types, who comes and goes. It is worth nothing a moment later, so it is dropped where
-//! there is no room: in the hub's mailbox, in an outlet's inbox, in an outbox. None of them is filled with it.
+//! What is told and not kept: who types, who comes and goes. Who types is worth nothing a moment later, so it is dropped
+//! where there is no room: in the hub's mailbox, in an outlet's inbox, in an outbox. None of them is filled with it. A change
+//! of presence counts until the next one: it waits for room in an inbox, and without room in an outbox the client is slow.
 
 use std::{
     collections::HashMap,
@@ -34,6 +35,8 @@ pub(super) struct Ephemeral {
     /// Members told of each thread that somebody types there.
     typing: Rate<ThreadId>,
     pub(super) presence: Presence,
+    /// Changes of presence that an outlet's inbox had no room for.
+    untold: Untold,
 }
 
 impl Ephemeral {
@@ -44,6 +47,7 @@ impl Ephemeral {
         Ephemeral {
             typing: Rate::new("typing notices by thread", told, limits.rate_keys, &MonotonicClock),
             presence: Presence::new(limits),
+            untold: Untold::default(),
         }
     }
 
@@ -119,18 +123,36 @@ impl Handler<Types> for Outlet {
 
 impl Hub {
     /// Once a second: tells each who has come or gone of the people they share a thread with.
+    ///
+    /// What an outlet's inbox has no room for is told at a later tick. Until then presence makes no further changes, so
+    /// that at most one tick's changes wait and each user is told of them in order.
     pub(super) fn tell_presence(&mut self) {
-        let mut told: HashMap<OutletNumber, Vec<Told>> = HashMap::new();
-        for (user, deltas) in self.ephemeral.presence.tick(Instant::now()) {
-            let deltas: Arc<[Delta]> = deltas.into();
-            for outlet in self.roster.seats_of(&user) {
-                told.entry(outlet).or_default().push((user.clone(), Arc::clone(&deltas)));
+        if self.ephemeral.untold.0.is_empty() {
+            for (user, deltas) in self.ephemeral.presence.tick(Instant::now()) {
+                let deltas: Arc<[Delta]> = deltas.into();
+                for outlet in self.roster.seats_of(&user) {
+                    self.ephemeral.untold.0.entry(outlet).or_default().push((user.clone(), Arc::clone(&deltas)));
+                }
             }
         }
-        for (outlet, told) in told {
-            // One an outlet a second; an inbox without room for it drops it, as an outbox does.
-            let _ = self.outlets[outlet].address.try_send(ComeAndGone(told));
-        }
+        let outlets = &self.outlets;
+        self.ephemeral.untold.tell(|outlet, told| match outlets[outlet].address.try_send(ComeAndGone(told)) {
+            Err(SendError::Full(ComeAndGone(told))) => Some(told),
+            // An outlet that is gone has no connections left.
+            Ok(()) | Err(SendError::Closed(_)) => None,
+        });
+    }
+}
+
+/// Changes of presence that are still to be told, by outlet.
+#[derive(Default)]
+struct Untold(HashMap<OutletNumber, Vec<Told>>);
+
+impl Untold {
+    /// Hands everything to its outlet, and keeps what comes back.
+    fn tell(&mut self, mut send: impl FnMut(OutletNumber, Vec<Told>) -> Option<Vec<Told>>) {
+        let back = self.0.drain().filter_map(|(outlet, told)| Some((outlet, send(outlet, told)?)));
+        self.0 = back.collect();
     }
 }
 
@@ -179,5 +201,24 @@ mod tests {
             assert!(told * 10 >= frames_max * 9, "{members} members: {told} frames");
         }
         assert!(!ephemeral.may_tell(ThreadId::new(), 0), "alone");
+    }
+
+    #[test]
+    fn changes_of_presence_that_an_inbox_had_no_room_for_are_told_later_once() {
+        let alice = UserId::parse("alice").expect("a user id");
+        let told = vec![(alice.clone(), Arc::from([(alice, true)]))];
+        let mut untold = Untold(HashMap::from([(0, told.clone()), (1, told.clone())]));
+        let mut heard = Vec::new();
+        for full in [Some(1), Some(1), None] {
+            untold.tell(|outlet, told| {
+                if full == Some(outlet) {
+                    return Some(told);
+                }
+                heard.push((outlet, told));
+                None
+            });
+            assert_eq!(untold.0.is_empty(), full.is_none());
+        }
+        assert_eq!(heard, [(0, told.clone()), (1, told)]);
     }
 }

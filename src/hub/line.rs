@@ -159,6 +159,13 @@ impl Line {
         self.begun.set(true);
     }
 
+    /// Queues a text frame that must not be lost, once a feed begins: before that the peer knows nothing that it could change.
+    pub fn send_once_begun(&self, frame: TextFrame) {
+        if self.begun.get() {
+            self.send(frame);
+        }
+    }
+
     /// Queues a text frame that is dropped where the outbox is half full: a slow reader needs the room for events. It is
     /// dropped before a feed begins, too.
     pub fn send_ephemeral(&self, frame: TextFrame) {

@@ -30,7 +30,6 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -43,7 +42,7 @@ use uuid::Uuid;
 pub use self::{
     accounts::Accounts,
     actor::Hub,
-    bell::EXIT_SOFTWARE,
+    bell::{EXIT_SOFTWARE, exit_now},
     closing::Closing,
     guest::Guest,
     line::{LAST_WORDS, Line},
@@ -69,6 +68,9 @@ pub fn quota(per_second: u64, burst: u64) -> Quota {
     let number = |number: u64| NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
     Quota::per_second(number(per_second)).allow_burst(number(burst))
 }
+
+/// Time that the writer gets at the end to write what is queued: 16 transactions, of which each may wait for a lock.
+const END: Duration = Duration::from_secs(10);
 
 /// Where a backplane hands over what arrived.
 pub type Arrive = Box<dyn Fn(Batch) + Send + Sync>;
@@ -119,7 +121,7 @@ pub struct Node {
     /// What the connections may hold in memory.
     budget: Budget,
     ending: Arc<AtomicBool>,
-    threads: Mutex<Option<(Arbiter, JoinHandle<()>)>>,
+    threads: Mutex<Option<(Arbiter, oneshot::Receiver<()>)>>,
 }
 
 impl Node {
@@ -133,6 +135,8 @@ impl Node {
         let last_ending = reads.last_ending().await?;
         let steps = Mutex::new(Steps::new(clock.read(), reads.swept_at().await?));
         let ending = Arc::new(AtomicBool::new(false));
+        let of_readers = Arc::clone(&ending);
+        reads.on_panic(Box::new(move || drop(Bell::new("a read thread", &of_readers))));
         // The hub needs the writer and the writer, through the backplane, the hub.
         let hub_address: Arc<OnceLock<Addr<Hub>>> = Arc::default();
         let to_hub = Arc::clone(&hub_address);
@@ -148,7 +152,7 @@ impl Node {
         };
         let budget = Budget::new(limits.outboxes_bytes, Tally::default());
         let bell = Bell::new("the writer", &ending);
-        let (writer, writer_thread) = Writer::start(log, backplane(Box::new(arrive)), &limits, bell, budget.shared())
+        let (writer, writer_end) = Writer::start(log, backplane(Box::new(arrive)), &limits, bell, budget.shared())
             .map_err(|e| Error::new(Code::Internal, format!("the writer's thread did not start: {e}")))?;
         let arbiter = Arbiter::new();
         let (hub_limits, hub_writer, hub_reads) = (limits.clone(), writer.clone(), Arc::clone(&reads));
@@ -175,7 +179,7 @@ impl Node {
             ephemeral: Arc::new(Semaphore::new(ephemeral::MAILBOX_EPHEMERAL)),
             budget,
             ending,
-            threads: Mutex::new(Some((arbiter, writer_thread))),
+            threads: Mutex::new(Some((arbiter, writer_end))),
         }))
     }
 
@@ -237,18 +241,22 @@ impl Node {
     }
 
     /// Ends the node: writes what is queued, then stops hub and outlets. Idempotent.
-    pub async fn end(&self) {
-        let Some((arbiter, writer)) = self.threads.lock().ok().and_then(|mut threads| threads.take()) else { return };
+    ///
+    /// Returns whether the writer has ended. One that hangs, on a disk that does not answer, is left behind after
+    /// [`END`]: what it has not acknowledged is not known to be stored, as after a crash.
+    pub async fn end(&self) -> bool {
+        let Some((arbiter, writer)) = self.threads.lock().ok().and_then(|mut threads| threads.take()) else { return true };
         self.writer.stop();
-        if actix::prelude::System::try_current().is_some() {
-            let joined = tokio::task::spawn_blocking(move || writer.join());
-            if !matches!(joined.await, Ok(Ok(()))) {
-                log::error!("the writer's thread ended by a panic");
-            }
+        let ended = tokio::time::timeout(END, writer).await;
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => log::error!("the writer's thread ended by a panic"),
+            Err(_) => log::error!("the writer did not write what was queued within {END:?}; not waiting any longer"),
         }
         self.begin_end();
         // A hub that is gone already has nothing left to stop.
         let _ = self.hub.send(say::End).await;
         arbiter.stop();
+        ended.is_ok()
     }
 }

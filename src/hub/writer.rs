@@ -1,10 +1,7 @@
 //! The writer: the one thread that appends and publishes. It drains what is queued, writes one transaction, seals
 //! each event once, publishes the batch and answers every poster itself. An ack means: stored.
 
-use std::{
-    sync::{Arc, mpsc},
-    thread::JoinHandle,
-};
+use std::sync::{Arc, mpsc};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -51,7 +48,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. It ends after [`Writer::stop`], when everything queued before is written.
+    /// Starts the thread. It ends after [`Writer::stop`], when everything queued before is written; then the receiver is
+    /// told. No join handle: a thread that hangs in the file system could not be waited for with a limit.
     ///
     /// # Errors
     /// If the system gives no thread.
@@ -61,7 +59,7 @@ impl Writer {
         limits: &Limits,
         bell: Bell,
         shared: &Tally,
-    ) -> std::io::Result<(Writer, JoinHandle<()>)> {
+    ) -> std::io::Result<(Writer, oneshot::Receiver<()>)> {
         let permits =
             |max: u64| Arc::new(Semaphore::new(usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)));
         let (jobs, queue) = mpsc::channel();
@@ -73,13 +71,16 @@ impl Writer {
             shared: shared.clone(),
         };
         let shared = shared.clone();
-        let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+        let (ended, end) = oneshot::channel();
+        std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
             // A panic drops the bell and with it the process; a queue whose handles are gone ends the thread quietly.
             let bell = bell;
             run(log, backplane.as_ref(), &queue, &shared);
             std::mem::forget(bell);
+            // A node that is gone waits no more.
+            let _ = ended.send(());
         })?;
-        Ok((writer, thread))
+        Ok((writer, end))
     }
 
     /// Queues a write. `Ok` means that `reply` will be answered.

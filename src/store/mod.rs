@@ -300,6 +300,8 @@ pub trait LoginReads: Send + Sync {
 
 /// The reading half of an engine: short read transactions on a bounded pool.
 pub trait Reads: LoginReads {
+    /// Sets what is done when a read panics on a thread of the engine's, which then is one fewer for good. Called once.
+    fn on_panic(&self, alarm: Box<dyn Fn() + Send + Sync>);
     /// The log's end.
     fn head(&self) -> Answer<'_, Result<Head, Outage>>;
     /// Every event from `from` (not included) to `to` (included), whoever may see it: for the hub, to fill a hole.

@@ -1,10 +1,11 @@
 //! Real faults of disk, machine and readers against the real program: a full disk, a store that nobody may write, failing
-//! writes and syncs, a power cut, a client that never reads, a process that stands still.
+//! writes and syncs, a disk that hangs, a power cut, a client that never reads, a process that stands still.
 //!
 //! Where the machine lacks what a test needs, the test says SKIPPED and why; a missing package is a failure with `CI=true`.
 
 mod disk_full;
 mod failing_disk;
+mod hanging_disk;
 mod ledger;
 mod locked;
 mod machine;

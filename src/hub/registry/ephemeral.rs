@@ -1,7 +1,7 @@
 //! What a thread's listeners are told and nobody keeps: to whoever listens for longer than one answer, and only where there is
 //! room.
 
-use super::{Mode, Registry, User};
+use super::{Line, Mode, Registry, Seat, User};
 use crate::{
     domain::{ThreadId, UserId},
     wire::TextFrame,
@@ -13,24 +13,23 @@ impl Registry {
         for number in self.listeners.get(&thread).into_iter().flatten() {
             let user = &self.users[*number];
             if user.id != *except {
-                self.tell_listening(user, frame);
+                self.listening(user).for_each(|line| line.send_ephemeral(frame.clone()));
             }
         }
     }
 
-    /// Tells one user.
+    /// Tells one user something that changes what it knows: without room in the outbox it is a slow reader, which comes back
+    /// and asks anew.
     pub fn tell(&self, user: &UserId, frame: &TextFrame) {
         if let Some(number) = self.by_id.get(user) {
-            self.tell_listening(&self.users[*number], frame);
+            self.listening(&self.users[*number]).for_each(|line| line.send_once_begun(frame.clone()));
         }
     }
 
     /// One that catches up is told too: who asked who is here must hear of every change since.
-    fn tell_listening(&self, user: &User, frame: &TextFrame) {
-        for seat in user.seats.iter().map(|slot| &self.seats[*slot]) {
-            if seat.sitter.transport.is_told() && seat.mode != Mode::Joining && !seat.sitter.is_over(self.now) {
-                seat.line.send_ephemeral(frame.clone());
-            }
-        }
+    fn listening(&self, user: &User) -> impl Iterator<Item = &Line> {
+        let seats = user.seats.iter().map(|slot| &self.seats[*slot]);
+        let told = |seat: &&Seat| seat.sitter.transport.is_told() && seat.mode != Mode::Joining;
+        seats.filter(told).filter(|seat| !seat.sitter.is_over(self.now)).map(|seat| &*seat.line)
     }
 }

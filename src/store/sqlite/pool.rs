@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    sync::{Arc, Mutex, Weak, mpsc},
+    sync::{Arc, Mutex, OnceLock, Weak, mpsc},
     time::Duration,
 };
 
@@ -23,8 +23,25 @@ type Job = Box<dyn FnOnce(&mut Connection) -> bool + Send>;
 pub struct Pool {
     jobs: mpsc::SyncSender<Job>,
     place: Place,
+    alarm: Alarm,
     /// Lives as long as the pool: tells it from others, and whether it is gone.
     alive: Arc<()>,
+}
+
+/// What is done when a read panics, once somebody has set it.
+type Alarm = Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>;
+
+/// Raises the alarm when a panic takes its thread away.
+struct Watched(Alarm);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(alarm) = self.0.get()
+        {
+            alarm();
+        }
+    }
 }
 
 thread_local! {
@@ -36,13 +53,14 @@ impl Pool {
     pub(super) fn start(place: &Place, reads_waiting: u64) -> Result<Pool, OpenError> {
         let bound = usize::try_from(reads_waiting).unwrap_or(usize::MAX);
         let (jobs, queue) = mpsc::sync_channel::<Job>(bound);
-        let queue = Arc::new(Mutex::new(queue));
+        let (queue, alarm) = (Arc::new(Mutex::new(queue)), Alarm::default());
         for number in 0..CONNECTIONS {
             let mut connection = reading(place)?;
-            let (queue, place) = (Arc::clone(&queue), place.clone());
+            let (queue, place, watched) = (Arc::clone(&queue), place.clone(), Watched(Arc::clone(&alarm)));
             std::thread::Builder::new()
                 .name(format!("read-{number}"))
                 .spawn(move || {
+                    let _watched = watched;
                     while let Some(job) = next(&queue) {
                         let sound = job(&mut connection);
                         if !sound && let Ok(fresh) = reading(&place) {
@@ -52,7 +70,13 @@ impl Pool {
                 })
                 .map_err(|e| OpenError::System(format!("a read thread did not start: {e}")))?;
         }
-        Ok(Pool { jobs, place: place.clone(), alive: Arc::default() })
+        Ok(Pool { jobs, place: place.clone(), alarm, alive: Arc::default() })
+    }
+
+    /// Sets what is done when a read panics on a thread of the pool. Without it only that thread ends.
+    pub(super) fn alarm(&self, alarm: Box<dyn Fn() + Send + Sync>) {
+        // Set once: a pool serves one node.
+        let _ = self.alarm.set(alarm);
     }
 
     /// Runs one statement that finds its row by a key, on this thread: it takes less time than waking another one twice. A
@@ -96,13 +120,15 @@ impl Pool {
                 let made = reading(&self.place).and_then(|made| made.busy_timeout(Duration::ZERO).map(|()| made));
                 here.push((Arc::downgrade(&self.alive), made.ok()));
             }
-            let (_, connection) = here.iter().find(|entry| own(entry))?;
-            let connection = connection.as_ref()?;
-            let found = read(connection);
+            let index = here.iter().position(own)?;
+            here[index].1.as_ref()?;
+            // Taken out while it is used: one whose read panics is dropped, and the next read makes another.
+            let (alive, connection) = here.swap_remove(index);
+            let connection = connection?;
+            let found = read(&connection);
             // One that is still inside of a transaction would go on seeing that moment.
-            if found.as_ref().is_err_and(spoils) || !connection.is_autocommit() {
-                // The next one makes another.
-                here.retain(|entry| !own(entry));
+            if !found.as_ref().is_err_and(spoils) && connection.is_autocommit() {
+                here.push((alive, Some(connection)));
             }
             found.ok()
         })
@@ -179,6 +205,28 @@ mod tests {
         let fails = |_: &Connection| -> rusqlite::Result<Option<u8>> { Err(rusqlite::Error::InvalidQuery) };
         assert_eq!(reads.short(fails, |_| Ok(7)).await, Ok(7));
         assert_eq!(reads.point(inside).await, Ok(false));
+    }
+
+    #[actix_web::test]
+    async fn a_panic_on_a_thread_of_the_pool_raises_the_alarm() {
+        let reads = Sqlite::in_memory(&Limits::default()).expect("a store").reads;
+        let (raise, raised) = std::sync::mpsc::channel();
+        let raise = Mutex::new(raise);
+        reads.alarm(Box::new(move || raise.lock().expect("no panic").send(()).expect("somebody waits")));
+        assert_eq!(reads.read(|_| -> rusqlite::Result<()> { panic!("on purpose") }).await, Err(Outage::Unavailable));
+        assert_eq!(raised.recv_timeout(Duration::from_secs(60)), Ok(()));
+    }
+
+    #[test]
+    fn a_connection_whose_read_panics_on_the_thread_that_asks_is_not_used_again() {
+        let reads = Sqlite::in_memory(&Limits::default()).expect("a store").reads;
+        let inside = |connection: &Connection| Ok(!connection.is_autocommit());
+        let panics = |connection: &Connection| -> rusqlite::Result<()> {
+            connection.execute_batch("BEGIN; SELECT * FROM meta")?;
+            panic!("on purpose")
+        };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(reads.point(panics)))).is_err());
+        assert_eq!(reads.here(inside), Some(false));
     }
 
     #[test]

@@ -17,6 +17,10 @@ use crate::domain::{
 const FEW: u64 = 100;
 
 impl Reads for Pool {
+    fn on_panic(&self, alarm: Box<dyn Fn() + Send + Sync>) {
+        self.alarm(alarm);
+    }
+
     fn head(&self) -> Answer<'_, std::result::Result<Head, Outage>> {
         self.point(rows::head)
     }

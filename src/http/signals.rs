@@ -1,0 +1,74 @@
+//! The signals that ask the process to end, SIGTERM and SIGINT, heard on a thread of their own: a main thread that hangs,
+//! on a disk that does not answer or on a reload, must not keep anybody from ending the process.
+
+use std::{future::pending, io, thread, time::Duration};
+
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+use crate::hub;
+
+/// Time that the process gets after the second signal to end by itself. Requests under way take 5 seconds at most.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often the process has been asked to end. Dropped, it stops listening.
+pub(super) struct Signals {
+    asked: watch::Receiver<u32>,
+    _listening: oneshot::Sender<()>,
+}
+
+impl Signals {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// If the system gives no thread or no signal handler.
+    pub(super) fn listen() -> io::Result<Signals> {
+        let (count, asked) = watch::channel(0);
+        let (listening, gone) = oneshot::channel();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let guard = runtime.enter();
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        drop(guard);
+        let hear = move || runtime.block_on(hear(terminate, interrupt, count, gone));
+        thread::Builder::new().name("signals".to_owned()).spawn(hear)?;
+        Ok(Signals { asked, _listening: listening })
+    }
+
+    /// Waits until the process has been asked to end so many times. A thread that is gone counts as asked: a server that
+    /// hears no signal must not go on.
+    pub(super) async fn asked(&mut self, times: u32) {
+        let _ = self.asked.wait_for(|asked| *asked >= times).await;
+    }
+}
+
+/// Counts signals. After the second the process ends within [`PATIENCE`], after the third at once.
+async fn hear(mut terminate: Signal, mut interrupt: Signal, count: watch::Sender<u32>, mut gone: oneshot::Receiver<()>) {
+    let mut last = None;
+    loop {
+        let over = async {
+            match last {
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            Some(()) = terminate.recv() => {}
+            Some(()) = interrupt.recv() => {}
+            () = over => hub::exit_now("asked twice, and the end took too long: ending at once"),
+            _ = &mut gone => return,
+        }
+        count.send_modify(|asked| *asked += 1);
+        match *count.borrow() {
+            1 => {}
+            2 => {
+                log::warn!("asked twice: not waiting any longer");
+                last = Some(Instant::now() + PATIENCE);
+            }
+            _ => hub::exit_now("asked again: ending at once"),
+        }
+    }
+}
