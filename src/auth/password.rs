@@ -1,8 +1,9 @@
-//! Passwords: which are taken, and a bounded number of hashes at once.
+//! Passwords: how they are prepared, which are taken, and a bounded number of hashes at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
 
 use super::{
     hash::{self, Memory, Stored},
@@ -51,7 +52,9 @@ impl Passwords {
         }
         let known = stored.is_some();
         let Some(stored) = stored.or_else(|| Stored::parse(NOBODY)) else { return Err(Code::Internal.into()) };
-        let right = move |memory: &mut Memory| password.len() <= PASSWORD_BYTES_MAX && stored.is_of(&password, memory);
+        // How many hashes are computed for a wrong password follows from what was typed alone, so the time tells nothing
+        // about the account.
+        let right = move |memory: &mut Memory| spellings(&password).iter().any(|spelling| stored.is_of(spelling, memory));
         Ok(self.in_turn(asker, right).await? && known)
     }
 
@@ -60,7 +63,7 @@ impl Passwords {
     /// # Errors
     /// `rate_limited` or `busy`, if too many wait; or if the random source fails.
     pub async fn hash(&self, asker: Asker, password: String) -> Result<String, Error> {
-        self.in_turn(asker, move |memory| hash::hash(&password, memory)).await?
+        self.in_turn(asker, move |memory| hash::hash(&prepared(&password), memory)).await?
     }
 
     /// Does something that takes the memory of a hash, when it is its turn.
@@ -93,7 +96,27 @@ fn kept(spare: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
 /// # Errors
 /// If the random source fails.
 pub fn hash(password: &str) -> Result<String, Error> {
-    hash::hash(password, &mut Memory::new())
+    hash::hash(&prepared(password), &mut Memory::new())
+}
+
+/// Returns the form of a password that is hashed: every kind of space is U+0020, then normalization form C (the profile
+/// OpaqueString, RFC 8265 section 4.2). So a password is the same from every keyboard.
+pub fn prepared(typed: &str) -> String {
+    let is_space =
+        |c: char| matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}');
+    typed.chars().map(|c| if is_space(c) { ' ' } else { c }).nfc().collect()
+}
+
+/// Returns the spellings of a typed password that may have been hashed: as it is prepared now, and, for hashes made
+/// before passwords were prepared, as it was typed and decomposed. Plain ASCII has one. Ones over the limit are left out.
+fn spellings(typed: &str) -> Vec<String> {
+    let mut spellings = Vec::with_capacity(3);
+    for spelling in [prepared(typed), typed.to_owned(), typed.nfd().collect()] {
+        if spelling.len() <= PASSWORD_BYTES_MAX && !spellings.contains(&spelling) {
+            spellings.push(spelling);
+        }
+    }
+    spellings
 }
 
 /// Checks a password that somebody wants to set; `field` is what the caller calls it.
@@ -101,6 +124,7 @@ pub fn hash(password: &str) -> Result<String, Error> {
 /// # Errors
 /// `invalid`, with what to change.
 pub fn check_new(field: &'static str, password: &str) -> Result<(), Error> {
+    let password = prepared(password);
     if password.chars().count() < PASSWORD_CHARS_MIN {
         return Err(Error::field(field, format!("must have at least {PASSWORD_CHARS_MIN} characters")));
     }
@@ -149,9 +173,44 @@ mod tests {
             let told = refused(password);
             assert!(told.starts_with("new_password: is one of the most common"), "{told}");
         }
+        for password in ["Contrasen\u{303}a", "e\u{301}e\u{301}e\u{301}e\u{301}"] {
+            assert!(check_new("password", password).is_err(), "{password} is judged as it is composed");
+        }
         for password in ["korrekt horse", "password of mine", "xpassword1", "p\u{308}assword"] {
             assert_eq!(check_new("password", password), Ok(()), "{password}");
         }
+    }
+
+    #[actix_web::test]
+    async fn a_hash_made_before_passwords_were_prepared_is_opened_by_every_spelling_and_by_nothing_else() {
+        let passwords = Passwords::new(&Limits::default());
+        let [composed, decomposed, other] = ["S\u{e9}same-9714", "Se\u{301}same-9714", "Sesame-9714"].map(str::to_owned);
+        for stored in [&composed, &decomposed] {
+            let stored = hash::hash(stored, &mut Memory::new()).expect("random source");
+            for (typed, right) in [(&composed, true), (&decomposed, true), (&other, false)] {
+                let verified = passwords.verify(Asker::anybody(), Some(stored.clone()), typed.clone()).await;
+                assert_eq!(verified, Ok(right), "{typed}");
+            }
+        }
+        let spaced = hash::hash("two\u{a0}words", &mut Memory::new()).expect("random source");
+        assert_eq!(passwords.verify(Asker::anybody(), Some(spaced), "two\u{a0}words".to_owned()).await, Ok(true));
+    }
+
+    #[test]
+    fn a_password_is_prepared_as_the_profile_opaque_string_says() {
+        for (typed, form) in [
+            ("Se\u{301}same", "S\u{e9}same"),
+            ("\u{212b}", "\u{c5}"),
+            ("two\u{a0}words\u{3000}or\u{2009}so", "two words or so"),
+            ("Case \u{130}\u{df}\u{fb01}\u{ff21}", "Case \u{130}\u{df}\u{fb01}\u{ff21}"),
+        ] {
+            assert_eq!(prepared(typed), form);
+            assert_eq!(prepared(form), form);
+            assert_eq!(spellings(typed)[0], form);
+        }
+        assert_eq!(spellings("plain ASCII").len(), 1);
+        assert!(spellings(&"x".repeat(PASSWORD_BYTES_MAX + 1)).is_empty());
+        assert_eq!(spellings(&"e\u{301}".repeat(512)), ["\u{e9}".repeat(512)], "the limit is of each spelling");
     }
 
     #[test]

@@ -193,7 +193,8 @@ fn new_password(from_stdin: bool) -> Result<String, Failure> {
         line.strip_suffix('\r').unwrap_or(line).to_owned()
     } else if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("New password: ").map_err(failed)?;
-        if rpassword::prompt_password("Once more: ").map_err(failed)? != password {
+        let again = rpassword::prompt_password("Once more: ").map_err(failed)?;
+        if password::prepared(&again) != password::prepared(&password) {
             return Err(Failure::Failed("the two passwords differ; nothing was changed".to_owned()));
         }
         password
