@@ -66,8 +66,6 @@ pub(super) fn explicit(headers: &HeaderMap, query: &str, ways: Ways) -> Vec<(Met
     let authorizations = headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes).filter(|value| !of_another_scheme(value));
     let bearers = authorizations.map(|value| (Method::Bearer, bearer(value).ok_or(BEARER)));
     let mut explicit: Vec<_> = bearers.collect();
-    let offered = subprotocols(headers).into_iter();
-    explicit.extend(offered.map(|shown| (Method::Subprotocol, if ways.subprotocol { shown } else { Err(SOCKET_ONLY) })));
     // Decoded as handlers decode it: a name in percent-encoding is still that name.
     let pairs = Query::<Vec<(String, String)>>::from_query(query).map(Query::into_inner);
     let Ok(pairs) = pairs else {
@@ -81,6 +79,8 @@ pub(super) fn explicit(headers: &HeaderMap, query: &str, ways: Ways) -> Vec<(Met
             _ => {}
         }
     }
+    let offered = subprotocols(headers, explicit.is_empty()).into_iter();
+    explicit.extend(offered.map(|shown| (Method::Subprotocol, if ways.subprotocol { shown } else { Err(SOCKET_ONLY) })));
     explicit
 }
 
@@ -103,18 +103,27 @@ fn bearer(value: &[u8]) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-/// The tokens among the subprotocols; a request that names only one half of the pair has one that cannot be read.
-fn subprotocols(headers: &HeaderMap) -> Vec<Shown> {
-    let lists: Vec<&str> =
-        headers.get_all(SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap_or(SUBPROTOCOL_TOKEN)).collect();
-    let offered: Vec<&str> = lists.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
+/// Whether a client offers the subprotocol that an answer names.
+pub fn offers_subprotocol(headers: &HeaderMap) -> bool {
+    offered(headers).any(|offer| offer == SUBPROTOCOL)
+}
+
+fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap_or(SUBPROTOCOL_TOKEN));
+    lists.flat_map(|list| list.split(',')).map(str::trim)
+}
+
+/// The tokens among the subprotocols; a request that names only one half of the pair has one that cannot be read. Beside
+/// another explicit way (`alone` is false) the name without a token only says which protocol the client speaks.
+fn subprotocols(headers: &HeaderMap, alone: bool) -> Vec<Shown> {
+    let offered: Vec<&str> = offered(headers).collect();
     let named = offered.contains(&SUBPROTOCOL);
     let tokens: Vec<Shown> = offered
         .iter()
         .filter_map(|offer| offer.strip_prefix(SUBPROTOCOL_TOKEN))
         .map(|text| decoded(text).filter(|token| named && !token.is_empty()).ok_or(OFFER))
         .collect();
-    if tokens.is_empty() && named { vec![Err(OFFER)] } else { tokens }
+    if tokens.is_empty() && named && alone { vec![Err(OFFER)] } else { tokens }
 }
 
 fn decoded(text: &str) -> Option<String> {
@@ -193,6 +202,12 @@ mod tests {
         }
         let both = explicit(&with("authorization", &["Basic YTpi", "Bearer a"]), "", ALL);
         assert_eq!(both, [(Method::Bearer, Ok("a".to_owned()))]);
+        let mut beside = with("sec-websocket-protocol", &["jwt-auth"]);
+        assert_eq!(explicit(&beside, "ticket=t", ALL), [(Method::Ticket, Ok("t".to_owned()))]);
+        beside.append(AUTHORIZATION, HeaderValue::from_static("Bearer a.b.c"));
+        assert_eq!(explicit(&beside, "", ALL), [(Method::Bearer, Ok("a.b.c".to_owned()))]);
+        beside.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("jwt.%"));
+        assert_eq!(explicit(&beside, "", ALL).len(), 2, "a token beside a token is one too many");
         let none = Ways::default();
         let query = |query, ways| explicit(&HeaderMap::new(), query, ways);
         let misplaced = [(Method::QueryToken, Err(SOCKET_ONLY)), (Method::Ticket, Err(TICKET))];

@@ -21,12 +21,29 @@ use crate::{
 
 /// Methods that the routes take.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-/// Headers that requests may carry.
-const ASKED: [HeaderName; 4] = [
+/// Headers that requests may carry: those that the routes read, and those that browsers' libraries add by themselves, which
+/// the routes ignore. The origin decides what a page may do, so none of these opens anything.
+const ASKED: [HeaderName; 17] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("last-event-id"),
+    // Clients of event streams, and of REST that must not be answered from a cache.
+    header::CACHE_CONTROL,
+    header::PRAGMA,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::RANGE,
+    // Request libraries, and what they do against forged requests.
+    HeaderName::from_static("x-requested-with"),
+    HeaderName::from_static("x-csrf-token"),
+    HeaderName::from_static("x-xsrf-token"),
+    // Tracing (W3C Trace Context and Baggage, Sentry).
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+    HeaderName::from_static("sentry-trace"),
 ];
 /// Headers of an answer that a page may read.
 const SHOWN: [HeaderName; 2] = [header::RETRY_AFTER, HeaderName::from_static("x-request-id")];

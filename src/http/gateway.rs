@@ -63,6 +63,8 @@ pub struct Admission {
     pub keys: Arc<KeyRing>,
     /// How cookies are set.
     pub cookies: Cookies,
+    /// Whether browsers reach the server over https.
+    pub https: bool,
     /// The own issuer's tokens.
     pub tokens: Arc<Tokens>,
     /// Tells clients' addresses.
@@ -272,7 +274,7 @@ impl Gateway {
     }
 
     pub(super) fn telemetry(&self) -> Telemetry {
-        Telemetry { quiet: self.admission.quiet, https: self.admission.cookies.secure }
+        Telemetry { quiet: self.admission.quiet, https: self.admission.https }
     }
 
     /// Answers browsers of the allowed origins.

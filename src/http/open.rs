@@ -168,6 +168,7 @@ fn admission(config: &Config, tokens: Arc<Tokens>, keys: Arc<KeyRing>, port: u16
         keys,
         // Everywhere but in development, which has no https.
         cookies: Cookies { secure: !development },
+        https: config.tls.is_some() || config.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
         tokens,
         addresses: Addresses::new(config.trusted_proxies.clone(), here),
         origins: Origins::new(origins),

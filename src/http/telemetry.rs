@@ -70,7 +70,7 @@ const UNREAD_BODY: Duration = Duration::from_secs(5);
 pub struct Telemetry {
     /// Whether requests leave no line in the log.
     pub quiet: bool,
-    /// Whether the server is reached over https, as everywhere but in development.
+    /// Whether browsers reach the server over https. If not, no answer may ask them to insist on it (RFC 6797 section 7.2).
     pub https: bool,
 }
 

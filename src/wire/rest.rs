@@ -140,12 +140,14 @@ bodies! {
         #[serde(default)] timeout_ms: Option<u64>,
         #[serde(default)] ticket: Option<String>,
     }
-    /// `GET /ws`.
-    SocketQuery {
-        #[serde(default)] since: Option<String>,
-        #[serde(default)] token: Option<String>,
-        #[serde(default)] ticket: Option<String>,
-    }
+}
+
+/// `GET /ws`. Other fields are ignored: client libraries add their own, like a version or a number against caches.
+#[derive(Debug, Deserialize)]
+pub struct SocketQuery {
+    /// The cursor to resume from.
+    #[serde(default)]
+    pub since: Option<String>,
 }
 
 impl From<StrictSendBody> for SendBody {

@@ -13,7 +13,11 @@ use actix_web::{
 
 use super::connection::Connection;
 use crate::{
-    auth::{AuthContext, Judge, Method, Rates, Verdict, address::Forwarding, carried::SUBPROTOCOL},
+    auth::{
+        AuthContext, Judge, Rates, Verdict,
+        address::Forwarding,
+        carried::{SUBPROTOCOL, offers_subprotocol},
+    },
     domain::ConnectionId,
     error::Error,
     feed,
@@ -65,7 +69,7 @@ async fn admit(
     verdict.entry()?;
     let context = verdict.who()?;
     let slot = slot?;
-    let SocketQuery { since, .. } = rest::from_query(request.query_string())?;
+    let SocketQuery { since } = rest::from_query(request.query_string())?;
     let permit = node.admit(context.credential()).await?;
     Ok((Admitted { context, connection_id: ConnectionId::new(), since, permit }, slot))
 }
@@ -140,12 +144,13 @@ async fn open(
     if let Some(closing) = line.closing() {
         return Err(closing.refusal());
     }
-    let subprotocol = admitted.context.method() == Method::Subprotocol;
+    let subprotocol = offers_subprotocol(request.headers());
     let (gate, lines) = (Gate::of(&node.limits), Rc::clone(&line));
     let start = move |frames| Connection::open(admitted, opening, lines, node, judge, frames);
     let mut response = socket::accept(request, payload, slot, &line, gate, start)?;
     if subprotocol {
-        // This one alone: the other that the client offered is its token.
+        // This one alone: the other that the client offered is its token. A browser fails the connection if it offered
+        // subprotocols and the answer names none.
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     Ok(response)

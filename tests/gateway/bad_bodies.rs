@@ -269,7 +269,7 @@ async fn a_query_with_a_wrong_or_unknown_name_is_400() {
         "/api/users?q=",
         "/api/users?q=a",
         &format!("/api/users?q={}", "a".repeat(129)),
-        "/ws?colour=red",
+        "/ws?since=a&since=b",
     ] {
         let answer = if path.starts_with("/ws") { alice.try_upgrade(path).await } else { alice.get(path).await };
         let problem = answer.problem(400, "invalid");

@@ -117,6 +117,18 @@ async fn a_preflight_is_answered_for_allowed_origins_and_is_a_405_with_allow_for
             assert!(found.iter().all(|(_, value)| !value.contains('*')), "{found:?}");
         }
     }
+    for headers in [
+        "cache-control",
+        "authorization, cache-control, pragma, last-event-id",
+        "content-type,x-requested-with,x-xsrf-token,x-csrf-token",
+        "Traceparent, Tracestate, Baggage, Sentry-Trace, X-Request-Id",
+    ] {
+        let answer = preflight(Some(ORIGIN), "GET", headers).await;
+        assert_eq!(answer.status, 200, "{headers}");
+        let allowed = answer.header("access-control-allow-headers").to_lowercase();
+        let asked = headers.split(',').map(|name| name.trim().to_lowercase());
+        assert!(asked.clone().all(|name| allowed.split(',').any(|allowed| allowed.trim() == name)), "{headers}: {allowed}");
+    }
     for (method, headers) in [("PURGE", "authorization"), ("POST", "x-forwarded-for"), ("CONNECT", "")] {
         let answer = preflight(Some(ORIGIN), method, headers).await;
         answer.problem(403, "forbidden");
@@ -160,12 +172,22 @@ async fn a_page_of_an_allowed_origin_reads_refusals_too_and_what_it_may_do_is_de
 }
 
 #[tokio::test]
-async fn in_development_on_plain_http_browsers_are_not_told_to_insist_on_https() {
-    let server = Server::new(&[("ENVIRONMENT", "development")]);
-    for path in ["/", "/health", "/api/auth/me", "/nothing"] {
-        let answer = server.nobody().get(path).await;
-        assert_eq!(answer.header("strict-transport-security"), "", "{path}");
-        assert!(answer.header("permissions-policy").contains("camera=()"), "{path}");
+async fn on_plain_http_browsers_are_not_told_to_insist_on_https() {
+    let here = "http://127.0.0.1:8080";
+    for settings in [
+        [("ENVIRONMENT", "development"), ("HAILGATE_PUBLIC_URL", ORIGIN)],
+        [("ENVIRONMENT", "development"), ("HAILGATE_PUBLIC_URL", here)],
+        [("ENVIRONMENT", "testing"), ("HAILGATE_PUBLIC_URL", here)],
+        [("ENVIRONMENT", "production"), ("HAILGATE_PUBLIC_URL", here)],
+    ] {
+        let server = Server::new(&settings);
+        // A development server whose public address is https stands behind a proxy that speaks it.
+        let told = if settings[1].1 == ORIGIN { "max-age=31536000" } else { "" };
+        for path in ["/", "/health", "/api/auth/me", "/nothing"] {
+            let answer = server.nobody().get(path).await;
+            assert_eq!(answer.header("strict-transport-security"), told, "{path} {settings:?}");
+            assert!(answer.header("permissions-policy").contains("camera=()"), "{path}");
+        }
     }
 }
 

@@ -202,6 +202,25 @@ async fn a_malformed_upgrade_is_400_and_a_plain_request_426() {
 }
 
 #[tokio::test]
+async fn what_client_libraries_add_to_an_upgrade_is_no_reason_to_refuse_it() {
+    let server = Server::shared();
+    let alice = server.person();
+    let bearer = bearer(&alice);
+    for path in ["/ws?v=2", "/ws?_=1", "/ws?v=2&v=3&since=", "/ws?EIO=4&transport=websocket"] {
+        let mut raw = Raw::connect(server.port).await;
+        raw.send(upgrade(path, &bearer)).await;
+        assert_eq!(raw.head().await.status, 101, "{path}");
+    }
+    let mut raw = Raw::connect(server.port).await;
+    raw.send(upgrade("/ws", &format!("{bearer}Sec-WebSocket-Protocol: jwt-auth\r\n"))).await;
+    let head = raw.head().await;
+    assert_eq!((head.status, head.header("sec-websocket-protocol")), (101, "jwt-auth"));
+    let mut raw = Raw::connect(server.port).await;
+    raw.send(upgrade("/ws", "Sec-WebSocket-Protocol: jwt-auth\r\n")).await;
+    assert_eq!(raw.answer().await.0.status, 401, "the name alone proves nothing");
+}
+
+#[tokio::test]
 async fn the_order_of_refusal_is_origin_credentials_form_limits() {
     let server = Server::shared();
     let alice = server.person();

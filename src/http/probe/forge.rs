@@ -184,6 +184,7 @@ impl Forge {
         let admission = Admission {
             keys: Arc::new(KeyRing::new(&[secret()?]).map_err(|_| failed("there is no key"))?),
             cookies: Cookies { secure: !development },
+            https: !development,
             tokens: tokens(&secret()?)?,
             addresses: Addresses::default(),
             origins: Origins::new([ORIGIN.to_owned()]),
