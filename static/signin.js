@@ -15,14 +15,21 @@ const FAILED = {
   issuer_unavailable: 'The provider does not answer. Try again',
   disabled: 'This account is disabled',
   rate_limited: 'Too many failed sign-ins. Wait a minute and try again',
+  busy: 'Too many people are signing in. Try again',
+  bad_credentials: 'What the provider said about you could not be verified',
+  token_expired: 'What the provider said about you came too late. Try again',
+  invalid: 'The provider sent you back with something that cannot be read. Try again',
 };
 
-/** The same for `#signin-error=CODE`, with which a sign-in at a provider ends that did not succeed; in words. */
+/** The same for `#signin-error=CODE`, with which a sign-in at a provider ends that did not succeed: words, and the code, by which whoever runs the server finds the reason in its log. */
 export function failureInAddress() {
   const code = new URLSearchParams(location.hash.slice(1)).get('signin-error');
   if (code === null) return '';
   history.replaceState(null, '', location.pathname);
-  return FAILED[code] ?? 'The sign-in did not work. Try again';
+  // Anybody can write an address: only a code is repeated, never words.
+  const name = /^[a-z_]{1,40}$/.test(code) ? code : 'unknown';
+  const words = Object.hasOwn(FAILED, name) ? FAILED[name] : 'The sign-in did not work. Try again';
+  return `${words} (${name})`;
 }
 
 export class SignIn {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response, Url, redirect::Policy};
 
 use crate::domain::{Limits, Reason};
 
@@ -44,13 +44,13 @@ pub(super) fn client(url: &Url, limits: &Limits) -> Result<Client, Reason> {
 /// The reason, which names no address: the caller does.
 pub(super) async fn get(request: RequestBuilder, limits: &Limits) -> Result<Vec<u8>, Reason> {
     let response = request.send().await.map_err(failed)?;
-    if response.status() != StatusCode::OK {
+    if !response.status().is_success() {
         return Err(format!("the answer was {}", response.status().as_u16()).into());
     }
     body(response, limits).await
 }
 
-/// The body of an answer.
+/// The body of an answer, without the byte order mark that some servers put in front of JSON.
 ///
 /// # Errors
 /// The reason, if it is too large or does not arrive.
@@ -62,6 +62,9 @@ pub(super) async fn body(mut response: Response, limits: &Limits) -> Result<Vec<
             return Err(format!("the answer has over {bytes_max} bytes").into());
         }
         body.extend_from_slice(&chunk);
+    }
+    if body.starts_with("\u{feff}".as_bytes()) {
+        body.drain(.."\u{feff}".len());
     }
     Ok(body)
 }

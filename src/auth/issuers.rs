@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use super::{
     jwks::Remote,
@@ -111,6 +113,24 @@ fn open<T: DeserializeOwned>(keys: &[Key], token: &str, hint: &Hint<'_>) -> Resu
 /// The refusal of a token. The words never repeat what the token says.
 pub(super) fn refused(why: &'static str) -> Error {
     Error::new(Code::BadCredentials, format!("The token is refused: {why}. Get a new one."))
+}
+
+/// Characters of the hash in a user id.
+const HASH_CHARS: usize = 22;
+
+/// Returns what an account of an outside issuer's subject may be called, best first: `<prefix>:<sub>` where that is a user id,
+/// and then, for subjects that are none or if that is taken, one made of a hash. Tokens and sign-ins go by the same list.
+pub(super) fn user_ids(prefix: &str, issuer: &str, subject: &str) -> Vec<UserId> {
+    // The length first: no two pairs make the same text.
+    let hash = Sha256::digest(format!("{} {issuer} {subject}", issuer.len()));
+    let short = &URL_SAFE_NO_PAD.encode(hash)[..HASH_CHARS];
+    let plain = UserId::parse(subject).is_ok().then_some(subject);
+    plain.into_iter().chain([short]).filter_map(|name| UserId::parse(&format!("{prefix}:{name}")).ok()).collect()
+}
+
+/// Whether a subject may be taken for the hash of another.
+pub(super) fn looks_hashed(subject: &str) -> bool {
+    subject.len() == HASH_CHARS && subject.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// How own tokens are made.

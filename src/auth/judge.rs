@@ -16,8 +16,7 @@ use super::{
 use crate::{
     domain::{
         Account, Clock, Credential, LEEWAY, LoginAct, LoginDone, Logins, RequestId, Time, UserId,
-        logins::{Fallen, SESSION_TOUCH, Standing, Ticket},
-        shown_name,
+        logins::{Fallen, SESSION_TOUCH, Standing, Subject, Ticket},
     },
     error::{Code, Error},
 };
@@ -138,7 +137,10 @@ impl Judge {
     ) -> Result<(AuthContext, u64), Error> {
         let reading = self.clock.read();
         let now = reading.wall;
-        let claims = self.tokens.verify(token, reading).await?;
+        let mut claims = self.tokens.verify(token, reading).await?;
+        if let Some(subject) = claims.subject.take() {
+            claims.user = self.linked(subject, &claims.user).await?;
+        }
         same_user(&claims.user, cookie_user)?;
         let Claims { issued_at, session, family, expires_at, .. } = claims;
         let credential = Credential { user: claims.user.clone(), issued_at: Some(issued_at), session, family };
@@ -241,6 +243,30 @@ impl Judge {
         Ok(standing)
     }
 
+    /// The account of a subject that its user id does not tell from others: the one that its sign-in at the provider gets.
+    async fn linked(&self, subject: Subject, user: &UserId) -> Result<UserId, Error> {
+        let plain = user.as_str().split_once(':').is_some_and(|(_, named)| named == subject.subject);
+        let found = self.logins.subject(subject.issuer.clone(), subject.subject.clone()).await?;
+        let linked = if found.is_some() {
+            found
+        } else {
+            // A token began no sign-in: whether it was revoked is judged with its credential.
+            let act = LoginAct::LinkSubject { subject, after: u64::MAX, at: self.clock.now() };
+            let LoginDone::Linked(linked) = self.logins.act(act).await? else { return Err(Code::Internal.into()) };
+            linked
+        };
+        let prefix = |user: &UserId| user.as_str().split(':').next().map(str::to_owned);
+        match linked {
+            Some(linked) if prefix(&linked) == prefix(user) => Ok(linked),
+            // The sign-in of this issuer is set up with a prefix of its own: the two have different accounts.
+            Some(_) if plain => Ok(user.clone()),
+            _ => {
+                let detail = "The account of the token's `sub` is under another prefix, or its user ids are taken.";
+                Err(Error::new(Code::UnknownAccount, detail))
+            }
+        }
+    }
+
     /// The account of a verified token's user on first use. An outside issuer's users have no other way to get one.
     async fn newcomer(&self, claims: &Claims) -> Result<Account, Error> {
         if !self.create_users && !claims.outside {
@@ -255,11 +281,8 @@ impl Judge {
             local.map_err(|reason| Error::new(Code::UnknownAccount, format!("No account can be created: {reason}.")))?;
         }
         let account = Account {
-            email: claims.email.clone().filter(|email| shown_name(email).as_ref() == Some(email)),
-            ..Account::new(
-                claims.user.clone(),
-                claims.name.as_deref().and_then(shown_name).unwrap_or_else(|| claims.user.to_string()),
-            )
+            email: claims.email.clone(),
+            ..Account::new(claims.user.clone(), claims.name.clone().unwrap_or_else(|| claims.user.to_string()))
         };
         let act = LoginAct::CreateAccount { account: account.clone(), at: self.clock.now(), keep: true };
         self.logins.act(act).await?;

@@ -129,6 +129,8 @@ impl Key {
         let opened = jsonwebtoken::decode::<T>(token, &self.decoding, &self.validation);
         opened.map(|token| token.claims).map_err(|error| match error.kind() {
             ErrorKind::InvalidAudience => "its `aud` does not name this server",
+            ErrorKind::InvalidIssuer => "its `iss` is another",
+            ErrorKind::InvalidSignature => "its signature is not by the key that it names",
             ErrorKind::MissingRequiredClaim(_) => "`iss`, `aud`, `sub` or `exp` is missing",
             _ => "it does not verify",
         })
@@ -280,7 +282,18 @@ fn of_json(text: &str) -> Result<Vec<Result<Jwk, Reason>>, Reason> {
     if list.iter().any(|key| key.get("d").is_some()) {
         return Err("a private key is there; only the issuer may have it. Put the public key there".into());
     }
-    Ok(list.into_iter().map(|key| serde_json::from_value(key).map_err(|_| broken())).collect())
+    Ok(list.into_iter().map(jwk).collect())
+}
+
+/// The members of a JWK that are used. The others are left out before the library reads it: it would refuse a key for
+/// a certificate chain in the wrong form.
+const MEMBERS: [&str; 11] = ["kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y", "k"];
+
+fn jwk(mut value: Value) -> Result<Jwk, Reason> {
+    if let Some(members) = value.as_object_mut() {
+        members.retain(|name, _| MEMBERS.contains(&name.as_str()));
+    }
+    serde_json::from_value(value).map_err(|_| broken())
 }
 
 /// The key that signs own tokens.

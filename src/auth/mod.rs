@@ -7,6 +7,8 @@ pub mod browser;
 pub mod carried;
 pub mod context;
 pub mod cookies;
+mod discovery;
+mod exchange;
 mod fetch;
 #[cfg(test)]
 #[path = "forge_tests.rs"]
@@ -38,6 +40,7 @@ pub use self::{
     carried::Ways,
     context::{AuthContext, Method, OriginAllowed, Verdict},
     cookies::Cookies,
+    exchange::provider_error,
     judge::{Judge, LOGIN_ENDED},
     keyring::KeyRing,
     layer::AuthContextLayer,

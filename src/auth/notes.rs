@@ -72,6 +72,10 @@ mod tests {
             Box::pin(async { Ok(None) })
         }
 
+        fn subject(&self, _: String, _: String) -> Answer<'_, Result<Option<UserId>, Outage>> {
+            Box::pin(async { Ok(None) })
+        }
+
         fn logins(&self, _: UserId, _: Time) -> Answer<'_, Result<Vec<Login>, Outage>> {
             Box::pin(async { Ok(Vec::new()) })
         }

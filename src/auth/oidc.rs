@@ -5,17 +5,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, cookie::Cookie};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{
     Cookies, KeyRing,
-    issuers::refused,
+    issuers::{refused, user_ids},
     token::{check_times, time_of},
 };
 use crate::{
-    domain::{Time, UserId, logins::Subject, shown_name},
+    domain::{Time, logins::Subject, shown_name},
     error::{Code, Error},
 };
 
@@ -65,8 +63,11 @@ impl Trips {
     /// `signin_lost`, if it did not leave from here, left too long ago, or another sent it.
     pub fn unpack(&self, request: &HttpRequest, state: &str, now: Time) -> Result<(Trip, u64), Error> {
         let cookie = request.cookie(&self.cookies.name(NAME));
-        let (trip, endings) = cookie.and_then(|cookie| self.read(cookie.value(), now)).ok_or_else(lost)?;
-        verify_slices_are_equal(trip.state.as_bytes(), state.as_bytes()).map_err(|_| lost())?;
+        let cookie = cookie.ok_or_else(|| lost("the browser has no cookie of a sign-in that it began"))?;
+        let (trip, endings) =
+            self.read(cookie.value(), now).ok_or_else(|| lost("its cookie is too old or not of this server"))?;
+        let differs = |_| lost("`state` is of another sign-in");
+        verify_slices_are_equal(trip.state.as_bytes(), state.as_bytes()).map_err(differs)?;
         Ok((trip, endings))
     }
 
@@ -84,8 +85,8 @@ impl Trips {
     }
 }
 
-fn lost() -> Error {
-    Code::SignInLost.into()
+fn lost(why: &'static str) -> Error {
+    Error::new(Code::SignInLost, format!("{}: {why}.", Code::SignInLost.title()))
 }
 
 /// What a provider's word is taken for.
@@ -119,7 +120,8 @@ impl Terms {
             _ => {}
         }
         let said = text("nonce").unwrap_or_default();
-        verify_slices_are_equal(said.as_bytes(), nonce.as_bytes()).map_err(|_| refused("it is for another sign-in"))?;
+        verify_slices_are_equal(said.as_bytes(), nonce.as_bytes())
+            .map_err(|_| refused("its `nonce` is of another sign-in"))?;
         let subject = text("sub").filter(|sub| (1..=SUBJECT_BYTES_MAX).contains(&sub.len()));
         let subject = subject.ok_or_else(|| refused("`sub` is missing or too long"))?;
         let name = ["name", "preferred_username"].into_iter().find_map(|claim| shown_name(text(claim)?));
@@ -127,19 +129,10 @@ impl Terms {
         Ok(Subject {
             issuer: self.issuer.clone(),
             subject: subject.to_owned(),
-            user_ids: self.user_ids(subject),
+            user_ids: user_ids(&self.prefix, &self.issuer, subject),
             name,
             email: email.map(str::to_owned),
         })
-    }
-
-    /// `<prefix>:<sub>` as for its bearer tokens, where that is a name; else, or if that is taken, one made of a hash.
-    fn user_ids(&self, subject: &str) -> Vec<UserId> {
-        // The length first: no two pairs make the same text.
-        let hash = Sha256::digest(format!("{} {} {subject}", self.issuer.len(), self.issuer));
-        let short = &URL_SAFE_NO_PAD.encode(hash)[..22];
-        let plain = UserId::parse(subject).is_ok().then_some(subject);
-        plain.into_iter().chain([short]).filter_map(|name| UserId::parse(&format!("{}:{name}", self.prefix)).ok()).collect()
     }
 }
 

@@ -85,8 +85,7 @@ fn a_subject_is_named_as_by_its_bearer_tokens_or_by_a_hash_of_issuer_and_subject
         assert_eq!(names(odd), names(odd));
         assert_ne!(names(odd), names(&format!("{odd} ")));
     }
-    let elsewhere = Terms { issuer: "https://id.test2".into(), ..terms() };
-    assert_ne!(elsewhere.user_ids("a b"), terms().user_ids("a b"));
+    assert_ne!(user_ids("oidc", "https://id.test2", "a b"), user_ids("oidc", "https://id.test", "a b"));
 }
 
 #[test]

@@ -4,20 +4,14 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use oauth2::{
-    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, ExtraTokenFields,
-    HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
-    StandardRevocableToken, StandardTokenResponse, TokenUrl,
-    basic::{
-        BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
-        BasicTokenType,
-    },
-    http,
+    AuthUrl, ClientId, CsrfToken, EndpointNotSet, EndpointSet, PkceCodeChallenge, RedirectUrl, Scope, basic::BasicClient,
 };
 use reqwest::{Client, Url};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::{
+    discovery::{self, Description},
+    exchange::{Exchange, unavailable},
     fetch,
     issuers::{Hint, Issuer},
     keys::{Algorithm, Rules, algorithm},
@@ -36,38 +30,9 @@ const DESCRIBED_MS: u64 = 60 * 60 * 1_000;
 /// How long nobody asks again after it could not be had, in milliseconds.
 const AGAIN_MS: u64 = 5_000;
 
-/// The field that makes an answer one of OpenID Connect.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct IdToken {
-    id_token: Option<String>,
-}
-impl ExtraTokenFields for IdToken {}
-
-/// The library's client: it knows where people are sent, and where codes are redeemed.
-type Protocol = oauth2::Client<
-    BasicErrorResponse,
-    StandardTokenResponse<IdToken, BasicTokenType>,
-    BasicTokenIntrospectionResponse,
-    StandardRevocableToken,
-    BasicRevocationErrorResponse,
-    EndpointSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointSet,
->;
-
-/// What a provider says about itself (OpenID Connect Discovery 1.0 section 3).
-#[derive(Debug, Clone, Deserialize)]
-struct Description {
-    issuer: String,
-    authorization_endpoint: String,
-    token_endpoint: String,
-    jwks_uri: String,
-    id_token_signing_alg_values_supported: Vec<String>,
-    #[serde(default)]
-    token_endpoint_auth_methods_supported: Vec<String>,
-}
+/// The library's client: it knows where people are sent. Codes are exchanged without it: it would refuse answers for parts
+/// that nobody here uses.
+type Departure = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet>;
 
 /// How this server is known to the provider.
 #[derive(Clone)]
@@ -97,7 +62,8 @@ pub struct Provider {
 
 /// What its description leads to.
 struct Found {
-    protocol: Protocol,
+    departure: Departure,
+    exchange: Exchange,
     issuer: Issuer,
 }
 
@@ -128,6 +94,11 @@ impl Provider {
         &self.registration.name
     }
 
+    /// Its issuer identifier.
+    pub fn issuer(&self) -> &str {
+        &self.registration.terms.issuer
+    }
+
     /// Where to send somebody who wants to sign in, and what the browser carries along.
     ///
     /// # Errors
@@ -138,7 +109,7 @@ impl Provider {
         let nonce = CsrfToken::new_random().into_secret();
         let scopes = ["openid", "profile", "email"].map(|scope| Scope::new(scope.to_owned()));
         let (url, state) = found
-            .protocol
+            .departure
             .authorize_url(CsrfToken::new_random)
             .add_scopes(scopes)
             .add_extra_param("nonce", nonce.as_str())
@@ -158,15 +129,8 @@ impl Provider {
             .try_acquire()
             .map_err(|_| Error::new(Code::Busy, "Too many people are signing in. Try again.").after_ms(2_000))?;
         let found = self.found(now.uptime).await?;
-        let ask = |request: HttpRequest| async move { self.ask(request).await };
-        let answer = found
-            .protocol
-            .exchange_code(AuthorizationCode::new(code))
-            .set_pkce_verifier(PkceCodeVerifier::new(trip.verifier.clone()))
-            .request_async(&ask)
-            .await
-            .map_err(|error| self.refusal(&error))?;
-        let token = answer.extra_fields().id_token.as_deref().unwrap_or_default();
+        let token = found.exchange.id_token(&self.client, &code, &trip.verifier, &self.limits).await?;
+        let token = token.as_str();
         if u64::try_from(token.len()).unwrap_or(u64::MAX) > self.limits.token_bytes {
             return Err(super::issuers::refused("it is over the limit"));
         }
@@ -180,52 +144,14 @@ impl Provider {
         self.registration.terms.judge(&body.0, &trip.nonce, now.wall)
     }
 
-    /// The words of a refused code never repeat what the provider wrote: it may hold the code.
-    fn refusal(&self, error: &RequestTokenError<Failed, BasicErrorResponse>) -> Error {
-        let issuer = &self.registration.terms.issuer;
-        match error {
-            RequestTokenError::ServerResponse(told) => {
-                if matches!(told.error(), BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient)
-                {
-                    log::error!("{issuer} does not know this server; check HAILGATE_OIDC_CLIENT_ID and its secret");
-                }
-                Code::SignInRefused.into()
-            }
-            RequestTokenError::Request(Failed(reason)) => {
-                log::warn!("a sign-in could not be settled with {issuer}: {reason}");
-                unavailable()
-            }
-            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                log::warn!("a sign-in could not be settled with {issuer}: its answer cannot be read");
-                unavailable()
-            }
-        }
-    }
-
-    /// Carries a request of the library.
-    async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Failed> {
-        let request = reqwest::Request::try_from(request).map_err(|error| Failed(fetch::failed(error)))?;
-        let response = self.client.execute(request).await.map_err(|error| Failed(fetch::failed(error)))?;
-        // Its words are not the library's to judge while it cannot work.
-        if response.status().is_server_error() {
-            return Err(Failed(format!("the answer was {}", response.status().as_u16()).into()));
-        }
-        let mut answer = http::Response::builder().status(response.status());
-        if let Some(kind) = response.headers().get(http::header::CONTENT_TYPE) {
-            answer = answer.header(http::header::CONTENT_TYPE, kind);
-        }
-        let body = fetch::body(response, &self.limits).await.map_err(Failed)?;
-        answer.body(body).map_err(|_| Failed("the answer is none".into()))
-    }
-
     /// What there is to know of the provider; one asks, whoever else comes waits for that.
     async fn found(&self, now: Uptime) -> Result<Arc<Found>, Error> {
         if let Some(found) = self.known(now) {
-            return found.ok_or_else(unavailable);
+            return found.ok_or_else(not_described);
         }
         let _turn = self.turn.lock().await;
         if let Some(found) = self.known(now) {
-            return found.ok_or_else(unavailable);
+            return found.ok_or_else(not_described);
         }
         let last = self.known.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|(found, _)| found.clone());
         let found = match self.describe(last.as_deref()).await {
@@ -236,7 +162,7 @@ impl Provider {
             }
         };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some((found.clone(), now));
-        found.ok_or_else(unavailable)
+        found.ok_or_else(not_described)
     }
 
     /// What was found out lately: something, or nothing.
@@ -249,7 +175,7 @@ impl Provider {
 
     async fn describe(&self, before: Option<&Found>) -> Result<Found, Reason> {
         let body = fetch::get(self.client.get(self.description.clone()), &self.limits).await?;
-        let told: Description = serde_json::from_slice(&body).map_err(|_| "it is no description of a provider")?;
+        let told = discovery::read(&body)?;
         let Terms { issuer, client_id, .. } = &self.registration.terms;
         // Whoever could answer here for another could sign its people in (Discovery 1.0 section 4.3).
         if told.issuer != *issuer {
@@ -261,39 +187,38 @@ impl Provider {
                 return Err("it names an address in plain http".into());
             }
         }
-        let named = told.id_token_signing_alg_values_supported.iter().filter_map(|name| algorithm(name));
+        let named = told.algorithms.iter().filter_map(|name| algorithm(name));
         let algorithms: Vec<Algorithm> = named.filter(|algorithm| ALGORITHMS.contains(algorithm)).collect();
         if algorithms.is_empty() {
             return Err("it signs ID tokens with none of RS256, PS256, ES256, EdDSA".into());
         }
         let rules = Rules { issuer: issuer.clone(), audience: vec![client_id.clone()], algorithms };
         let issuer = Issuer::alone(&told.jwks_uri, rules, &self.limits, before.map(|before| &before.issuer))?;
-        Ok(Found { protocol: self.protocol(&told)?, issuer })
+        Ok(Found { departure: self.departure(&told)?, exchange: self.exchange(&told)?, issuer })
     }
 
-    fn protocol(&self, told: &Description) -> Result<Protocol, Reason> {
+    fn departure(&self, told: &Description) -> Result<Departure, Reason> {
         let wrong = |_| Reason::from("it names what is no address");
-        let methods = &told.token_endpoint_auth_methods_supported;
-        let takes = |method: &str| methods.iter().any(|listed| listed == method);
-        // Basic is what counts where nothing is listed (Discovery 1.0 section 3).
-        let in_body = takes("client_secret_post") && !takes("client_secret_basic");
-        let protocol = oauth2::Client::new(ClientId::new(self.registration.terms.client_id.clone()))
+        let departure = BasicClient::new(ClientId::new(self.registration.terms.client_id.clone()))
             .set_auth_uri(AuthUrl::new(told.authorization_endpoint.clone()).map_err(wrong)?)
-            .set_token_uri(TokenUrl::new(told.token_endpoint.clone()).map_err(wrong)?)
-            .set_redirect_uri(RedirectUrl::new(self.registration.redirect.clone()).map_err(wrong)?)
-            .set_auth_type(if in_body { AuthType::RequestBody } else { AuthType::BasicAuth });
-        Ok(match &self.registration.client_secret {
-            Some(secret) => protocol.set_client_secret(ClientSecret::new(secret.clone())),
-            None => protocol,
+            .set_redirect_uri(RedirectUrl::new(self.registration.redirect.clone()).map_err(wrong)?);
+        Ok(departure)
+    }
+
+    fn exchange(&self, told: &Description) -> Result<Exchange, Reason> {
+        let takes = |method: &str| told.auth_methods.iter().any(|listed| listed == method);
+        let Registration { terms, client_secret, redirect, .. } = &self.registration;
+        Ok(Exchange {
+            endpoint: fetch::address(&told.token_endpoint)?,
+            client_id: terms.client_id.clone(),
+            client_secret: client_secret.clone(),
+            // Basic is what counts where nothing is listed (Discovery 1.0 section 3).
+            in_form: takes("client_secret_post") && !takes("client_secret_basic"),
+            redirect: redirect.clone(),
         })
     }
 }
 
-/// Why a request of the library got no answer.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Failed(Reason);
-
-fn unavailable() -> Error {
-    Error::new(Code::IssuerUnavailable, "The sign-in provider does not answer now. Try again.").after_ms(5_000)
+fn not_described() -> Error {
+    unavailable("its description could not be read a moment ago")
 }

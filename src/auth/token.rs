@@ -16,11 +16,13 @@ use serde::{
 use serde_json::Value;
 
 use super::{
-    issuers::{Hint, Issuers, Outside, refused},
+    issuers::{Hint, Issuers, Outside, looks_hashed, refused, user_ids},
     keys::OwnKeys,
 };
 use crate::{
-    domain::{Clock, FamilyId, LEEWAY, Limits, Permission, Reading, Reason, SessionId, Time, UserId},
+    domain::{
+        Clock, FamilyId, LEEWAY, Limits, Permission, Reading, Reason, SessionId, Time, UserId, logins::Subject, shown_name,
+    },
     error::{Code, Error},
 };
 
@@ -37,6 +39,8 @@ pub struct Tokens {
 pub struct Claims {
     /// `sub`; with its issuer's prefix, where that is an outside one.
     pub user: UserId,
+    /// Whom the store must be asked about, because `user` does not say whose it is: it is made of a hash, or looks like that.
+    pub subject: Option<Subject>,
     /// Whether an outside issuer says so: its users are created on first use.
     pub outside: bool,
     /// `iat`.
@@ -228,29 +232,42 @@ fn claims(
         None => (id_in(body, "sid", SessionId::parse)?, id_in(body, "fid", FamilyId::parse)?),
         Some(_) => (None, None),
     };
+    let (user, hashed) = user(&subject, outside)?;
+    let email = text("email").filter(|email| shown_name(email).as_ref() == Some(email));
+    let name = text("name").as_deref().and_then(shown_name);
+    let subject = outside.filter(|_| hashed).map(|outside| {
+        let (issuer, user_ids) = (outside.rules.issuer.clone(), user_ids(&outside.prefix, &outside.rules.issuer, &subject));
+        Subject { issuer, subject, user_ids, name: name.clone(), email: email.clone() }
+    });
     Ok(Claims {
-        user: user(&subject, outside)?,
+        user,
+        subject,
         outside: outside.is_some(),
         issued_at: iat,
         session,
         family,
         expires_at: exp,
-        email: text("email"),
-        name: text("name"),
+        email,
+        name,
         tier: text("tier"),
         permissions,
     })
 }
 
-/// Whom `sub` names: under its prefix, if the issuer is an outside one. The own key signs for whoever has an account here, and a
-/// user of an outside issuer has one since the first sign-in; `Judge::newcomer` makes accounts of local names only.
-fn user(subject: &str, outside: Option<&Outside>) -> Result<UserId, Error> {
-    let wrong = |_| refused("`sub` is no user id");
-    let user = UserId::parse(subject).map_err(wrong)?;
-    match outside {
-        Some(outside) => UserId::parse(&format!("{}:{subject}", outside.prefix)).map_err(wrong),
-        None => Ok(user),
+/// Whom `sub` names, and whether that user id is made of a hash or looks like it. With the own issuer it is any account there is
+/// here: `Judge::newcomer` makes accounts of local names only. A user of an outside issuer is named under its prefix.
+fn user(subject: &str, outside: Option<&Outside>) -> Result<(UserId, bool), Error> {
+    let wrong = || refused("`sub` is no user id");
+    let Some(outside) = outside else {
+        return UserId::parse(subject).map(|user| (user, false)).map_err(|_| wrong());
+    };
+    if subject.is_empty() {
+        return Err(refused("`sub` is empty"));
     }
+    let user = user_ids(&outside.prefix, &outside.rules.issuer, subject).into_iter().next();
+    let user = user.ok_or_else(wrong)?;
+    let plain = user.as_str().strip_prefix(outside.prefix.as_str()).and_then(|rest| rest.strip_prefix(':')) == Some(subject);
+    Ok((user, !plain || looks_hashed(subject)))
 }
 
 /// An id in a claim; one that is none is refused, because it was meant to bind the token.
@@ -267,7 +284,7 @@ fn id_in<T>(
 /// RFC 7515 section 4.1.11 (`crit`), RFC 7797 (`b64`), RFC 8725 section 3.11 (`typ`).
 fn check_header(header: &BTreeMap<String, Value>, allow_missing_typ: bool) -> Result<(), Error> {
     let right = match header.get("typ") {
-        Some(typ) => typ.as_str().is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("jwt")),
+        Some(typ) => typ.as_str().is_some_and(|typ| is_media_type(typ, "at+jwt") || is_media_type(typ, "jwt")),
         None => allow_missing_typ,
     };
     if !right {
@@ -277,6 +294,17 @@ fn check_header(header: &BTreeMap<String, Value>, allow_missing_typ: bool) -> Re
         return Err(refused("its header asks for an extension"));
     }
     Ok(())
+}
+
+/// Whether `typ` names a media type `application/<short>`: in any case, and with or without what stands before the `/`
+/// (RFC 7515 section 4.1.9, RFC 9068 section 4).
+fn is_media_type(typ: &str, short: &str) -> bool {
+    let subtype = match typ.split_once('/') {
+        Some((kind, subtype)) if kind.eq_ignore_ascii_case("application") => subtype,
+        Some(_) => return false,
+        None => typ,
+    };
+    subtype.eq_ignore_ascii_case(short)
 }
 
 /// The largest time of a token, in seconds since the Unix epoch: the year 5138.

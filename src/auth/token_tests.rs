@@ -152,9 +152,9 @@ fn names(loose: &Pair) -> Vec<Row> {
         ("3.8", "an outside user", of(&RSA, &foreign, &header("RS256", Some("k1"))), Ok(())),
         (
             "3.8",
-            "a reserved outside user",
+            "a reserved name of an outside user, which is hashed",
             of(&RSA, &with(foreign.clone(), "sub", json!("anonymous")), &header("RS256", Some("k1"))),
-            REFUSED,
+            Ok(()),
         ),
         (
             "3.8",
@@ -204,6 +204,12 @@ fn kinds(loose: &Pair) -> Vec<Row> {
     let bad_typ = with(header("EdDSA", Some("k1")), "typ", json!("id+jwt"));
     vec![
         ("3.11", "typ JWT", head("typ", json!("JWT")), Ok(())),
+        ("3.11", "typ in full", head("typ", json!("application/at+jwt")), Ok(())),
+        ("3.11", "typ in full and in another case", head("typ", json!("Application/AT+JWT")), Ok(())),
+        ("3.11", "typ JWT in full", head("typ", json!("application/jwt")), Ok(())),
+        ("3.11", "typ of another top level", head("typ", json!("text/at+jwt")), REFUSED),
+        ("3.11", "typ in full twice", head("typ", json!("application/application/at+jwt")), REFUSED),
+        ("3.11", "typ with a parameter", head("typ", json!("application/at+jwt; v=1")), REFUSED),
         ("3.11", "typ of another kind", head("typ", json!("rt+jwt")), REFUSED),
         ("3.11", "typ missing", head("typ", Value::Null), REFUSED),
         ("3.11", "typ that is no text", head("typ", json!(["JWT"])), REFUSED),
@@ -292,6 +298,7 @@ fn what_is_signed_verifies() {
     let claims = verdict(&tokens, &tokens.sign(&grant, NOW).expect("a token")).expect("verified");
     let expected = Claims {
         user: grant.user.clone(),
+        subject: None,
         outside: false,
         issued_at: NOW,
         expires_at: NOW.plus(grant.ttl),
@@ -330,6 +337,33 @@ fn an_outside_issuer_names_its_own_users_only_and_gives_listed_permissions_only(
     assert_eq!((claims.user.as_str(), claims.outside), ("corp:alice", true));
     assert_eq!(claims.permissions, [Permission::Publish]);
     assert_eq!((claims.session, claims.family), (None, None), "logins are the own issuer's");
+}
+
+#[test]
+fn a_subject_that_is_no_user_id_or_looks_like_a_hash_is_for_the_store_to_tell() {
+    let mut issuers = Issuers::new(&Limits::default());
+    let pair = ec();
+    issuers.add_fixed(outside("corp", &["ES256"]), &pair.public_pem()).expect("an issuer");
+    let tokens = Tokens::of(issuers);
+    let claims = |sub: &str| {
+        let body = with(body("corp"), "sub", json!(sub));
+        verdict(&tokens, &pair.forge(&header("ES256", None), &body.to_string()))
+    };
+    assert_eq!(claims("repo:1").expect("verified").subject, None);
+    for (sub, plain) in [
+        ("repo:org/x:ref:refs/heads/main", false),
+        ("system:serviceaccount:a:b", false),
+        ("anonymous", false),
+        (&"x".repeat(300), false),
+        (&"x".repeat(22), true),
+    ] {
+        let claims = claims(sub).expect("verified");
+        let subject = claims.subject.expect("a subject");
+        assert_eq!((subject.subject.as_str(), &subject.user_ids[0]), (sub, &claims.user));
+        assert_eq!(claims.user.as_str() == format!("corp:{sub}"), plain, "{sub}");
+        assert_eq!(claims.user.as_str().len(), "corp:".len() + 22);
+    }
+    assert_eq!(claims("").map(drop), REFUSED);
 }
 
 #[test]

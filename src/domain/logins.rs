@@ -329,6 +329,8 @@ pub trait Logins: Send + Sync {
     fn standing(&self, credential: Credential, now: Time) -> Answer<'_, Result<Option<Standing>, Outage>>;
     /// The account of this name.
     fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>>;
+    /// Whose account a subject of an outside issuer is, if it is linked to one.
+    fn subject(&self, issuer: String, subject: String) -> Answer<'_, Result<Option<UserId>, Outage>>;
     /// A user's logins, latest use first.
     fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>>;
     /// Whether there is a refresh token, used or not.

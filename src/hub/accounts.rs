@@ -47,6 +47,10 @@ impl Logins for Accounts {
         self.reads.account(user)
     }
 
+    fn subject(&self, issuer: String, subject: String) -> Answer<'_, Result<Option<UserId>, Outage>> {
+        self.reads.subject(issuer, subject)
+    }
+
     fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>> {
         self.reads.logins(user, now)
     }

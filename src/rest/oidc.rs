@@ -2,7 +2,7 @@
 //! redirect to the page, which says a failure in words.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpMessage, HttpRequest, HttpResponse,
     cookie::Cookie,
     http::{Method, header},
     web,
@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::{Site, auth, odd};
 use crate::{
-    auth::{Provider, Rates, oidc::Trip},
-    domain::{LoginAct, LoginDone, Reading, Time},
+    auth::{Provider, Rates, oidc::Trip, provider_error},
+    domain::{LoginAct, LoginDone, Reading, RequestId, Time},
     error::{Code, Error},
     hub::Node,
 };
@@ -35,15 +35,15 @@ pub struct Back {
 ///
 /// # Errors
 /// `not_found` where no provider is set.
-pub async fn login(site: web::Data<Site>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn login(request: HttpRequest, site: web::Data<Site>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     let provider = provider(&site)?;
     let now = node.clock.now();
     Ok(match provider.send(node.clock.uptime()).await {
         Ok((url, trip)) => match node.reads.last_ending().await {
             Ok(endings) => see_other(&url, &[site.trips.pack(&trip, endings, now)]),
-            Err(outage) => failed(&outage.into(), &[]),
+            Err(outage) => failed(&request, provider, &outage.into(), &[]),
         },
-        Err(error) => failed(&error, &[]),
+        Err(error) => failed(&request, provider, &error, &[]),
     })
 }
 
@@ -70,7 +70,7 @@ pub async fn callback(
     let over = site.trips.end();
     Ok(match signed_in {
         Ok(browser) => see_other("/", &[browser, over]),
-        Err(error) => failed(&error, &[over]),
+        Err(error) => failed(&request, provider, &error, &[over]),
     })
 }
 
@@ -80,12 +80,13 @@ fn provider(site: &Site) -> Result<&Provider, Error> {
 
 /// The code of a browser that comes back from where this server sent it.
 fn code(request: &HttpRequest, back: Option<Back>, site: &Site, now: Time) -> Result<(String, (Trip, u64)), Error> {
-    let back = back.ok_or_else(|| Error::from(Code::Invalid))?;
+    let unreadable = |what| Err(Error::new(Code::Invalid, what));
+    let Some(back) = back else { return unreadable("What the provider sent back with the browser cannot be read.") };
     let trip = site.trips.unpack(request, back.state.as_deref().unwrap_or_default(), now)?;
     match back {
-        Back { error: Some(_), .. } => Err(Code::SignInRefused.into()),
+        Back { error: Some(named), .. } => Err(provider_error(&named)),
         Back { code: Some(code), .. } if (1..=PART_BYTES_MAX).contains(&code.len()) => Ok((code, trip)),
-        _ => Err(Code::Invalid.into()),
+        _ => unreadable("The provider sent the browser back with no `code`, or with one that is too long."),
     }
 }
 
@@ -112,10 +113,14 @@ async fn sign_in(
     let linked = site.logins.act(LoginAct::LinkSubject { subject, after: *after, at: now.wall }).await?;
     let user = match linked {
         LoginDone::Linked(user) => user,
-        LoginDone::TooLate => return Err(Code::SignInLost.into()),
+        LoginDone::TooLate => {
+            let late = "The person was signed out everywhere after this sign-in began.";
+            return Err(Error::new(Code::SignInLost, late));
+        }
         _ => return Err(odd()),
     };
-    let user = user.ok_or_else(|| Error::from(Code::SignInRefused))?;
+    let taken = || Error::new(Code::SignInRefused, "Every user id that the person could have is somebody else's.");
+    let user = user.ok_or_else(taken)?;
     let account = site.logins.account(user).await?.ok_or_else(odd)?;
     if account.disabled {
         return Err(Code::Disabled.into());
@@ -123,7 +128,16 @@ async fn sign_in(
     auth::renew(request, site, &account, now.wall).map(|renewed| renewed.browser)
 }
 
-fn failed(error: &Error, cookies: &[Cookie<'static>]) -> HttpResponse {
+/// Sends the browser back to the page, which shows the code in words. The reason is for the operator: it is logged here and
+/// nowhere else, and names claims and parts of answers, never what they hold.
+fn failed(request: &HttpRequest, provider: &Provider, error: &Error, cookies: &[Cookie<'static>]) -> HttpResponse {
+    let extensions = request.extensions();
+    let request_id = extensions.get::<RequestId>().map_or("", |id| &*id.0);
+    // Anybody can cause these by opening the address; the others need an answer of the provider.
+    let by_browser = matches!(error.code, Code::SignInLost | Code::Invalid | Code::RateLimited);
+    let level = if by_browser { log::Level::Info } else { log::Level::Warn };
+    let (issuer, code) = (provider.issuer(), error.code.name());
+    log::log!(level, request_id, code; "a sign-in at {issuer} failed: {}", error.detail);
     see_other(&format!("/#signin-error={}", error.code.name()), cookies)
 }
 

@@ -110,9 +110,8 @@ async fn a_claim_of_an_outside_issuer_about_other_users_is_refused() {
         json!({"iss": "hailgate", "aud": "hailgate", "sub": alice.name}),
         json!({"iss": "https://other.test"}),
         json!({"aud": "hailgate"}),
-        json!({"sub": "a b"}),
-        json!({"sub": "system"}),
         json!({"sub": ""}),
+        json!({"sub": 7}),
     ] {
         bearer(&server, idp.token(&with)).get("/api/auth/me").await.problem(401, "bad_credentials");
     }

@@ -4,6 +4,7 @@ mod answer;
 mod descent;
 mod fake;
 mod jwt;
+mod liar;
 mod people;
 #[path = "../provider/mod.rs"]
 mod provider;
@@ -51,6 +52,7 @@ mod memory;
 mod messages;
 mod metadata;
 mod oidc;
+mod oidc_answers;
 mod oidc_forged;
 mod one_server;
 mod origins;

@@ -1,142 +1,25 @@
 //! Sign-in at a provider that lies: whatever it says about itself or in an ID token, only what is all right signs in.
 
-use std::{
-    collections::BTreeMap,
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
     hmac,
-    signature::{Ed25519KeyPair, KeyPair},
 };
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     jwt::{changed, now},
-    oidc::{Leaving, come_back, failed, leave, settings},
+    liar::{BACK, Liar, back, header, sent},
+    oidc::{come_back, failed, leave, settings},
     people::{Proof, cookie, text},
     server::{Server, Site, random},
 };
-
-const BACK: &str = "https://chat.test/api/auth/oidc/callback";
-
-/// What the provider answers by path: status and body. What it was asked: heads and bodies.
-#[derive(Default)]
-struct Script {
-    answers: BTreeMap<&'static str, (u16, String)>,
-    asked: Vec<String>,
-}
-
-/// The provider.
-struct Liar {
-    issuer: String,
-    pair: Ed25519KeyPair,
-    script: Arc<Mutex<Script>>,
-}
-
-impl Liar {
-    fn start() -> Liar {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let issuer = format!("http://{}", listener.local_addr().expect("an address"));
-        let script = Arc::new(Mutex::new(Script::default()));
-        let served = Arc::clone(&script);
-        std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(|stream| serve(&stream, &served)));
-        let liar = Liar { issuer, pair: Ed25519KeyPair::generate().expect("a key"), script };
-        liar.says("/.well-known/openid-configuration", &liar.description());
-        let key = URL_SAFE_NO_PAD.encode(liar.pair.public_key());
-        liar.says("/keys", &json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": key}]}));
-        liar
-    }
-
-    fn description(&self) -> Value {
-        let at = |path: &str| format!("{}{path}", self.issuer);
-        json!({"issuer": self.issuer, "authorization_endpoint": at("/auth"), "token_endpoint": at("/token"),
-            "jwks_uri": at("/keys"), "id_token_signing_alg_values_supported": ["EdDSA", "HS256", "none"]})
-    }
-
-    fn says(&self, path: &'static str, body: &Value) {
-        self.answers(path, 200, body);
-    }
-
-    fn answers(&self, path: &'static str, status: u16, body: &Value) {
-        self.script.lock().expect("no panic").answers.insert(path, (status, body.to_string()));
-    }
-
-    /// The token endpoint hands out this ID token.
-    fn hands_out(&self, id_token: &str) {
-        self.says("/token", &json!({"access_token": "at", "token_type": "Bearer", "expires_in": 60, "id_token": id_token}));
-    }
-
-    fn claims(&self, leaving: &Leaving) -> Value {
-        json!({"iss": self.issuer, "aud": "chat", "sub": "anna", "iat": now(), "exp": now() + 600, "name": "Anna",
-            "nonce": sent(leaving, "nonce")})
-    }
-
-    fn sign(&self, header: &Value, claims: &Value) -> String {
-        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", encode(header), encode(claims));
-        format!("{message}.{}", URL_SAFE_NO_PAD.encode(self.pair.sign(message.as_bytes())))
-    }
-
-    /// What was sent to the token endpoint last, in full.
-    fn redeemed(&self) -> String {
-        let script = self.script.lock().expect("no panic");
-        script.asked.iter().rfind(|asked| asked.starts_with("POST /token ")).expect("a code was redeemed").clone()
-    }
-
-    fn asked(&self, path: &str) -> usize {
-        let script = self.script.lock().expect("no panic");
-        script.asked.iter().filter(|asked| asked.split(' ').nth(1) == Some(path)).count()
-    }
-}
-
-fn serve(mut stream: &TcpStream, script: &Mutex<Script>) {
-    let (mut asked, mut chunk) = (Vec::new(), [0; 4_096]);
-    loop {
-        let text = String::from_utf8_lossy(&asked);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length =
-                head.to_lowercase().split("\r\n").find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-            if body.len() >= length.unwrap_or(0) {
-                break;
-            }
-        }
-        match stream.read(&mut chunk) {
-            Ok(read) if read > 0 => asked.extend_from_slice(&chunk[..read]),
-            _ => return,
-        }
-    }
-    let asked = String::from_utf8_lossy(&asked).into_owned();
-    let path = asked.split([' ', '?']).nth(1).unwrap_or_default().to_owned();
-    let mut script = script.lock().expect("no panic");
-    script.asked.push(asked);
-    let (status, body) = script.answers.get(path.as_str()).cloned().unwrap_or((404, "{}".to_owned()));
-    let kind = "content-type: application/json\r\nlocation: /elsewhere\r\nconnection: close";
-    // Whoever has gone needs no answer.
-    let _ = write!(stream, "HTTP/1.1 {status} X\r\n{kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-}
-
-/// What the browser was sent to the provider with.
-fn sent(leaving: &Leaving, name: &str) -> String {
-    let found = leaving.url.query_pairs().find(|(key, _)| key == name);
-    found.unwrap_or_else(|| panic!("no {name} in {}", leaving.url)).1.into_owned()
-}
-
-fn back(leaving: &Leaving) -> Url {
-    format!("{BACK}?code=c0de&state={}", sent(leaving, "state")).parse().expect("an address")
-}
-
-fn header() -> Value {
-    json!({"alg": "EdDSA", "kid": "k1"})
-}
 
 #[tokio::test]
 async fn the_code_is_redeemed_with_the_verifier_of_this_sign_in_and_the_clients_secret() {
@@ -200,6 +83,36 @@ async fn a_bearer_token_of_the_same_issuer_and_prefix_acts_as_the_same_account_a
     let program = page.with(Proof::Bearer(liar.sign(&json!({"alg": "EdDSA", "kid": "k1", "typ": "at+jwt"}), &claims)));
     program.get(&format!("/api/threads/{thread}")).await.json(200);
     assert_eq!(program.get("/api/auth/me").await.json(200)["user_id"], "oidc:anna");
+    let by_token = async |sub: &str| {
+        let claims = changed(&claims, &json!({"sub": sub}));
+        let token = liar.sign(&json!({"alg": "EdDSA", "kid": "k1", "typ": "at+jwt"}), &claims);
+        server.nobody().with(Proof::Bearer(token)).get("/api/auth/me").await
+    };
+    let by_sign_in = async |sub: &str| {
+        let leaving = leave(&server).await;
+        liar.hands_out(&liar.sign(&header(), &changed(&liar.claims(&leaving), &json!({"sub": sub}))));
+        let answer = come_back(&server, &back(&leaving), &leaving.cookie).await;
+        assert_eq!(answer.header("location"), "/", "{sub}");
+        let page = server.nobody().with(Proof::Cookie(cookie(&answer)));
+        text(&page.get("/api/auth/me").await.json(200), "user_id").to_owned()
+    };
+    for (sub, token_first) in [
+        ("repo:org/x:ref:refs/heads/main", true),
+        ("system:serviceaccount:a:b", false),
+        ("spiffe://example.org/ns/prod/sa/web", true),
+        ("system", false),
+        ("a b", true),
+        (&"x".repeat(125), false),
+    ] {
+        let before = if token_first { Some(by_token(sub).await.json(200)) } else { None };
+        let user = by_sign_in(sub).await;
+        assert!(user.starts_with("oidc:") && user.len() == 27, "{sub}: {user}");
+        let me = by_token(sub).await.json(200);
+        assert_eq!(text(&me, "user_id"), user, "{sub}");
+        assert!(before.is_none_or(|before| text(&before, "user_id") == user), "{sub}");
+        let impostor = by_token(user.strip_prefix("oidc:").expect("a prefix")).await.json(200);
+        assert_ne!(text(&impostor, "user_id"), user, "a subject that is the hash of another is somebody else");
+    }
     let refused = site("oidc", "https://id.test").run(&["serve", "--bind", "127.0.0.1:0"]);
     assert_eq!(refused.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("oidc_prefix"));

@@ -103,14 +103,18 @@ pub(super) fn take_link(tx: &Connection, code: &SecretHash, at: Time) -> Result<
     Ok(LoginDone::Link(user.map(|user| rows::user(&user)).transpose()?))
 }
 
+/// Whose account a subject is linked to.
+pub(super) fn linked(connection: &Connection, issuer: &str, subject: &str) -> Result<Option<UserId>> {
+    connection
+        .prepare_cached("SELECT user_id FROM subjects WHERE issuer = ?1 AND subject = ?2")?
+        .query_row((issuer, subject), |row| rows::user(row.get_ref(0)?.as_str()?))
+        .optional()
+}
+
 /// The account of a subject. One that is linked to another subject is never taken, whatever it is called.
 pub(super) fn link(tx: &Connection, subject: &Subject, at: Time) -> Result<Option<UserId>> {
-    let linked: Option<String> = tx
-        .prepare_cached("SELECT user_id FROM subjects WHERE issuer = ?1 AND subject = ?2")?
-        .query_row((&subject.issuer, &subject.subject), |row| row.get(0))
-        .optional()?;
-    let user = match linked {
-        Some(user) => Some(rows::user(&user)?),
+    let user = match linked(tx, &subject.issuer, &subject.subject)? {
+        Some(user) => Some(user),
         None => link_new(tx, subject, at)?,
     };
     let Some(user) = user else { return Ok(None) };

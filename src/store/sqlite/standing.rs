@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::LoginReads,
-    logins,
+    accounts, logins,
     pool::Pool,
     rows::{self, ACCOUNT, ACCOUNT_COLUMNS, count, ending, signed},
 };
@@ -59,6 +59,10 @@ impl LoginReads for Pool {
                 })?
                 .collect()
         })
+    }
+
+    fn subject(&self, issuer: String, subject: String) -> Read<'_, Option<UserId>> {
+        self.point(move |connection| accounts::linked(connection, &issuer, &subject))
     }
 
     fn refresh_token(&self, hash: SecretHash) -> Read<'_, bool> {

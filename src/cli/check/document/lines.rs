@@ -114,7 +114,15 @@ impl IssuerLine {
             ("keys", format!("{} ({read})", self.keys)),
             ("users", format!("{}:...", self.prefix)),
             ("permissions", permissions),
-            ("typ", if self.allow_missing_typ { "may be missing" } else { "must be at+jwt or JWT" }.to_owned()),
+            (
+                "typ",
+                if self.allow_missing_typ {
+                    "may be missing"
+                } else {
+                    "must be at+jwt or JWT (with or without `application/`)"
+                }
+                .to_owned(),
+            ),
         ];
         let width = widest(rows.iter().map(|(name, _)| *name));
         let heading = format!("\ntrusted issuer {}", self.origin.after(&self.issuer));
