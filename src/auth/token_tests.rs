@@ -158,9 +158,9 @@ fn names(loose: &Pair) -> Vec<Row> {
         ),
         (
             "3.8",
-            "an outside name that is too long",
+            "an outside name that is too long, which is hashed",
             of(&RSA, &with(foreign, "sub", json!("a".repeat(124))), &header("RS256", Some("k1"))),
-            REFUSED,
+            Ok(()),
         ),
         ("3.9", "another audience", claim("aud", json!("other")), REFUSED),
         ("3.9", "no audience", claim("aud", Value::Null), REFUSED),
