@@ -8,7 +8,7 @@ use super::{Failure, Where, print};
 use crate::{
     auth::token::Grant,
     config::{Complaint, Config},
-    domain::{Clock, Permission, UserId},
+    domain::{Clock, Credential, LEEWAY, Permission, Time, UserId, logins::Fallen},
     error::Code,
     http::{gateway::SystemClock, keys, open},
     store::LoginReads as _,
@@ -50,27 +50,51 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
     Duration::try_from(span).map_err(|_| wrong())
 }
 
-/// Refuses to sign what would open nothing: a token for somebody without an account, where a token makes none. Where the database is
-/// not at hand, on another machine, nobody can tell.
-fn has_account(config: &Config, user: &UserId) -> Result<(), Failure> {
-    let made_on_use = config.create_users && UserId::new_local(user.as_str()).is_ok();
-    if made_on_use || !config.database.exists() {
-        return Ok(());
+/// When the token is dated. Refuses to sign what would open nothing: a token for somebody without an account, where a token
+/// makes none, for a disabled account, and for one that was signed out by a clock that is ahead. Where the database is not at
+/// hand, on another machine, nobody can tell.
+fn dated(config: &Config, user: &UserId) -> Result<Time, Failure> {
+    let now = SystemClock.now();
+    if !config.database.exists() {
+        return Ok(now);
     }
+    let made_on_use = config.create_users && UserId::new_local(user.as_str()).is_ok();
+    let credential = Credential { issued_at: Some(now), ..Credential::of(user.clone()) };
     let store = open::store(config)?;
-    match actix::System::new().block_on(store.reads.account(user.clone())) {
-        Ok(None) => Err(Failure::Failed(format!(
-            "there is no account {user}, so the token would open nothing; `hailgate user add` makes one, and a user of an outside \
-             issuer has one after signing in"
+    let Ok(standing) = actix::System::new().block_on(store.reads.standing(credential.clone(), now)) else { return Ok(now) };
+    let Some(standing) = standing else {
+        return if made_on_use {
+            Ok(now)
+        } else {
+            Err(Failure::Failed(format!(
+                "there is no account {user}, so the token would open nothing; `hailgate user add` makes one, and a user of an \
+                 outside issuer has one after signing in"
+            )))
+        };
+    };
+    match standing.judge(&credential) {
+        Ok(()) => Ok(now),
+        Err(Fallen::Disabled) => Err(Failure::Failed(format!(
+            "{user} is disabled, so the token would open nothing; `hailgate user enable {user}` takes that back"
         ))),
-        _ => Ok(()),
+        Err(Fallen::SignedOut) => {
+            // A revocation reaches LEEWAY ahead, and a token may be dated as far ahead: just after it is early enough.
+            let dated = Time(standing.not_before.plus(LEEWAY).0 + 1);
+            if dated <= now.plus(LEEWAY) {
+                return Ok(dated);
+            }
+            let wait = dated.since(now).saturating_sub(LEEWAY).as_secs() + 1;
+            Err(Failure::Failed(format!(
+                "{user} was signed out by a clock that was ahead of this one: a token would open nothing; try again in {wait} s"
+            )))
+        }
     }
 }
 
 /// `hailgate token`: nothing else on stdout.
 pub fn run(args: &TokenArgs) -> Result<(), Failure> {
     let config = args.place.load(None)?;
-    has_account(&config, &args.user)?;
+    let dated = dated(&config, &args.user)?;
     let grant = Grant {
         user: args.user.clone(),
         ttl: args.ttl,
@@ -79,7 +103,7 @@ pub fn run(args: &TokenArgs) -> Result<(), Failure> {
         permissions: args.permission.clone(),
         tier: args.tier.clone(),
     };
-    let token = keys::tokens(&config)?.sign(&grant, SystemClock.now()).map_err(|error| match error.code {
+    let token = keys::tokens(&config)?.sign(&grant, dated).map_err(|error| match error.code {
         Code::NoSigningKey => {
             let place = "variable HAILGATE_JWT_SECRET or HAILGATE_JWT_PRIVATE_KEY (neither is set)";
             Failure::Config(vec![Complaint::new(

@@ -216,6 +216,19 @@ async fn a_token_lives_as_long_as_it_says_and_carries_what_it_was_given() {
 }
 
 #[tokio::test]
+async fn a_token_opens_something_right_after_a_revocation_and_none_is_signed_for_a_disabled_account() {
+    let server = Server::shared();
+    let alice = server.person();
+    server.site.told(&["user", "revoke", &alice.name], "");
+    let token = server.site.told(&["token", "--user", &alice.name], "");
+    alice.with(Proof::Bearer(token)).get("/api/auth/me").await.json(200);
+    server.site.told(&["user", "disable", &alice.name], "");
+    let output = server.site.run(&["token", "--user", &alice.name]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty() && told.contains("user enable"), "{told}");
+}
+
+#[tokio::test]
 async fn an_account_that_is_added_while_the_server_runs_can_sign_in_at_once() {
     let server = Server::shared();
     let name = format!("u{}", random(10));
