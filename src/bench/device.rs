@@ -19,9 +19,8 @@ use super::{
     dial::Socket,
     frames::{Draft, Frame, intended},
     member::{Member, Orders},
-    pace::Chance,
 };
-use crate::error::Code;
+use crate::{domain::Chance, error::Code};
 
 /// First wait before a connection is opened again where the server does not say; it doubles up to the longest.
 const BACKOFF: Duration = Duration::from_millis(100);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::Chance;
+
 /// Whose turn it is, and when: message `k` of all is due `k / rate` seconds after the start, and users take turns in an
 /// order that chance fixed once. A worker of the generator walks over the turns of its own users.
 #[derive(Debug, Clone)]
@@ -77,26 +79,6 @@ fn shuffled(mut order: Vec<u32>, seed: u64) -> Vec<u32> {
         order.swap(place, usize::try_from(chance.below(place as u64 + 1)).unwrap_or(0));
     }
     order
-}
-
-/// Chance with a seed (SplitMix64).
-#[derive(Debug, Clone)]
-pub struct Chance(u64);
-
-impl Chance {
-    /// Begins at a seed.
-    pub fn new(seed: u64) -> Chance {
-        Chance(seed)
-    }
-
-    /// A number below this one.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end.max(1)
-    }
 }
 
 #[cfg(test)]

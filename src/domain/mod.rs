@@ -1,6 +1,8 @@
 //! Pure values: ids, draft, event, cursor, permission, limits, and the trait for logins.
 //! No actix, serde, clock or I/O here: everything that decides is a function of its arguments.
 
+pub mod backoff;
+pub mod chance;
 pub mod cursor;
 pub mod draft;
 pub mod event;
@@ -12,6 +14,8 @@ pub mod permission;
 pub mod synchronous;
 pub mod time;
 
+pub use backoff::Backoff;
+pub use chance::Chance;
 pub use cursor::{Cursor, Reset, Resume};
 pub use draft::{Content, Draft, Metadata, RetryKey};
 pub use event::{Event, Fact, Marker, Message, Person, Thread};

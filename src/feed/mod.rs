@@ -6,11 +6,11 @@
 
 mod source;
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc};
 
 pub use self::source::{Sealed, Seated, Source};
 use crate::{
-    domain::{Cursor, Limits, Marker, Outage, Position, Reset, Resume, cursor},
+    domain::{Backoff, Cursor, Limits, Marker, Outage, Position, Reset, Resume, cursor},
     error::{Code, Error},
     hub::{Guest, Line, Node, Seat, Sitter},
     store::{Head, Missed},
@@ -27,8 +27,6 @@ pub const PAGE: u64 = 100;
 const PAGE_PART: u64 = 8;
 /// Most bytes of a marker in a frame.
 const MARKER_BYTES: u64 = 110;
-/// How long a catch-up waits before it asks a store that failed again.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Where a feed begins.
 pub struct Opening {
@@ -139,13 +137,14 @@ pub struct Feed<S> {
     /// Everything at or below it was sent.
     from: Position,
     sent: u64,
+    backoff: Backoff,
 }
 
 impl<S: Source> Feed<S> {
-    /// From a place on. The line's first frame is on its way by now.
-    pub fn new(source: S, line: Rc<Line>, from: Position) -> Feed<S> {
+    /// From a place on. The line's first frame is on its way by now. `seed` sets the feed's retries apart from those of others.
+    pub fn new(source: S, line: Rc<Line>, from: Position, seed: u64) -> Feed<S> {
         line.begin();
-        Feed { source, line, from, sent: 0 }
+        Feed { source, line, from, sent: 0, backoff: Backoff::new(seed) }
     }
 
     /// Sends what came after its place and turns the seat live. Paced by the line: a page is read when there is room for all
@@ -178,7 +177,10 @@ impl<S: Source> Feed<S> {
     async fn catch_up_patiently(&mut self) -> Option<CaughtUp> {
         loop {
             match self.catch_up().await {
-                Ok(caught_up) => return Some(caught_up),
+                Ok(caught_up) => {
+                    self.backoff.worked();
+                    return Some(caught_up);
+                }
                 Err(Stopped::Line) => return None,
                 Err(Stopped::Pruned) => {
                     // With its cursor it is told so when it comes back.
@@ -187,7 +189,7 @@ impl<S: Source> Feed<S> {
                 }
                 Err(Stopped::Store(outage)) => {
                     log::debug!("a catch-up waits for the store: {outage}");
-                    tokio::time::sleep(RETRY).await;
+                    tokio::time::sleep(self.backoff.failed()).await;
                 }
             }
         }
@@ -219,7 +221,8 @@ pub async fn follow(node: Arc<Node>, opening: Opening, line: Rc<Line>) {
 /// Catches up and says so; a live feed, if the line has not ended.
 async fn begin(node: Arc<Node>, opening: Opening, line: Rc<Line>) -> Option<Feed<Seated>> {
     let Opening { seat, at, resumed, .. } = opening;
-    let mut feed = Feed::new(Seated::new(Arc::clone(&node), seat), Rc::clone(&line), at.position);
+    let seed = seat.seed();
+    let mut feed = Feed::new(Seated::new(Arc::clone(&node), seat), Rc::clone(&line), at.position, seed);
     let CaughtUp { at, events, read } = feed.catch_up_patiently().await?;
     if resumed {
         let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());

@@ -409,7 +409,7 @@ impl<S: Truth> World<S> {
 
 /// What every transport runs, with the cursor that `caught_up` tells.
 async fn feed(stand: Stand, line: Rc<Line>, from: u64) {
-    let mut feed = Feed::new(stand, Rc::clone(&line), Position(from));
+    let mut feed = Feed::new(stand, Rc::clone(&line), Position(from), 1);
     let Ok(caught_up) = feed.catch_up().await else { return };
     line.event(CURSOR.into(), caught_up.at.position, caught_up.at.mark);
     feed.stay_live().await;

@@ -288,6 +288,7 @@ pub struct Seat {
     here: Rc<Here>,
     key: SeatKey,
     user: UserId,
+    seed: u64,
     joining: Cell<bool>,
 }
 
@@ -303,8 +304,10 @@ impl Seat {
         let here = here(node);
         let credential = sitter.credential.clone();
         let user = credential.user.clone();
+        // The id is random: so is what sets this connection's retries apart.
+        let seed = sitter.connection.0.as_u64_pair().1;
         let key = here.registry.borrow_mut().enter(sitter, Rc::clone(line));
-        let seat = Seat { here, key, user: user.clone(), joining: Cell::new(true) };
+        let seat = Seat { here, key, user: user.clone(), seed, joining: Cell::new(true) };
         let outlet = seat.here.address.clone();
         let (entered, answer) = oneshot::channel();
         // This and `Listen`: at most one a seat, and seats are bounded by the permits.
@@ -324,6 +327,11 @@ impl Seat {
     /// Whose it is.
     pub fn user(&self) -> &UserId {
         &self.user
+    }
+
+    /// A number that hardly another connection has.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// From now on the seat is held by another credential of the same user, which held when ending number `endings` was the

@@ -27,14 +27,12 @@ struct Present {
     threads: Arc<HashSet<ThreadId>>,
 }
 
-impl Present {
-    /// One seat less waits; with the last of them the kept changes have served.
-    fn joined(&mut self) {
-        self.joining = self.joining.saturating_sub(1);
-        if self.joining == 0 {
-            self.changes = Vec::new();
-        }
-    }
+/// Who hears a thread on this node. Exists while somebody does.
+#[derive(Default)]
+struct Route {
+    /// How many of the users on each outlet.
+    outlets: HashMap<OutletNumber, usize>,
+    users: HashSet<UserId>,
 }
 
 /// What a user hears and where their seats are.
@@ -44,8 +42,9 @@ pub type Heard = (Arc<HashSet<ThreadId>>, Vec<OutletNumber>);
 #[derive(Default)]
 pub struct Roster {
     users: HashMap<UserId, Present>,
-    /// For each thread, how many present users hear it on each outlet.
-    routes: HashMap<ThreadId, HashMap<OutletNumber, usize>>,
+    /// Users with a seat whose memberships are being read.
+    joining: HashSet<UserId>,
+    routes: Routes,
 }
 
 impl Roster {
@@ -53,11 +52,12 @@ impl Roster {
     pub fn enter(&mut self, user: &UserId, outlet: OutletNumber) {
         let present = self.users.entry(user.clone()).or_default();
         present.joining += 1;
+        self.joining.insert(user.clone());
         let seats = present.seats.entry(outlet).or_default();
         *seats += 1;
         if *seats == 1 {
             for thread in present.threads.iter() {
-                *self.routes.entry(*thread).or_default().entry(outlet).or_default() += 1;
+                route(&mut self.routes, *thread, user, &[outlet]);
             }
         }
     }
@@ -69,8 +69,9 @@ impl Roster {
         let present = self.users.get_mut(user)?;
         let outlets: Vec<OutletNumber> = present.seats.keys().copied().collect();
         if std::mem::replace(&mut present.known, true) {
-            present.joined();
-            return Some((Arc::clone(&present.threads), outlets));
+            let heard = Arc::clone(&present.threads);
+            self.joined(user);
+            return Some((heard, outlets));
         }
         let mut threads: HashSet<ThreadId> = threads.into_iter().collect();
         for (position, thread, added) in &present.changes {
@@ -83,20 +84,32 @@ impl Roster {
         let before = std::mem::replace(&mut present.threads, Arc::new(threads));
         for gone in before.difference(&present.threads) {
             unroute(&mut self.routes, *gone, &outlets);
+            forget(&mut self.routes, *gone, user);
         }
         for new in present.threads.difference(&before) {
-            route(&mut self.routes, *new, &outlets);
+            route(&mut self.routes, *new, user, &outlets);
         }
-        present.joined();
-        Some((Arc::clone(&present.threads), outlets))
+        let heard = Arc::clone(&present.threads);
+        self.joined(user);
+        Some((heard, outlets))
+    }
+
+    /// One seat less waits; with the user's last of them the kept changes have served.
+    fn joined(&mut self, user: &UserId) {
+        let Some(present) = self.users.get_mut(user) else { return };
+        present.joining = present.joining.saturating_sub(1);
+        if present.joining == 0 {
+            present.changes = Vec::new();
+            self.joining.remove(user);
+        }
     }
 
     /// A seat was given up, perhaps while it was still joining; whether it was the user's last.
     pub fn leave(&mut self, user: &UserId, outlet: OutletNumber, joining: bool) -> bool {
-        let Some(present) = self.users.get_mut(user) else { return false };
         if joining {
-            present.joined();
+            self.joined(user);
         }
+        let Some(present) = self.users.get_mut(user) else { return false };
         let Some(seats) = present.seats.get_mut(&outlet) else { return false };
         *seats -= 1;
         if *seats == 0 {
@@ -107,6 +120,10 @@ impl Roster {
         }
         let last = present.seats.is_empty();
         if last {
+            for thread in present.threads.iter() {
+                forget(&mut self.routes, *thread, user);
+            }
+            self.joining.remove(user);
             self.users.remove(user);
         }
         last
@@ -119,7 +136,7 @@ impl Roster {
 
     /// Where a thread is heard, and by how many users there.
     pub fn hearing(&self, thread: ThreadId) -> impl Iterator<Item = (OutletNumber, usize)> {
-        self.routes.get(&thread).into_iter().flatten().map(|(outlet, users)| (*outlet, *users))
+        self.routes.get(&thread).into_iter().flat_map(|route| &route.outlets).map(|(outlet, users)| (*outlet, *users))
     }
 
     /// Where a user has seats.
@@ -132,21 +149,21 @@ impl Roster {
         if let Change::Added(users) = change {
             users.iter().for_each(|user| self.change(position, user, thread, true));
         }
-        let outlets = self.routes.get(&thread).map(|outlets| outlets.keys().copied().collect()).unwrap_or_default();
+        let outlets = self.routes.get(&thread).map(|route| route.outlets.keys().copied().collect()).unwrap_or_default();
         match change {
             Change::Removed(user) => self.change(position, user, thread, false),
             Change::Ended => {
-                let hearing: Vec<UserId> = self
-                    .users
-                    .iter()
-                    .filter(|(_, present)| present.joining > 0 || present.threads.contains(&thread))
-                    .map(|(user, _)| user.clone())
-                    .collect();
-                hearing.iter().for_each(|user| self.change(position, user, thread, false));
+                let concerned: HashSet<UserId> = self.concerned(thread).cloned().collect();
+                concerned.iter().for_each(|user| self.change(position, user, thread, false));
             }
             Change::None | Change::Added(_) => {}
         }
         outlets
+    }
+
+    /// Present users for whom the end of a thread may change something; some twice. As many as hear it or are joining, not all.
+    fn concerned(&self, thread: ThreadId) -> impl Iterator<Item = &UserId> {
+        self.routes.get(&thread).into_iter().flat_map(|route| &route.users).chain(&self.joining)
     }
 
     fn change(&mut self, position: Position, user: &UserId, thread: ThreadId, added: bool) {
@@ -157,9 +174,10 @@ impl Roster {
         let outlets: Vec<OutletNumber> = present.seats.keys().copied().collect();
         let threads = Arc::make_mut(&mut present.threads);
         if added && threads.insert(thread) {
-            route(&mut self.routes, thread, &outlets);
+            route(&mut self.routes, thread, user, &outlets);
         } else if !added && threads.remove(&thread) {
             unroute(&mut self.routes, thread, &outlets);
+            forget(&mut self.routes, thread, user);
         }
     }
 
@@ -170,26 +188,35 @@ impl Roster {
     }
 }
 
-type Routes = HashMap<ThreadId, HashMap<OutletNumber, usize>>;
+type Routes = HashMap<ThreadId, Route>;
 
-fn route(routes: &mut Routes, thread: ThreadId, outlets: &[OutletNumber]) {
-    let hearing = routes.entry(thread).or_default();
+/// A user hears a thread on these outlets too.
+fn route(routes: &mut Routes, thread: ThreadId, user: &UserId, outlets: &[OutletNumber]) {
+    let route = routes.entry(thread).or_default();
+    route.users.insert(user.clone());
     for outlet in outlets {
-        *hearing.entry(*outlet).or_default() += 1;
+        *route.outlets.entry(*outlet).or_default() += 1;
     }
 }
 
+/// One user less hears a thread on these outlets.
 fn unroute(routes: &mut Routes, thread: ThreadId, outlets: &[OutletNumber]) {
-    let Some(hearing) = routes.get_mut(&thread) else { return };
+    let Some(route) = routes.get_mut(&thread) else { return };
     for outlet in outlets {
-        if let Some(users) = hearing.get_mut(outlet) {
+        if let Some(users) = route.outlets.get_mut(outlet) {
             *users -= 1;
             if *users == 0 {
-                hearing.remove(outlet);
+                route.outlets.remove(outlet);
             }
         }
     }
-    if hearing.is_empty() {
+}
+
+/// A user hears a thread no more, on any outlet.
+fn forget(routes: &mut Routes, thread: ThreadId, user: &UserId) {
+    let Some(route) = routes.get_mut(&thread) else { return };
+    route.users.remove(user);
+    if route.users.is_empty() {
         routes.remove(&thread);
     }
 }

@@ -200,3 +200,22 @@ proptest! {
         prop_assert!(world.roster.users.is_empty() && world.roster.routes.is_empty());
     }
 }
+
+#[test]
+fn the_end_of_a_thread_concerns_who_hears_it_and_who_joins_and_nobody_else() {
+    let mut roster = Roster::default();
+    let (ended, other) = (ThreadId(Uuid::from_u128(1)), ThreadId(Uuid::from_u128(2)));
+    for user in 0..200 {
+        roster.enter(&user_id(user), 0);
+        roster.listen(&user_id(user), Position(0), if user < 3 { vec![ended, other] } else { vec![other] });
+    }
+    roster.enter(&user_id(250), 1);
+    let mut concerned: Vec<&UserId> = roster.concerned(ended).collect();
+    concerned.sort_unstable();
+    assert_eq!(concerned, [&user_id(0), &user_id(1), &user_id(2), &user_id(250)]);
+    assert_eq!(roster.release(Position(1), ended, &Change::Ended), [0]);
+    assert!(!roster.routes.contains_key(&ended) && !roster.hears(&user_id(0), ended) && roster.hears(&user_id(0), other));
+    (0..200).for_each(|user| _ = roster.leave(&user_id(user), 0, false));
+    roster.leave(&user_id(250), 1, true);
+    assert!(roster.routes.is_empty() && roster.joining.is_empty() && roster.users.is_empty(), "nothing is left behind");
+}

@@ -105,7 +105,7 @@ fn does_not_hold(reset: Reset) -> Error {
 /// which that is everything.
 async fn hear(node: &Arc<Node>, opening: Opening, line: &Rc<Line>, wait: Duration) -> Result<(Vec<TextFrame>, Head), Error> {
     let Opening { seat, at, .. } = opening;
-    let mut feed = Feed::new(Seated::new(Arc::clone(node), Rc::clone(&seat)), Rc::clone(line), at.position);
+    let mut feed = Feed::new(Seated::new(Arc::clone(node), Rc::clone(&seat)), Rc::clone(line), at.position, seat.seed());
     let mut caught_up = None;
     // In this order: of what was missed as much as possible is queued before it is taken.
     tokio::select! {
