@@ -243,7 +243,7 @@ impl Node {
     /// Ends the node: writes what is queued, then stops hub and outlets. Idempotent.
     ///
     /// Returns whether the writer has ended. One that hangs, on a disk that does not answer, is left behind after
-    /// [`END`]: what it has not acknowledged is not known to be stored, as after a crash.
+    /// 10 s: what it has not acknowledged is not known to be stored, as after a crash.
     pub async fn end(&self) -> bool {
         let Some((arbiter, writer)) = self.threads.lock().ok().and_then(|mut threads| threads.take()) else { return true };
         self.writer.stop();

@@ -1,4 +1,4 @@
-//! An accepted TCP connection. HTTP reads and writes it, and [`Cutter`](super::Cutter) ends it, over one descriptor.
+//! An accepted TCP connection. HTTP reads and writes it, and [`Cutter`] ends it, over one descriptor.
 
 use std::{
     cell::{Cell, RefCell},
