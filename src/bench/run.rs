@@ -79,7 +79,7 @@ const COMING: Duration = Duration::from_secs(60);
 /// How long nothing may move until what is missing counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long all that may last.
-const PATIENCE_ALL: Duration = Duration::from_secs(120);
+const PATIENCE_ALL: Duration = Duration::from_secs(600);
 /// Requests at once while a run is prepared and judged.
 const LANES: usize = 16;
 /// Most messages of all histories that are read at the end; the newest of each thread.

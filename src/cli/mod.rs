@@ -36,7 +36,8 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong arguments · 69 the store, the port or the server to check\n\
-    cannot be used · 70 a vital part ended by a bug · 78 the configuration is refused, or a probe or check failed";
+    cannot be used, another process serves the database, or a writer that hangs was left behind · 70 a vital part ended\n\
+    by a bug, or the end was asked for twice and took too long · 78 the configuration is refused, or a probe or check failed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -51,8 +52,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Print a token that signs a program in as a user.
     ///
-    /// The token has the permissions named here and no others, whatever the account has. The account is not looked up: a
-    /// token for one that does not exist is refused when it is used.
+    /// The token has the permissions named here and no others, whatever the account has. Where the database is at hand, no token
+    /// is printed that would open nothing; elsewhere the account is not looked up.
     Token(token::TokenArgs),
     /// Copy the database into a new file, whole, beside a running server.
     ///

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Lines, Write as _},
+    io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Output, Stdio},
     sync::Arc,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a load test may take here.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Runs a load test of a server beside it, with these words and a file for its results.
 async fn bench(server: &Server, words: &str, file: &str) -> (Output, Option<Value>) {
@@ -132,6 +132,14 @@ struct Running {
     results: PathBuf,
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, unless a test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Running {
     fn start(server: &Server) -> Running {
         let results = server.site.directory.path().join("run.json");
@@ -150,9 +158,11 @@ impl Running {
         assert_eq!(progress.take(2).count(), 2, "it says what it does");
         let told = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
         assert!(told.is_ok_and(|status| status.success()));
-        let rest: Vec<String> = self.lines.map_while(Result::ok).collect();
-        let mut output = self.child.wait_with_output().expect("it ran");
-        output.stderr = rest.join("\n").into_bytes();
+        let rest: Vec<String> = (&mut self.lines).map_while(Result::ok).collect();
+        let mut stdout = Vec::new();
+        self.child.stdout.take().expect("a pipe").read_to_end(&mut stdout).expect("output");
+        let status = self.child.wait().expect("it ran");
+        let output = Output { status, stdout, stderr: rest.join("\n").into_bytes() };
         let results = fs::read_to_string(&self.results).ok().and_then(|text| serde_json::from_str(&text).ok());
         let results = results.unwrap_or_else(|| panic!("no results: {}", said(&output)));
         (output, results)

@@ -201,7 +201,7 @@ fn token_prints_a_token_and_nothing_else() {
     }
     assert!(!site.run(&["token", "--user", "alice", "--permission", "everything"]).status.success());
     let help = site.told(&["token", "--help"], "");
-    assert!(help.contains("whatever the account has") && help.contains("not looked up"), "{help}");
+    assert!(help.contains("whatever the account has") && help.contains("would open nothing"), "{help}");
 }
 
 #[tokio::test]
