@@ -20,7 +20,7 @@ pub fn run(args: &BackupArgs) -> Result<(), Failure> {
     let config = args.place.load(None)?;
     let (database, to) = (config.database.display(), args.file.display());
     let backup = Sqlite::back_up(&config.database, &args.file).map_err(|error| match error {
-        BackupError::Source(_) => {
+        BackupError::Source(_) | BackupError::Linked(_) => {
             Failure::Unavailable(format!("there is no backup of {database}: {error}. Check HAILGATE_DATABASE_URL."))
         }
         BackupError::Exists(ref path) if *path != args.file => Failure::Failed(format!(

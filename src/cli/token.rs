@@ -9,7 +9,7 @@ use crate::{
     auth::token::Grant,
     config::{Complaint, Config},
     domain::{Clock, Credential, LEEWAY, Permission, Time, UserId, logins::Fallen},
-    error::Code,
+    error::{Code, Error},
     http::{gateway::SystemClock, keys, open},
     store::LoginReads as _,
 };
@@ -60,7 +60,13 @@ fn dated(config: &Config, user: &UserId) -> Result<Time, Failure> {
     }
     let made_on_use = config.create_users && UserId::new_local(user.as_str()).is_ok();
     let credential = Credential { issued_at: Some(now), ..Credential::of(user.clone()) };
-    let store = open::store(config)?;
+    let store = match open::store(config) {
+        Ok(store) => store,
+        Err(unopened) => {
+            eprintln!("hailgate: the database cannot be asked whether the token opens anything: {unopened}");
+            return Ok(now);
+        }
+    };
     let Ok(standing) = actix::System::new().block_on(store.reads.standing(credential.clone(), now)) else { return Ok(now) };
     let Some(standing) = standing else {
         return if made_on_use {
@@ -94,7 +100,6 @@ fn dated(config: &Config, user: &UserId) -> Result<Time, Failure> {
 /// `hailgate token`: nothing else on stdout.
 pub fn run(args: &TokenArgs) -> Result<(), Failure> {
     let config = args.place.load(None)?;
-    let dated = dated(&config, &args.user)?;
     let grant = Grant {
         user: args.user.clone(),
         ttl: args.ttl,
@@ -103,7 +108,15 @@ pub fn run(args: &TokenArgs) -> Result<(), Failure> {
         permissions: args.permission.clone(),
         tier: args.tier.clone(),
     };
-    let token = keys::tokens(&config)?.sign(&grant, dated).map_err(|error| match error.code {
+    let tokens = keys::tokens(&config)?;
+    let sign = |at| tokens.sign(&grant, at).map_err(refused);
+    // What cannot be signed at all is refused before the database is asked.
+    sign(SystemClock.now())?;
+    print(&sign(dated(&config, &args.user)?)?)
+}
+
+fn refused(error: Error) -> Failure {
+    match error.code {
         Code::NoSigningKey => {
             let place = "variable HAILGATE_JWT_SECRET or HAILGATE_JWT_PRIVATE_KEY (neither is set)";
             Failure::Config(vec![Complaint::new(
@@ -113,6 +126,5 @@ pub fn run(args: &TokenArgs) -> Result<(), Failure> {
             )])
         }
         _ => error.into(),
-    })?;
-    print(&token)
+    }
 }

@@ -106,7 +106,13 @@ fn proven(report: &Report) -> Result<(), Unopened> {
 
 /// Opens the configured database.
 pub(crate) fn store(config: &Config) -> Result<Sqlite, Unopened> {
-    Sqlite::open(&config.database, &config.limits).map_err(|error| not_opened(config, &error))
+    Sqlite::open(&config.database, &config.limits).map_err(|error| match error {
+        OpenError::Outdated(_) => Unopened::Unavailable(format!(
+            "the database {} cannot be opened: {error}. Start the server of this version first.",
+            config.database.display()
+        )),
+        error => not_opened(config, &error),
+    })
 }
 
 /// Takes the lock by which one process at a time serves from the configured database. Taken before the database is opened, so that
@@ -120,13 +126,17 @@ pub(crate) fn lock_to_serve(config: &Config) -> Result<ServingLock, Unopened> {
             Unopened::Unavailable(format!("the database {path} cannot be served from: {unserved}. {remedy}"))
         }
         Unserved::Linked(_) | Unserved::System(_) => not_opened(config, &unserved),
+        Unserved::Lock(..) => Unopened::Unavailable(format!(
+            "the database {} cannot be served from: {unserved}. Give that file to the user who runs the server.",
+            config.database.display()
+        )),
     })
 }
 
 /// Opens it for the one who serves from it.
 pub(crate) fn store_to_serve(config: &Config, lock: ServingLock) -> Result<Sqlite, Unopened> {
-    let served = store(config)?.serving(lock, config.sqlite_synchronous);
-    served.map_err(|error: OpenError| not_opened(config, &error))
+    let served = Sqlite::open_to_serve(&config.database, &config.limits, lock, config.sqlite_synchronous);
+    served.map_err(|error| not_opened(config, &error))
 }
 
 fn not_opened(config: &Config, error: &impl fmt::Display) -> Unopened {

@@ -14,7 +14,7 @@ use rustix::{
 };
 use uuid::Uuid;
 
-use super::{BUSY, Sqlite, rows};
+use super::{BUSY, Linked, Sqlite, one_name, rows};
 
 /// Reason why there is no backup; then the file does not exist, unless it did before.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub enum BackupError {
     /// The database cannot be opened or read.
     #[error("the database cannot be read: {0}")]
     Source(rusqlite::Error),
+    /// The database has several names.
+    #[error(transparent)]
+    Linked(#[from] Linked),
     /// The backup or the file that it grows in exists already.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
@@ -50,6 +53,7 @@ impl Sqlite {
     /// [`BackupError`]. An existing file is never replaced.
     pub fn back_up(file: &Path, to: &Path) -> std::result::Result<Backup, BackupError> {
         let (folder, partial) = places(to)?;
+        one_name(file)?;
         if to.symlink_metadata().is_ok() {
             return Err(BackupError::Exists(to.to_owned()));
         }

@@ -74,6 +74,9 @@ pub enum OpenError {
     /// The file has several names.
     #[error(transparent)]
     Linked(#[from] Linked),
+    /// Its tables are of an older version, and a server of that version may be using them.
+    #[error("its tables are of an older version and have to be brought up to date, but {0}")]
+    Outdated(Unserved),
     /// The file could not be made.
     #[error("{0}")]
     File(#[from] io::Error),
@@ -83,14 +86,32 @@ pub enum OpenError {
 }
 
 impl Sqlite {
-    /// Opens or creates the file and brings its tables up to date.
+    /// Opens or creates the file and brings its tables up to date, beside a running server. Tables of an older version are not
+    /// changed under a server: it would go on writing by the rules of that version.
     ///
     /// # Errors
     /// [`OpenError`], with the engine's words.
     pub fn open(file: &Path, limits: &Limits) -> Result<Sqlite, OpenError> {
         serving::create(file)?;
         one_name(file)?;
-        Self::open_at(Place::File(file.to_owned()), limits)
+        let place = Place::File(file.to_owned());
+        let outdated = is_outdated(&place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?)?;
+        // Held until the tables are up to date.
+        let _lock = outdated.then(|| ServingLock::take(file)).transpose().map_err(OpenError::Outdated)?;
+        Self::open_at(place, limits)
+    }
+
+    /// The same for the one who serves from it and holds its lock.
+    ///
+    /// # Errors
+    /// [`OpenError`], with the engine's words.
+    pub fn open_to_serve(
+        file: &Path,
+        limits: &Limits,
+        lock: ServingLock,
+        synchronous: Synchronous,
+    ) -> Result<Sqlite, OpenError> {
+        Self::open_at(Place::File(file.to_owned()), limits)?.serving(lock, synchronous)
     }
 
     /// A throwaway database in memory, gone with its last connection: for the probe and for tests.
@@ -144,6 +165,17 @@ impl Place {
 mod migrations {
     refinery::embed_migrations!("src/store/migrations");
     pub(super) use self::migrations::runner;
+}
+
+/// Whether the tables are of an older version than this program's. A new file has none.
+fn is_outdated(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    if !connection.table_exists(None, "refinery_schema_history")? {
+        return Ok(false);
+    }
+    let applied: Option<i64> =
+        connection.query_row("SELECT max(version) FROM refinery_schema_history", (), |row| row.get(0))?;
+    let newest = migrations::runner().get_migrations().iter().map(|migration| i64::from(migration.version())).max();
+    Ok(applied < newest)
 }
 
 /// Brings the tables up to date. Migrations that compute a column call the function that computes it for new rows.

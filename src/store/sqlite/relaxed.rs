@@ -12,7 +12,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`OpenError`], with the engine's words.
-    pub fn serving(mut self, lock: ServingLock, synchronous: Synchronous) -> std::result::Result<Sqlite, OpenError> {
+    pub(super) fn serving(mut self, lock: ServingLock, synchronous: Synchronous) -> std::result::Result<Sqlite, OpenError> {
         if let Some(connection) = &mut self.log.connection {
             if let Some(epoch) = begin(connection, synchronous)? {
                 log::warn!(
@@ -67,7 +67,7 @@ mod tests {
 
     fn start(file: &std::path::Path, synchronous: Synchronous) -> World {
         let lock = ServingLock::take(file).expect("nobody else serves");
-        let store = Sqlite::open(file, &Limits::default()).and_then(|store| store.serving(lock, synchronous));
+        let store = Sqlite::open_to_serve(file, &Limits::default(), lock, synchronous);
         World::of(store.expect("a database"), &[])
     }
 
@@ -116,6 +116,9 @@ mod tests {
         let beside = Sqlite::open(&file, &Limits::default()).expect("a database");
         assert_eq!(beside.identity.epoch, server.store.identity.epoch);
         drop(beside);
+        server.connection().execute("DELETE FROM refinery_schema_history WHERE version > 7", ()).expect("a row");
+        let refused = Sqlite::open(&file, &Limits::default()).err().expect("refused").to_string();
+        assert!(refused.contains("of an older version") && refused.contains("served by"), "{refused}");
         assert_eq!(server.count("meta WHERE relaxed = 1"), 1);
     }
 }

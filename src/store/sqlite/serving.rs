@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -29,6 +29,9 @@ pub enum Unserved {
     /// The file has several names.
     #[error(transparent)]
     Linked(#[from] Linked),
+    /// The lock's file cannot be used; with the system's words.
+    #[error("its lock {} cannot be taken: {_1}", .0.display())]
+    Lock(PathBuf, io::Error),
     /// The system's words.
     #[error("{0}")]
     System(#[from] io::Error),
@@ -76,11 +79,17 @@ impl ServingLock {
         one_name(database)?;
         let mut path = database.canonicalize()?.into_os_string();
         path.push(".lock");
-        let mut file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let path = PathBuf::from(path);
+        let opened = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = opened.map_err(|error| Unserved::Lock(path.clone(), error))?;
+        // Root makes it for the database's owner, as SQLite does with its side files: that user serves from it next time. Others
+        // may not give files away, and need not.
+        let owner = fs::metadata(database)?;
+        let _ = fchown(&file, Some(owner.uid()), Some(owner.gid()));
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Unserved::Held(holder(&mut file))),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::Error(error)) => return Err(Unserved::Lock(path, error)),
         }
         // Only words of refusals come from what is written, so a full disk is no reason to refuse.
         let line = format!("{} {}\n", std::process::id(), host());
@@ -116,6 +125,23 @@ fn host() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Only root can give files away.
+    #[test]
+    fn the_lock_belongs_to_the_owner_of_the_database() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("h.db");
+        fs::write(&file, "").expect("a file");
+        if std::os::unix::fs::chown(&file, Some(1_234), Some(1_235)).is_ok() {
+            drop(ServingLock::take(&file).expect("a lock"));
+            let lock = fs::metadata(directory.path().join("h.db.lock")).expect("a file");
+            assert_eq!((lock.uid(), lock.gid(), lock.mode() & 0o777), (1_234, 1_235, 0o600));
+        }
+        let path = directory.path().join("other.db");
+        fs::create_dir(directory.path().join("other.db.lock")).expect("a directory in its place");
+        let said = ServingLock::take(&path).expect_err("no file").to_string();
+        assert!(said.contains("other.db.lock") && said.contains("cannot be taken"), "{said}");
+    }
 
     #[test]
     fn one_at_a_time_holds_the_lock_whatever_the_file_is_called() {
