@@ -57,7 +57,7 @@ async fn a_resume_that_takes_nothing_is_slow_however_much_it_beats_and_one_that_
         ("HAILGATE_LIMIT_SENDS_BURST", "1000"),
         ("HAILGATE_LIMIT_REST_BURST", "1000000"),
         ("HAILGATE_LIMIT_CONNECTIONS_USER", "2"),
-        ("HAILGATE_LIMIT_STALL_MS", "1000"),
+        ("HAILGATE_LIMIT_STALL_MS", "10000"),
         ("HAILGATE_LIMIT_FRAMES_BURST", "1000000"),
     ]);
     let alice = server.person();
@@ -127,15 +127,19 @@ async fn a_message_that_is_not_finished_in_time_is_closed_4204_whatever_trickles
 
 #[tokio::test]
 async fn who_sends_a_message_slowly_but_in_time_stays() {
-    let server = Server::new(&HASTY);
+    let server = Server::new(&[
+        ("HAILGATE_LIMIT_HEARTBEAT_MS", "1000"),
+        ("HAILGATE_LIMIT_HEARTBEAT_GRACE_MS", "10000"),
+        ("HAILGATE_LIMIT_MESSAGE_MS", "120000"),
+    ]);
     let (alice, bob) = (server.person(), server.person());
     let mut slow = Raw::socket(server.port, alice.token()).await;
     let mut polite = Raw::socket(server.port, bob.token()).await;
     let ping = frame(TEXT, br#"{"type":"ping"}"#);
     slow.send(&ping[..ping.len() - 1]).await;
-    // Longer than a heartbeat and the grace.
+    // Longer than a heartbeat and the grace, 11 s: the pings come a second apart.
     let mut pings = 0;
-    while pings < 4 {
+    while pings < 14 {
         let (first, payload) = polite.frame().await.expect("a frame");
         if first == 0x89 {
             pings += 1;
