@@ -1,6 +1,7 @@
 //! Who is writing in the open thread is shown while it lasts, and moves nothing.
 
 use fantoccini::key::Key;
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -16,6 +17,15 @@ const KEEP: &str = "window.typed = []; const send = WebSocket.prototype.send;
 
 async fn sees_typing(window: &Window, words: &str) {
     window.sees(&format!("the line {words:?}"), |view| view.typing == words).await;
+}
+
+/// The same while these windows go on writing: a letter each before every look, because a writer is shown for seven seconds only.
+async fn sees_writing(window: &Window, writers: &[&Window], words: &str) {
+    crate::window::until(&format!("the line {words:?}"), || async {
+        join_all(writers.iter().map(|writer| writer.types("x"))).await;
+        window.look().await.typing == words
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -66,13 +76,12 @@ async fn two_are_named_more_are_several_and_whoever_says_no_more_is_forgotten() 
         window.opens("Demo").await;
     }
     bob.fills("#composer", "from bob").await;
-    sees_typing(alice, "Bob is typing").await;
+    sees_writing(alice, &[bob], "Bob is typing").await;
     carol.fills("#composer", "from carol").await;
-    sees_typing(alice, "Bob and Carol are typing").await;
-    bob.types(", who goes on").await;
+    sees_writing(alice, &[bob, &carol], "Bob and Carol are typing").await;
     dave.fills("#composer", "from dave").await;
-    sees_typing(alice, "Several people are typing").await;
-    sees_typing(bob, "Carol and Dave are typing").await;
+    sees_writing(alice, &[bob, &carol, &dave], "Several people are typing").await;
+    sees_writing(bob, &[&carol, &dave], "Carol and Dave are typing").await;
     carol.presses(Key::Enter).await;
     dave.presses(Key::Enter).await;
     bob.presses(Key::Enter).await;

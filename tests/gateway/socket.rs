@@ -106,6 +106,18 @@ impl Socket {
         self.send_text(&frame.to_string()).await;
     }
 
+    /// Sends frames together, in one write.
+    #[allow(dead_code, reason = "the tests of the gateway use it")]
+    pub async fn send_at_once(&mut self, frames: impl IntoIterator<Item = Value>) {
+        let all = async {
+            for frame in frames {
+                self.stream.feed(Message::text(frame.to_string())).await?;
+            }
+            self.stream.flush().await
+        };
+        soon("sending", all).await.expect("the socket takes them");
+    }
+
     /// Sends any message of the protocol, if the socket still takes it.
     pub async fn send_raw(&mut self, message: Message) -> bool {
         soon("sending", self.stream.send(message)).await.is_ok()

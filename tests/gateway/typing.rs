@@ -8,9 +8,13 @@ use crate::{
     socket::Socket,
 };
 
+fn typing(thread: &str, active: bool) -> Value {
+    json!({"type": "typing", "data": {"thread_id": thread, "active": active}})
+}
+
 /// Says in a thread that somebody types.
 async fn types(socket: &mut Socket, thread: &str, active: bool) {
-    socket.send(json!({"type": "typing", "data": {"thread_id": thread, "active": active}})).await;
+    socket.send(typing(thread, active)).await;
 }
 
 fn notice(thread: &str, by: &Person, active: bool) -> Value {
@@ -54,10 +58,8 @@ async fn a_second_notice_within_a_second_is_dropped_without_a_word_and_another_t
     let (alice, bob) = (server.person(), server.person());
     let (one, two) = (alice.thread(&[&bob]).await, alice.thread(&[&bob]).await);
     let (mut of_alice, mut of_bob) = (alice.socket().await, bob.socket().await);
-    for _ in 0..5 {
-        types(&mut of_alice, &one, true).await;
-    }
-    types(&mut of_alice, &two, true).await;
+    // In one write, so that they arrive within the second.
+    of_alice.send_at_once([&one, &one, &one, &one, &one, &two].map(|thread| typing(thread, true))).await;
     let told = told_until_now(&mut of_alice, &two, &mut of_bob).await;
     assert_eq!(told, [notice(&one, &alice, true), notice(&two, &alice, true)]);
     of_alice.is_alive().await;
