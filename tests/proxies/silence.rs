@@ -12,9 +12,9 @@ use crate::{
 type Wrong = (Kind, Edits<'static>, &'static [&'static str], &'static str);
 
 const SOCKET: &str =
-    "a socket in silence, with a token: GET /ws: expected a ping after 2000 ms, got the socket ended after ";
+    "a socket in silence, with a token: GET /ws: expected a ping after 15000 ms, got the socket ended after ";
 const STREAM: &str =
-    "a stream in silence, with a token: GET /api/events: expected a ping after 2000 ms, got the stream ended after ";
+    "a stream in silence, with a token: GET /api/events: expected a ping after 15000 ms, got the stream ended after ";
 const POLL: &str = "a long poll in silence, with a token: GET /api/events: expected 200, got 50";
 const NO_SOCKET: &str = "a socket, with a token: GET /ws: expected a socket that answers, got no answer";
 const LATE: &str =
@@ -23,7 +23,7 @@ const LATE: &str =
 const WRONG: &[Wrong] = &[
     (
         Kind::Nginx,
-        &[("proxy_http_version", "proxy_read_timeout 1s; proxy_http_version")],
+        &[("proxy_http_version", "proxy_read_timeout 5s; proxy_http_version")],
         &[SOCKET, STREAM, POLL],
         "nginx: proxy_read_timeout 60s;",
     ),
@@ -37,7 +37,7 @@ const WRONG: &[Wrong] = &[
         Kind::Caddy,
         &[(
             "reverse_proxy 127.0.0.1:8080",
-            "reverse_proxy 127.0.0.1:8080 {\ntransport http {\nresponse_header_timeout 1s\n}\n}",
+            "reverse_proxy 127.0.0.1:8080 {\ntransport http {\nresponse_header_timeout 5s\n}\n}",
         )],
         &[POLL],
         "Caddy: take out read_timeout, write_timeout and response_header_timeout",
@@ -48,20 +48,21 @@ const WRONG: &[Wrong] = &[
         &[NO_SOCKET],
         "h2c:// upstreams and buffer_responses",
     ),
-    (Kind::HAProxy, &[("timeout tunnel 60s", "timeout tunnel 1s")], &[SOCKET], "HAProxy: timeout client 60s"),
-    (Kind::HAProxy, &[("timeout server 60s", "timeout server 1s")], &[STREAM, POLL], "timeout server 60s"),
+    (Kind::HAProxy, &[("timeout tunnel 60s", "timeout tunnel 5s")], &[SOCKET], "HAProxy: timeout client 60s"),
+    (Kind::HAProxy, &[("timeout server 60s", "timeout server 5s")], &[STREAM, POLL], "timeout server 60s"),
     (
         Kind::HAProxy,
         &[("option forwardfor", "option forwardfor\n    http-response wait-for-body time 30s")],
         &[LATE],
         "HAProxy: take out http-response wait-for-body",
     ),
-    (Kind::Apache, &[("ProxyPass", "ProxyTimeout 1\n    ProxyPass")], &[STREAM, POLL], "Apache: ProxyTimeout 60"),
+    (Kind::Apache, &[("ProxyPass", "ProxyTimeout 5\n    ProxyPass")], &[STREAM, POLL], "Apache: ProxyTimeout 60"),
 ];
 
-/// A server whose heartbeat is short, so that silence is.
+/// A server whose heartbeat is three times as long as the timeouts above: these are long enough for every answer of a busy machine,
+/// and end a silent connection well before its first ping.
 static SERVER: LazyLock<Server> =
-    LazyLock::new(|| Server::new(&[("HAILGATE_TRUSTED_PROXIES", "127.0.0.1/32"), ("HAILGATE_LIMIT_HEARTBEAT_MS", "2000")]));
+    LazyLock::new(|| Server::new(&[("HAILGATE_TRUSTED_PROXIES", "127.0.0.1/32"), ("HAILGATE_LIMIT_HEARTBEAT_MS", "15000")]));
 
 fn check(kind: Kind, edits: Edits<'_>) -> (Option<i32>, String) {
     let proxy = Proxy::start(kind, kind.block(0), edits, SERVER.port);
