@@ -90,8 +90,7 @@ impl Language {
         let (program, arguments): (_, &[&str]) = match self {
             // A runtime without a compiler does not run programs from their source.
             Language::Java => ("java", &["--describe-module", "jdk.compiler"]),
-            // Fails where go.mod asks for a newer one.
-            Language::Go => ("go", &["list", "-m"]),
+            Language::Go => ("go", &["env", "GOVERSION"]),
             Language::Python => ("python3", &["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"]),
             Language::Node => ("node", &["-e", NODE]),
         };
@@ -99,6 +98,12 @@ impl Language {
         command.args(arguments).current_dir(self.sources()).envs(GO_AS_IT_IS).stdin(Stdio::null());
         let Ok(output) = command.output() else { return false };
         let told = String::from_utf8_lossy(&output.stdout);
+        if self == Language::Go {
+            let module = fs::read_to_string(self.sources().join("go.mod")).expect("a module");
+            let asked = module.lines().find_map(|line| line.strip_prefix("go ")).and_then(version).expect("the module's Go");
+            // A Go before 1.21 builds modules of newer ones too, as far as it can. One before 1.16 prints an empty line.
+            return told.trim().strip_prefix("go").and_then(version).is_some_and(|installed| installed >= asked);
+        }
         let module = told.strip_prefix("jdk.compiler@").map(|version| version.split(|c: char| !c.is_ascii_digit()).next());
         let new_enough = module.is_none_or(|major| major.and_then(|major| major.parse().ok()) >= Some(17));
         output.status.success() && new_enough
@@ -116,6 +121,12 @@ impl Language {
         let lock = fs::read(self.sources().join(lock)).expect("a lock file");
         fs::read(self.installed().join("installed")).is_ok_and(|installed| installed == lock)
     }
+}
+
+/// Major and minor version of Go, of `1.23`, `1.23.4` and `1.23rc1`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
 /// The Go that is installed, without a workspace around the module and without downloads.
