@@ -50,6 +50,8 @@ async fn a_full_disk_refuses_writes_alone_and_room_heals_it() {
     let ticket = alice.post("/api/ws/ticket", json!({})).await.json(200);
     mounts.run("! cat /dev/zero > disk/ballast 2> /dev/null");
     fill_up(&mut ledger, &alice, &thread).await;
+    // A ticket is used up by a write. It is used first, because it expires after 30 s.
+    server.nobody().try_upgrade(&format!("/ws?ticket={}", text(&ticket, "ticket"))).await.problem(507, "storage_full");
     for number in 0..10 {
         let key = format!("socket-{number}");
         let told = by_socket(&mut of_alice, &thread, &key).await;
@@ -57,8 +59,6 @@ async fn a_full_disk_refuses_writes_alone_and_room_heals_it() {
         ledger.note(&key, told);
     }
     assert!(ledger.refused("storage_full") >= 15, "{ledger:?}");
-    // A ticket is used up by a write.
-    server.nobody().try_upgrade(&format!("/ws?ticket={}", text(&ticket, "ticket"))).await.problem(507, "storage_full");
     only_writes_fail(&server, &alice, &browser, &thread, "storage_full").await;
     // What is stored is delivered; what was refused is not.
     let so_far = 1 + ledger.stored() as u64;

@@ -5,6 +5,7 @@ use std::{
     cell::{Cell, RefCell},
     process::{Command, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -13,8 +14,11 @@ use crate::{
     outage::{heals, only_writes_fail},
     rounds,
     server::{Server, Site},
-    soon,
+    within,
 };
+
+/// Within this time enough is said under faults.
+const ENOUGH: Duration = Duration::from_secs(600);
 
 const NEEDS: [Need; 2] = [Need::Program("fiu-run", "fiu-utils"), Need::Program("fiu-ctrl", "fiu-utils")];
 
@@ -115,7 +119,8 @@ async fn faults_by_chance_under_load_and_a_kill_lose_nothing_that_was_acknowledg
         let kill = async {
             let enough =
                 || ledger.borrow().stored() >= before.stored() + 150 && ledger.borrow().said() >= before.said() + 200;
-            soon("enough is said", async {
+            // Counted, and most of it with a sync that may be slow: it may take long.
+            within(ENOUGH, "enough is said", async {
                 while !enough() {
                     tokio::task::yield_now().await;
                 }
