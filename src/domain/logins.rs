@@ -253,8 +253,9 @@ pub enum LoginAct {
     PutTicket { hash: SecretHash, ticket: Ticket },
     /// Uses up a ticket.
     TakeTicket { hash: SecretHash, at: Time },
-    /// Clears away what is over its time at `at`, a part of it at a time; idle logins end. Notes what the clock shows.
-    Sweep { at: Time, clock: Time },
+    /// Clears away what is over its time at `at`, a part of it at a time; idle logins end. Tickets go by what the clock shows: one
+    /// that has expired opens nothing any more. Notes `clock`, and `known`, the latest time that is believed to have been reached.
+    Sweep { at: Time, known: Time, clock: Time },
 }
 
 /// What a change did.

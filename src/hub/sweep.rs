@@ -3,7 +3,7 @@
 
 use std::sync::PoisonError;
 
-use super::Node;
+use super::{Node, steps::Judged};
 use crate::{
     domain::{LoginAct, LoginDone, Time},
     store::{Done, Write},
@@ -13,9 +13,9 @@ impl Node {
     /// Clears away a part of what is over its time; whether there is more.
     pub async fn sweep(&self) -> bool {
         let reading = self.clock.read();
-        let now = self.steps.lock().unwrap_or_else(PoisonError::into_inner).judge(reading);
-        let logins = self.swept(Write::Login(Box::new(LoginAct::Sweep { at: now, clock: reading.wall }))).await;
-        let log = self.swept(Write::Prune { before: kept_since(now, self.limits.retention_ms) }).await;
+        let Judged { at, known } = self.steps.lock().unwrap_or_else(PoisonError::into_inner).judge(reading);
+        let logins = self.swept(Write::Login(Box::new(LoginAct::Sweep { at, known, clock: reading.wall }))).await;
+        let log = self.swept(Write::Prune { before: kept_since(at, self.limits.retention_ms) }).await;
         if let Some(Done::Pruned { events: events @ 1.., .. }) = log {
             log::debug!("{events} events older than retention_ms are gone");
         }

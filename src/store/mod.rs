@@ -292,7 +292,7 @@ pub trait LoginReads: Send + Sync {
     fn endings(&self, after: u64, limit: u64) -> Answer<'_, Result<Vec<Ending>, Outage>>;
     /// The number of the last ending; zero if there was none.
     fn last_ending(&self) -> Answer<'_, Result<u64, Outage>>;
-    /// By which time a sweep last cleared away what was too old; `None` before the first one.
+    /// The latest time that a server believed to have been reached, as its last sweep noted it; `None` before the first one.
     fn swept_at(&self) -> Answer<'_, Result<Option<Time>, Outage>>;
     /// A page of accounts by name.
     fn accounts(&self, after: Option<UserId>, limit: u64) -> Answer<'_, Result<Vec<Account>, Outage>>;

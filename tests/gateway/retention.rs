@@ -88,14 +88,7 @@ async fn after_a_long_gap_only_what_was_too_old_before_it_is_deleted_at_the_star
         file.execute("UPDATE meta SET swept_at = swept_at - ?1", [9 * DAY_MS]).expect("a row");
         before = swept_at(file);
     });
-    let file = rusqlite::Connection::open(server.site.database()).expect("the database");
-    soon("a sweep", async {
-        while swept_at(&file) == before {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    let later = swept_at(&file) - before;
+    let later = next_sweep(&server, before).await - before;
     assert!((1..DAY_MS).contains(&later), "it swept by the time of the last sweep and the uptime: {later}");
     let alice = alice.at(&server);
     // One write deletes all that is too old: once the first message is gone, the others are or stay.
@@ -109,6 +102,31 @@ async fn after_a_long_gap_only_what_was_too_old_before_it_is_deleted_at_the_star
     })
     .await;
     assert_eq!(left, ["old", "young"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_the_last_sweep_at_the_start_does_not_set_that_time_back() {
+    let server = Server::new(&[]);
+    let mut before = next_sweep(&server, 0).await;
+    // As on a machine without a battery for its clock, which starts a month back.
+    let server = between_two_runs(server, |file| {
+        file.execute("UPDATE meta SET swept_at = swept_at + ?1", [30 * DAY_MS]).expect("a row");
+        before = swept_at(file);
+    });
+    let later = next_sweep(&server, before).await - before;
+    assert!((1..DAY_MS).contains(&later), "the uptime was added to it: {later}");
+}
+
+/// What a sweep notes as its time, once it is no longer this.
+async fn next_sweep(server: &Server, before: i64) -> i64 {
+    let file = rusqlite::Connection::open(server.site.database()).expect("the database");
+    soon("a sweep", async {
+        while swept_at(&file) == before {
+            tokio::task::yield_now().await;
+        }
+        swept_at(&file)
+    })
+    .await
 }
 
 fn swept_at(file: &rusqlite::Connection) -> i64 {

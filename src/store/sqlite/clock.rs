@@ -25,8 +25,9 @@ pub(super) fn latest(connection: &Connection, now: Time) -> Result<Time> {
     connection.prepare_cached(sql)?.query_row((now.0, now.plus(AHEAD_MAX).0), |row| row.get(0).map(Time))
 }
 
-/// Notes by which time a sweep clears away what is too old.
-pub(super) fn swept(tx: &Connection, at: Time) -> Result<()> {
-    tx.prepare_cached("UPDATE meta SET swept_at = ?1")?.execute([at.0])?;
+/// Notes the latest time that the server believes to have been reached. The server decides whether it may go back, see
+/// `hub/steps.rs`.
+pub(super) fn swept(tx: &Connection, known: Time) -> Result<()> {
+    tx.prepare_cached("UPDATE meta SET swept_at = ?1")?.execute([known.0])?;
     Ok(())
 }

@@ -45,10 +45,10 @@ pub(super) fn apply(tx: &Connection, act: &LoginAct) -> Result<LoginDone> {
             let taken = "DELETE FROM tickets WHERE ticket_hash = ?1 AND expires_at > ?2 RETURNING";
             ticket(tx, taken, "", hash, *at).map(LoginDone::Ticket)
         }
-        LoginAct::Sweep { at, clock } => {
+        LoginAct::Sweep { at, known, clock } => {
             clock::note(tx, *clock)?;
-            clock::swept(tx, *at)?;
-            sweep(tx, *at)
+            clock::swept(tx, *known)?;
+            sweep(tx, *at, *clock)
         }
     }
 }
@@ -114,7 +114,7 @@ fn save_session(tx: &Connection, key: &SecretHash, record: &SessionRecord) -> Re
 }
 
 /// Clears away what is over its time; logins that nobody used for too long end, and their connections with them.
-fn sweep(tx: &Connection, at: Time) -> Result<LoginDone> {
+fn sweep(tx: &Connection, at: Time, clock: Time) -> Result<LoginDone> {
     let mut most = 0;
     for (column, edge) in [("expires_at", at.0), ("seen_at", idle_before(at))] {
         let over = format!("key_hash IN (SELECT key_hash FROM sessions WHERE {column} <= ?1 LIMIT ?2)");
@@ -125,7 +125,7 @@ fn sweep(tx: &Connection, at: Time) -> Result<LoginDone> {
     let kept = at.0.saturating_sub(i64::try_from(ENDINGS_KEPT.as_millis()).unwrap_or(0));
     for (table, key, column, edge) in [
         ("families", "family_id", "expires_at", at.0),
-        ("tickets", "ticket_hash", "expires_at", at.0),
+        ("tickets", "ticket_hash", "expires_at", clock.0),
         ("endings", "number", "at", kept),
     ] {
         let over = format!("DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {column} <= ?1 LIMIT ?2)");

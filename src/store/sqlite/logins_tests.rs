@@ -29,6 +29,11 @@ fn act(store: &mut Sqlite, act: LoginAct) -> LoginDone {
     }
 }
 
+/// A sweep by this time, while the clock shows another.
+fn clear(store: &mut Sqlite, at: Time, clock: Time) {
+    assert_eq!(act(store, LoginAct::Sweep { at, known: at, clock }), LoginDone::Swept { more: false });
+}
+
 /// A login under the key `[n; 32]`, last used at this time.
 fn sign_in(store: &mut Sqlite, n: u8, seen_at: Time) -> SessionId {
     let (done, session) = save(store, n, None, seen_at);
@@ -116,7 +121,7 @@ async fn a_login_that_nobody_uses_for_a_day_ends_with_what_descends_from_it_and_
     let idle = sign_in(&mut store, 1, Time(0));
     let used = sign_in(&mut store, 2, Time(0).plus(2 * HOUR));
     let (dead, alive) = (family(&mut store, idle, 1), family(&mut store, used, 2));
-    act(&mut store, LoginAct::Sweep { at: now, clock: now });
+    clear(&mut store, now, now);
     let endings = store.reads.endings(0, 10).await.expect("endings");
     assert_eq!(endings.iter().map(|ending| ending.what).collect::<Vec<_>>(), [Ended::One(idle.0)]);
     assert_eq!(store.reads.last_ending().await, Ok(endings[0].number));
@@ -125,10 +130,32 @@ async fn a_login_that_nobody_uses_for_a_day_ends_with_what_descends_from_it_and_
         let standing = store.reads.standing(credential.clone(), now).await.expect("an answer").expect("a user");
         assert_eq!(standing.judge(&credential).is_ok(), holds);
     }
-    act(&mut store, LoginAct::Sweep { at: now.plus(ENDINGS_KEPT), clock: now.plus(ENDINGS_KEPT) });
-    act(&mut store, LoginAct::Sweep { at: now.plus(2 * ENDINGS_KEPT), clock: now.plus(2 * ENDINGS_KEPT) });
+    clear(&mut store, now.plus(ENDINGS_KEPT), now.plus(ENDINGS_KEPT));
+    clear(&mut store, now.plus(2 * ENDINGS_KEPT), now.plus(2 * ENDINGS_KEPT));
     assert!(store.reads.endings(0, 10).await.expect("endings").is_empty(), "history is cleared away");
     assert!(store.reads.last_ending().await.expect("a number") > 0, "but not forgotten");
+}
+
+#[test]
+fn while_a_step_of_the_clock_is_not_believed_expired_tickets_go_and_logins_stay() {
+    let (mut store, now) = (store(), Time(0));
+    let session = sign_in(&mut store, 1, now);
+    family(&mut store, session, 1);
+    let expires_at = now.plus(Duration::from_secs(30));
+    let (credential, context_expires_at) = (Credential::of(alice()), Time(i64::MAX));
+    let ticket = Ticket { credential, permissions: Vec::new(), tier: "user".into(), context_expires_at, expires_at };
+    act(&mut store, LoginAct::PutTicket { hash: [3; 32], ticket });
+    let rows = |store: &Sqlite| {
+        let count =
+            "SELECT (SELECT count(*) FROM tickets), (SELECT count(*) FROM sessions), (SELECT count(*) FROM families)";
+        let connection = store.log.connection.as_ref().expect("the writing connection");
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        connection.query_row(count, (), row).expect("counts")
+    };
+    clear(&mut store, now, now);
+    assert_eq!(rows(&store), (1, 1, 1));
+    clear(&mut store, now, now.plus(1_000 * HOUR));
+    assert_eq!(rows(&store), (0, 1, 1));
 }
 
 #[test]
@@ -230,7 +257,7 @@ async fn no_token_that_was_let_in_before_a_revocation_is_let_in_after_it_whateve
             let mut store = store();
             let (before, dated) = (Time(START), Time(START + ahead));
             assert!(holds(&store, dated, before).await, "dated {ahead} ms ahead");
-            act(&mut store, LoginAct::Sweep { at: before, clock: before });
+            clear(&mut store, before, before);
             let revoked = Time(START + minute + step);
             act(&mut store, LoginAct::Revoke { user: alice(), at: revoked });
             for later in [0, 1, 5_000, 10_000, minute, 7_200_000, 86_400_000, 200_000_000] {
@@ -250,7 +277,7 @@ async fn no_token_that_was_let_in_before_a_revocation_is_let_in_after_it_whateve
 #[actix_web::test]
 async fn a_clock_that_was_years_ahead_for_a_moment_keeps_new_tokens_out_for_a_day_at_most() {
     let (mut store, now) = (store(), Time(1_800_000_000_000));
-    act(&mut store, LoginAct::Sweep { at: now, clock: now.plus(100_000 * HOUR) });
+    clear(&mut store, now, now.plus(100_000 * HOUR));
     act(&mut store, LoginAct::Revoke { user: alice(), at: now });
     let tomorrow = now.plus(24 * HOUR).plus(LEEWAY);
     assert!(!holds(&store, tomorrow, tomorrow).await);
