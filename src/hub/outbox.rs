@@ -230,8 +230,9 @@ impl Outbox {
 
     /// Drops everything that waits, so that the last words always fit; but a frame that is partly written is finished.
     pub fn clear(&mut self) {
-        let keep = usize::from(self.begun > 0);
-        self.frames.truncate(keep);
+        let begun = if self.begun > 0 { self.frames.pop_front() } else { None };
+        // A new queue: the room of the old one counts as memory.
+        self.frames = begun.into_iter().collect();
         self.bytes = self.frames.iter().map(Out::bytes).sum();
         self.own_bytes = self.frames.iter().map(Out::own_bytes).sum();
     }
@@ -357,6 +358,18 @@ mod tests {
                     prop_assert_eq!(outbox.push(out).is_ok(), room);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_cleared_outbox_gives_the_memory_of_its_queue_back() {
+        for begun in [0, 1] {
+            let mut outbox = Outbox::new(u64::MAX, u64::MAX);
+            (0..1_000).for_each(|_| outbox.force(text("x")));
+            outbox.wrote(begun, |_| unreachable!("it is not whole"));
+            outbox.clear();
+            assert_eq!(outbox.frames.len(), begun);
+            assert!(outbox.memory() < 10 * size_of::<Out>(), "{}", outbox.memory());
         }
     }
 

@@ -69,9 +69,11 @@ impl Seat {
 }
 
 impl Registry {
-    /// What the connections of this thread hold.
+    /// What the connections of this thread hold. The memory of those that are closing is about to be free: if it counted, others
+    /// would be closed in their place.
     pub fn holdings(&self, now: Instant) -> Holdings {
-        let memory = self.seats.iter().map(|(_, seat)| seat.line.memory() as u64).sum();
+        let staying = self.seats.iter().filter(|(_, seat)| seat.line.closing().is_none());
+        let memory = staying.map(|(_, seat)| seat.line.memory() as u64).sum();
         let held = self.laggards(now).map(|laggard| laggard.bytes).sum();
         Holdings { memory, held }
     }

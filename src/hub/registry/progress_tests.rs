@@ -183,6 +183,19 @@ fn where_memory_runs_out_those_close_that_take_nothing_and_the_longest_first() {
 }
 
 #[test]
+fn memory_of_a_connection_that_is_closing_closes_no_other_in_its_place() {
+    let mut room = Room::new(1_024 * 1_024);
+    let (closing, slow) = (room.member(0), room.member(0));
+    let own = |bytes| TextFrame::from("y".repeat(bytes).as_str());
+    room.lines[slow].0.send(own(200 * 1_024));
+    room.lines[closing].0.send(own(900 * 1_024));
+    room.lines[closing].0.close(Code::Draining);
+    for second in 0..10 {
+        assert_eq!((room.sweep(), room.closed()), (0, vec![(closing, Code::Draining)]), "after {second} s");
+    }
+}
+
+#[test]
 fn a_socket_that_takes_nothing_for_the_stall_deadline_is_slow_and_one_that_takes_little_is_not() {
     let mut room = Room::new(u64::MAX);
     let (stuck, trickle, idle) = (room.member(0), room.member(0), room.member(0));
