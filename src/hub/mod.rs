@@ -42,7 +42,7 @@ use uuid::Uuid;
 pub use self::{
     accounts::Accounts,
     actor::Hub,
-    bell::{EXIT_SOFTWARE, exit_now},
+    bell::{EXIT_SOFTWARE, exit_now, log_aside},
     closing::Closing,
     guest::Guest,
     line::{LAST_WORDS, Line},

@@ -81,6 +81,7 @@ mod tickets;
 mod tls;
 mod tokens;
 mod typing;
+mod unread_log;
 mod upgrades;
 
 use std::{future::Future, time::Duration};

@@ -137,7 +137,7 @@ pub fn finish(command: &mut Command, input: &str) -> Output {
 }
 
 /// Waits for a child's end, but not for ever.
-fn wait(child: &mut Child) -> Option<ExitStatus> {
+pub fn wait(child: &mut Child) -> Option<ExitStatus> {
     let until = Instant::now() + DEADLINE;
     loop {
         match child.try_wait().expect("a child can be waited for") {
@@ -147,6 +147,12 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
             None => std::thread::park_timeout(Duration::from_millis(5)),
         }
     }
+}
+
+/// Sends a child a signal by its short name.
+pub fn signal(child: &Child, name: &str) {
+    let told = Command::new("sh").args(["-c", "kill -$1 \"$0\"", &child.id().to_string(), name]).status();
+    assert!(told.expect("a shell").success());
 }
 
 /// Everything that a child has written to stdout and stderr so far, by line.
@@ -286,8 +292,7 @@ impl Server {
 
     /// Sends a signal by its short name.
     pub fn signal(&self, name: &str) {
-        let told = Command::new("sh").args(["-c", "kill -$1 \"$0\"", &self.child.id().to_string(), name]).status();
-        assert!(told.expect("a shell").success());
+        signal(&self.child, name);
     }
 
     /// Waits for the end of the process.
