@@ -10,6 +10,8 @@ const OF_A_WORKER: u64 = 8;
 /// One part in so many is for plain connections at least: health checks, REST, and upgrades on their way.
 const PLAIN_PART: u64 = 32;
 const PLAIN_MIN: u64 = 32;
+/// At least as many for each worker: half of them are its margin below its last place.
+const PLAIN_MIN_OF_A_WORKER: u64 = 4;
 /// Plain connections of a worker at most: each holds 16 KiB of buffers.
 const PLAIN_MAX: u64 = 10_000;
 
@@ -43,7 +45,8 @@ impl Descriptors {
     /// Those of them that never become a socket.
     fn plain(self) -> u64 {
         let all = self.connections();
-        (all / PLAIN_PART).clamp(PLAIN_MIN, PLAIN_MAX * self.workers).min(all / 2)
+        let least = PLAIN_MIN.max(PLAIN_MIN_OF_A_WORKER * self.workers);
+        (all / PLAIN_PART).clamp(least, PLAIN_MAX * self.workers).min(all / 2)
     }
 
     /// Limits of a node whose sockets, streams and polls fit. Those that do not fit are refused with an answer at admission,
@@ -62,8 +65,10 @@ impl Descriptors {
         let share = (self.connections() / self.workers).max(1);
         let all_max = share.min(limits.connections_node.saturating_add(PLAIN_MAX));
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        // Room for those that come while others are being ended.
-        let comfortable = all_max - (all_max / 16).clamp(1, 256).min(all_max);
+        // Room for connections that come while others are being ended: half of the worker's plain places. Admission refuses
+        // sockets before they fill the other half, so sockets alone never make a worker end idle connections.
+        let margin = (self.plain() / self.workers / 2).clamp(1, 256);
+        let comfortable = all_max.saturating_sub(margin);
         Bounds { all_max: count(all_max), comfortable: count(comfortable), plain_max: count(PLAIN_MAX) }
     }
 }
@@ -87,6 +92,14 @@ mod tests {
         assert_eq!(sockets(1_024, 2), 912);
     }
 
+    #[test]
+    fn a_worker_with_its_part_of_all_sockets_has_room_for_idle_connections() {
+        let descriptors = Descriptors { files: 1_024, workers: 2, each: 1 };
+        let limits = descriptors.within(&Limits { connections_node: 1_000_000, ..Limits::default() });
+        let bounds = descriptors.of_a_worker(&limits);
+        assert_eq!((limits.connections_node / 2, bounds.comfortable, bounds.all_max), (456, 464, 472));
+    }
+
     proptest! {
         #[test]
         fn the_shares_never_exceed_the_files_and_leave_each_its_part(
@@ -98,6 +111,7 @@ mod tests {
             let Bounds { all_max, comfortable, .. } = descriptors.of_a_worker(&limits);
             prop_assert!(all_max as u64 * workers + OWN + OF_A_WORKER * workers <= files);
             prop_assert!(comfortable < all_max);
+            prop_assert!(comfortable as u64 * workers > limits.connections_node, "all sockets, and none idle ends");
             prop_assert!(limits.connections_node < descriptors.connections(), "there is room for a health check");
         }
     }

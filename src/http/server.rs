@@ -38,9 +38,6 @@ const FINISH: u64 = 5;
 /// How often what is over its time is cleared away: logins and what they left, and the oldest of the log.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// TLS handshakes that a worker has under way at most, each for 3 seconds at most: over it the worker accepts nobody.
-const HANDSHAKES: usize = 4_096;
-
 /// Serves until a signal says to end, then drains: ready turns 503 and nobody is admitted while the port stays open;
 /// every connection is sent away, spread over time; when the last has left, or the time is over, the server stops and
 /// the writer writes what is queued. A second signal ends the waiting, a third the process at once. A hangup ends nothing:
@@ -74,7 +71,7 @@ pub async fn run(
             })
         }),
         Some(tls) => {
-            max_concurrent_tls_connect(HANDSHAKES);
+            max_concurrent_tls_connect(bounds.handshakes_max());
             server.listen("hailgate", port, move || {
                 let (gateway, tls) = (Arc::clone(&each), tls.clone());
                 fn_factory(move || {

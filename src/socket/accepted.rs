@@ -8,6 +8,7 @@ use std::{
     pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use actix_http::Extensions;
@@ -40,9 +41,9 @@ impl Connections {
         }
         let mut chosen = None;
         let tcp = Rc::new_cyclic(|tcp| {
-            let (entry, evicted) = self.0.borrow_mut().enter(Weak::clone(tcp));
+            let (entry, evicted) = self.0.borrow_mut().enter(Weak::clone(tcp), Instant::now());
             chosen = evicted;
-            Tcp { stream, connections: self.clone(), entry: Cell::new(entry), taken: Cell::new(false) }
+            Tcp { stream, connections: self.clone(), entry: Cell::new(entry), held: Cell::default() }
         });
         if let Some(evicted) = chosen.and_then(|evicted| evicted.upgrade()) {
             // An error means that the peer has gone already.
@@ -57,21 +58,47 @@ pub(super) struct Tcp {
     stream: TcpStream,
     connections: Connections,
     entry: Cell<Entry>,
-    /// It is a WebSocket until it ends.
-    taken: Cell<bool>,
+    /// How many parts of the program hold it in each use.
+    held: Cell<[u32; 3]>,
 }
 
 impl Tcp {
-    pub(super) fn used(&self, now: Use) {
-        if !self.taken.get() {
-            self.entry.set(self.connections.0.borrow_mut().change(self.entry.get(), now));
-        }
+    /// Adds a use, which holds until the returned value is dropped, beside others and in any order. The strongest counts: the
+    /// answer of a poll is still being written when the poll has given its permit back.
+    pub(super) fn hold(self: Rc<Tcp>, held: Use) -> Held {
+        self.count(held, 1);
+        Held { tcp: self, held }
     }
 
     /// Keeps it until it ends, whatever becomes of the request.
     pub(super) fn take(&self) {
-        self.used(Use::Kept);
-        self.taken.set(true);
+        self.count(Use::Kept, 1);
+    }
+
+    fn count(&self, held: Use, change: i32) {
+        let mut counts = self.held.get();
+        counts[held as usize] = counts[held as usize].saturating_add_signed(change);
+        self.held.set(counts);
+        let now = match counts {
+            [_, 0, 0] => Use::Idle,
+            [_, _, 0] => Use::Busy,
+            _ => Use::Kept,
+        };
+        if now != self.entry.get().now() {
+            self.entry.set(self.connections.0.borrow_mut().change(self.entry.get(), now, Instant::now()));
+        }
+    }
+}
+
+/// A use of a connection, which ends when this is dropped.
+pub(super) struct Held {
+    tcp: Rc<Tcp>,
+    held: Use,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.tcp.count(self.held, -1);
     }
 }
 
@@ -180,3 +207,37 @@ impl Wire for Accepted {
     }
 }
 impl Wire for TlsStream<Accepted> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn accepted() -> Accepted {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let address = port.local_addr().expect("an address");
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        Connections::new(Bounds { all_max: 10, comfortable: 9, plain_max: 10 }).accept(stream)
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_busy_until_the_answer_of_its_poll_is_written() {
+        let tcp = accepted().await.0;
+        let now = || tcp.entry.get().now();
+        assert_eq!(now(), Use::Idle);
+        let answered = Rc::clone(&tcp).hold(Use::Busy);
+        let poll = Rc::clone(&tcp).hold(Use::Kept);
+        assert_eq!(now(), Use::Kept);
+        drop(poll);
+        assert_eq!(now(), Use::Busy, "its answer is being written");
+        // The body of a stream may end before what feeds it.
+        let stream = Rc::clone(&tcp).hold(Use::Kept);
+        drop(answered);
+        assert_eq!(now(), Use::Kept);
+        drop(stream);
+        assert_eq!(now(), Use::Idle);
+        let request = Rc::clone(&tcp).hold(Use::Busy);
+        tcp.take();
+        drop(request);
+        assert_eq!(now(), Use::Kept, "a WebSocket");
+    }
+}

@@ -13,7 +13,10 @@ use actix_http::{Extensions, Request};
 use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, rt::net::TcpStream};
 use socket2::SockRef;
 
-use super::{accepted::Tcp, budget::Use};
+use super::{
+    accepted::{Held, Tcp},
+    budget::Use,
+};
 
 /// Ends a TCP connection from outside. The HTTP dispatcher is stuck in a write while the peer does not read, and
 /// with it everything that runs inside the response; this needs neither.
@@ -82,17 +85,21 @@ impl Cutter {
 
     /// Notes that a request is being answered, until the returned value is dropped: its connection is not idle.
     pub fn busy(request: &HttpRequest) -> Occupied {
-        Occupied::for_use(request, Use::Busy)
+        Occupied(Cutter::budgeted(request).map(|tcp| tcp.hold(Use::Busy)))
     }
 
     /// Notes that a request holds a permit, until the returned value is dropped: its connection is not cut for a new one.
     pub fn keep(request: &HttpRequest) -> Occupied {
-        Occupied::for_use(request, Use::Kept)
+        Occupied(Cutter::budgeted(request).map(|tcp| tcp.hold(Use::Kept)))
     }
 
     /// Notes that a connection is a WebSocket from here on.
     pub(super) fn take(request: &HttpRequest) {
-        Cutter::of(request).and_then(|cutter| cutter.budgeted.as_ref()).into_iter().for_each(|tcp| tcp.take());
+        Cutter::budgeted(request).into_iter().for_each(|tcp| tcp.take());
+    }
+
+    fn budgeted(request: &HttpRequest) -> Option<Rc<Tcp>> {
+        Cutter::of(request).and_then(|cutter| cutter.budgeted.clone())
     }
 }
 
@@ -114,21 +121,7 @@ impl Last {
 
 /// A connection in use.
 #[must_use]
-pub struct Occupied(Option<Rc<Tcp>>);
-
-impl Occupied {
-    fn for_use(request: &HttpRequest, now: Use) -> Occupied {
-        let tcp = Cutter::of(request).and_then(|cutter| cutter.budgeted.clone());
-        tcp.iter().for_each(|tcp| tcp.used(now));
-        Occupied(tcp)
-    }
-}
-
-impl Drop for Occupied {
-    fn drop(&mut self) {
-        self.0.iter().for_each(|tcp| tcp.used(Use::Idle));
-    }
-}
+pub struct Occupied(#[allow(dead_code, reason = "its drop is what it is for")] Option<Held>);
 
 /// The end of a connection, if it is still there then.
 pub struct Cut(Option<Weak<dyn AsFd>>);

@@ -12,6 +12,7 @@ use tokio_tungstenite::{
 
 use crate::{
     people::text,
+    raw::Raw,
     server::{Server, Site},
     socket::Socket,
     soon,
@@ -104,6 +105,26 @@ async fn users_chat_over_tls_as_they_do_over_plain_http() {
     while of_alice.expect("message.created").await["data"]["content"] != "by REST" {}
     of_bob.is_alive().await;
     assert_eq!(of_bob.close(1000).await, Some(1000));
+}
+
+#[tokio::test]
+async fn connections_that_begin_no_handshake_keep_nobody_out_whatever_their_number() {
+    let mut site = Site::new(&[]);
+    let trusted = certificate(&site, "port");
+    site.add_user("alice");
+    site.through = ["sh", "-c", "ulimit -n 400 && exec \"$0\" \"$@\""].map(str::to_owned).to_vec();
+    let site = Arc::new(site);
+    let server = serve(&site, "port", "port");
+    let alice = Client::of(&server, "alice", &trusted);
+    let mut silent = Vec::new();
+    for number in 0..500 {
+        silent.push(Raw::connect(server.port).await);
+        if number % 100 == 99 {
+            alice.post("/api/threads", json!({"members": []})).await.expect("a thread");
+            assert!(server.files() < 400, "{}", server.files());
+        }
+    }
+    assert!(alice.socket().await.is_ok());
 }
 
 #[tokio::test]
