@@ -23,6 +23,8 @@ impl Gateway {
     ///   [`Cutter`](crate::socket::Cutter) takes here; what is written goes out at once. Without it, cutting is best effort,
     ///   and happens when the system notices; and a request behind the last one of its connection (a refused upgrade,
     ///   `Connection: close`, HTTP/1.0, a body in chunks, a malformed `Host`) may be carried out.
+    ///   Over HTTP/2 requests share their connection, so none is held or cut there: a client that stops reading an event
+    ///   stream keeps it until its connection ends, for which your server's own keep-alive and timeouts are responsible.
     /// - `.h1_allow_half_closed(false)`. Else a long poll whose client has gone waits to its end.
     /// - `.max_connections`, a worker's share of the file descriptors: the gateway ends idle connections where they become
     ///   scarce only on a port of its own. Sockets, streams and polls are refused before they use the descriptors up.

@@ -10,7 +10,11 @@ use std::{
 };
 
 use actix_http::{Extensions, Request};
-use actix_web::{HttpRequest, HttpResponse, http::ConnectionType, rt::net::TcpStream};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{ConnectionType, Version},
+    rt::net::TcpStream,
+};
 use socket2::SockRef;
 
 use super::{
@@ -58,7 +62,13 @@ impl Cutter {
     }
 
     fn of(request: &HttpRequest) -> Option<&Cutter> {
-        request.conn_data::<Cutter>()
+        Cutter::for_version(request.version(), request.conn_data::<Cutter>())
+    }
+
+    /// Over HTTP/2 other requests share the connection, so the end of one is not the end of theirs: the connection is never
+    /// marked or cut.
+    fn for_version(version: Version, cutter: Option<&Cutter>) -> Option<&Cutter> {
+        cutter.filter(|_| version < Version::HTTP_2)
     }
 
     /// Nothing more on this request's connection is to be answered: an upgrade was refused, and whoever is in
@@ -160,5 +170,24 @@ impl Cut {
             tokio::time::sleep(delay).await;
             self.now();
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_request_over_http_2_never_ends_the_connection_that_others_share() {
+        let (socket, _peer) = UnixStream::pair().expect("two sockets");
+        let cutter = Cutter { socket: Rc::new(socket), budgeted: None, ended: Rc::default() };
+        for version in [Version::HTTP_10, Version::HTTP_11] {
+            assert!(Cutter::for_version(version, Some(&cutter)).is_some(), "{version:?}");
+        }
+        for version in [Version::HTTP_2, Version::HTTP_3] {
+            assert!(Cutter::for_version(version, Some(&cutter)).is_none(), "{version:?}");
+        }
     }
 }
