@@ -8,7 +8,7 @@ use super::{Failure, Where, logging, reload::Reload};
 use crate::{
     auth::Tokens,
     config::{Complaint, Config, Environment},
-    http::{descriptors::Descriptors, gateway::Gateway, keys, open, server, tls::Tls},
+    http::{descriptors::Descriptors, gateway::Gateway, keys, open, server, signals::Signals, tls::Tls},
     store::sqlite::ServingLock,
 };
 
@@ -70,7 +70,8 @@ pub(super) async fn serve(
     let descriptors = Descriptors::of_process(config.workers);
     let limits = descriptors.within(&config.limits);
     let gateway = Gateway::over(store, config, limits, tokens, ring, address.port()).await?;
+    let signals = Signals::listen().map_err(|error| Failure::Failed(format!("signals cannot be heard: {error}")))?;
     log::info!("listening on {}://{address}", if tls.is_some() { "https" } else { "http" });
-    let served = server::run(gateway, port, config.workers, descriptors, tls, || again.run(&load)).await;
+    let served = server::run(gateway, port, config.workers, descriptors, tls, signals, || again.run(&load)).await;
     served.map_err(|error| Failure::Unavailable(error.to_string()))
 }

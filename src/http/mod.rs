@@ -13,7 +13,7 @@ pub mod open;
 pub mod probe;
 pub mod routes;
 pub mod server;
-mod signals;
+pub mod signals;
 pub mod stack;
 mod telemetry;
 pub mod tls;

@@ -3,7 +3,7 @@
 use actix_server::Server;
 use actix_web::web;
 
-use super::{gateway::Gateway, routes, server};
+use super::{gateway::Gateway, routes, server, signals::Signals};
 
 impl Gateway {
     /// Mounts the gateway: its routes, with all that is wrapped around them in the one order that is right. Sockets go over
@@ -42,6 +42,6 @@ impl Gateway {
     /// Those of the server, and if the signals are not to be had.
     pub async fn run(&self, server: Server) -> std::io::Result<()> {
         let no_reload = || log::warn!("keys are read at the start: start again to put others in force");
-        server::until_signal(self, server, no_reload).await
+        server::until_signal(self, server, Signals::listen()?, no_reload).await
     }
 }

@@ -16,7 +16,6 @@ use actix_tls::accept::{
     rustls_0_23::{Acceptor, TlsStream},
 };
 use actix_web::rt::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     descriptors::Descriptors,
@@ -51,6 +50,7 @@ pub async fn run(
     workers: usize,
     descriptors: Descriptors,
     tls: Option<Tls>,
+    signals: Signals,
     reload: impl Fn(),
 ) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
@@ -86,7 +86,7 @@ pub async fn run(
             })
         }
     };
-    until_signal(&gateway, server?.run(), reload).await
+    until_signal(&gateway, server?.run(), signals, reload).await
 }
 
 fn under_tls(io: &TlsStream<Accepted>, data: &mut Extensions) {
@@ -115,10 +115,13 @@ fn spoken_under_tls(io: TlsStream<Accepted>) -> Spoken<TlsStream<Accepted>> {
 }
 
 /// The life of a server from its first request to its end, and what a gateway does beside it.
-pub(super) async fn until_signal(gateway: &Gateway, server: Server, reload: impl Fn()) -> std::io::Result<()> {
+pub(super) async fn until_signal(
+    gateway: &Gateway,
+    server: Server,
+    mut signals: Signals,
+    reload: impl Fn(),
+) -> std::io::Result<()> {
     let (node, tokens) = (&gateway.node, Arc::clone(&gateway.admission.tokens));
-    let mut signals = Signals::listen()?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let fresh = actix_rt::spawn(async move { tokens.keep_fresh(Arc::new(SystemClock)).await });
     // A task of its own: a writer that hangs must not keep the signals from being heard.
     let sweeping = actix_rt::spawn(sweep(Arc::clone(node)));
@@ -127,7 +130,7 @@ pub(super) async fn until_signal(gateway: &Gateway, server: Server, reload: impl
     loop {
         tokio::select! {
             () = signals.asked(1) => break,
-            Some(()) = hangup.recv() => reload(),
+            () = signals.hung_up() => reload(),
         }
     }
     sweeping.abort();

@@ -16,32 +16,43 @@ use crate::hub;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often the process has been asked to end. Dropped, it stops listening.
-pub(super) struct Signals {
+pub struct Signals {
     asked: watch::Receiver<u32>,
+    hangup: Signal,
     _listening: oneshot::Sender<()>,
 }
 
 impl Signals {
-    /// Starts to listen.
+    /// Starts to listen, in a runtime. To be called before anybody is told that the server is there: until then a signal ends
+    /// the process at once.
     ///
     /// # Errors
     /// If the system gives no thread or no signal handler.
-    pub(super) fn listen() -> io::Result<Signals> {
+    pub fn listen() -> io::Result<Signals> {
         let (count, asked) = watch::channel(0);
         let (listening, gone) = oneshot::channel();
+        let hangup = signal(SignalKind::hangup())?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let guard = runtime.enter();
         let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         drop(guard);
         let hear = move || runtime.block_on(hear(terminate, interrupt, count, gone));
         thread::Builder::new().name("signals".to_owned()).spawn(hear)?;
-        Ok(Signals { asked, _listening: listening })
+        Ok(Signals { asked, hangup, _listening: listening })
+    }
+
+    /// Waits for a hangup, which asks for the configuration to be read again.
+    pub(super) async fn hung_up(&mut self) {
+        if self.hangup.recv().await.is_none() {
+            pending::<()>().await;
+        }
     }
 
     /// Waits until the process has been asked to end so many times. A thread that is gone counts as asked: a server that
     /// hears no signal must not go on.
-    pub(super) async fn asked(&mut self, times: u32) {
-        let _ = self.asked.wait_for(|asked| *asked >= times).await;
+    pub(super) fn asked(&self, times: u32) -> impl Future<Output = ()> + use<> {
+        let mut asked = self.asked.clone();
+        async move { _ = asked.wait_for(|asked| *asked >= times).await }
     }
 }
 

@@ -81,6 +81,15 @@ async fn sigterm_says_bye_4200_to_everybody_and_the_process_ends_with_0() {
 }
 
 #[tokio::test]
+async fn a_signal_right_after_the_port_is_told_ends_in_good_order() {
+    for _ in 0..5 {
+        let mut server = Server::new(&[]);
+        server.terminate();
+        assert_eq!(server.ended().code(), Some(0));
+    }
+}
+
+#[tokio::test]
 async fn a_poll_that_waits_while_the_server_drains_is_told_to_come_back() {
     let mut server = Server::new(&[]);
     let alice = server.person();
