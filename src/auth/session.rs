@@ -3,15 +3,21 @@
 
 use std::{cell::Cell, collections::HashMap, future::Future, sync::Arc};
 
-use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError};
+use actix_session::{
+    Session, SessionInsertError,
+    storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError},
+};
 use actix_web::cookie::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::notes::Notes;
-use crate::domain::{
-    Clock, LoginAct, LoginDone, Logins, Outage, SessionId, SessionRecord, UserId,
-    logins::{SESSION_MAX, SESSION_TOUCH, SecretHash},
+use crate::{
+    domain::{
+        Clock, LoginAct, LoginDone, Logins, Outage, SessionId, SessionRecord, UserId,
+        logins::{SESSION_MAX, SESSION_TOUCH, SecretHash},
+    },
+    error::{Code, Error},
 };
 
 /// Where actix-identity keeps the user, as a JSON string.
@@ -23,7 +29,7 @@ pub const SESSION_ID_KEY: &str = "hailgate.session_id";
 /// Where we keep the account's login epoch when the proof was looked at.
 pub const EPOCH_KEY: &str = "hailgate.login_epoch";
 /// Where we note, until the session is saved, that its login goes on under another key.
-pub const MOVED_KEY: &str = "hailgate.moved";
+const MOVED_KEY: &str = "hailgate.moved";
 /// Where we keep what the browser called itself at login.
 pub const AGENT_KEY: &str = "hailgate.agent";
 /// How much of that.
@@ -31,24 +37,73 @@ pub const AGENT_CHARS_MAX: usize = 200;
 
 tokio::task_local! {
     /// Why the session store failed for the request under way.
-    static FAILED: Cell<Option<Outage>>;
+    static FAILED: Cell<Option<SessionFailure>>;
+    /// Whether the request under way has changed a password, and its login is to be saved under another key.
+    static PASSWORD_CHANGED: Cell<bool>;
+}
+
+/// Why the session store failed, as far as the client must know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SessionFailure {
+    /// The store could not answer.
+    #[error(transparent)]
+    Outage(#[from] Outage),
+    /// A revocation or another password came between the proof of a sign-in and its session.
+    #[error("the sign-in was overtaken by a revocation or another password")]
+    Overtaken,
+    /// The password is changed, but its login could not be saved under another key.
+    #[error("the password was changed, but its login could not be saved under another key")]
+    PasswordChanged,
+}
+
+impl From<SessionFailure> for Error {
+    fn from(failure: SessionFailure) -> Error {
+        match failure {
+            SessionFailure::Outage(outage) => {
+                Error { detail: "Your login could not be read or written. Try again.".into(), ..outage.into() }
+            }
+            // A retry would not help: a code of a provider and a sign-in link are used up.
+            SessionFailure::Overtaken => {
+                let detail =
+                    "You were signed out everywhere, or the password was changed, while you signed in. Sign in again.";
+                Error::new(Code::SignInLost, detail)
+            }
+            SessionFailure::PasswordChanged => {
+                let detail =
+                    "Your password was changed, but you are no longer signed in here. Sign in with the new password.";
+                Error::new(Code::SignedOut, detail)
+            }
+        }
+    }
 }
 
 /// Answers a request, and says why the session store failed meanwhile. The session layer tells its callers only that it did.
-pub async fn watched<T>(answering: impl Future<Output = T>) -> (T, Option<Outage>) {
-    FAILED
-        .scope(Cell::new(None), async {
-            let answer = answering.await;
-            (answer, FAILED.with(Cell::get))
-        })
-        .await
+pub async fn watched<T>(answering: impl Future<Output = T>) -> (T, Option<SessionFailure>) {
+    let answering = async {
+        let answer = answering.await;
+        let changed = PASSWORD_CHANGED.with(Cell::get).then_some(SessionFailure::PasswordChanged);
+        (answer, changed.or(FAILED.with(Cell::get)))
+    };
+    FAILED.scope(Cell::new(None), PASSWORD_CHANGED.scope(Cell::new(false), answering)).await
 }
 
-/// Notes an outage for [`watched`].
-fn noted(outage: Outage) -> Outage {
+/// Notes a failure for [`watched`].
+fn noted<F: Into<SessionFailure> + Copy>(failure: F) -> F {
     // Tests use the store without a request around it.
-    let _ = FAILED.try_with(|failed| failed.set(Some(outage)));
-    outage
+    let _ = FAILED.try_with(|failed| failed.set(Some(failure.into())));
+    failure
+}
+
+/// Moves the login of a request to another key, after its password was changed. From here on the old key opens nothing.
+///
+/// # Errors
+/// If the session cannot hold the marks.
+pub fn move_login(session: &Session, login_epoch: u64) -> Result<(), SessionInsertError> {
+    let _ = PASSWORD_CHANGED.try_with(|changed| changed.set(true));
+    session.insert(EPOCH_KEY, login_epoch)?;
+    session.insert(MOVED_KEY, true)?;
+    session.renew();
+    Ok(())
 }
 
 /// actix-session's store over [`Logins`].
@@ -67,10 +122,9 @@ impl LoginSessions {
         LoginSessions { notes: Notes::new(Arc::clone(&logins)), logins, clock }
     }
 
-    async fn save_as(&self, key: SecretHash, state: State) -> Result<(), Outage> {
+    async fn save_as(&self, key: SecretHash, state: State) -> Result<(), SessionFailure> {
         match self.logins.act(LoginAct::SaveSession { key, record: self.record(state) }).await? {
-            // A login that was overtaken by another password or a revocation: the client tries again, with what holds now.
-            LoginDone::TooLate => Err(Outage::Unavailable),
+            LoginDone::TooLate => Err(SessionFailure::Overtaken),
             _ => Ok(()),
         }
     }
@@ -123,13 +177,13 @@ impl SessionStore for LoginSessions {
         let secret = new_secret().map_err(|_| SaveError::Other(anyhow::anyhow!("the random source failed")))?;
         let hash = secret_hash(&secret);
         let key = SessionKey::try_from(secret).map_err(|error| SaveError::Other(error.into()))?;
-        self.save_as(hash, state).await.map_err(|outage| SaveError::Other(noted(outage).into()))?;
+        self.save_as(hash, state).await.map_err(|failure| SaveError::Other(noted(failure).into()))?;
         Ok(key)
     }
 
     async fn update(&self, key: SessionKey, state: State, _: &Duration) -> Result<SessionKey, UpdateError> {
         let saved = self.save_as(secret_hash(key.as_ref()), state).await;
-        saved.map(|()| key).map_err(|outage| UpdateError::Other(noted(outage).into()))
+        saved.map(|()| key).map_err(|failure| UpdateError::Other(noted(failure).into()))
     }
 
     async fn update_ttl(&self, key: &SessionKey, _: &Duration) -> Result<(), anyhow::Error> {

@@ -26,7 +26,10 @@ use uuid::Uuid;
 
 use super::host;
 use crate::{
-    auth::{Rates, Verdict, session},
+    auth::{
+        Rates, Verdict,
+        session::{self, SessionFailure},
+    },
     domain::{Outage, RequestId},
     error::{Code, Error},
     socket::{Cut, Cutter, Last, Occupied},
@@ -124,10 +127,10 @@ where
             let asked = Asked { method: request.method().clone(), path: request.path().to_owned(), client, began, quiet };
             let head = request.method() == Method::HEAD;
             let ending = Ending::of(&request);
-            let (answered, outage) = match host::judge(request.headers()) {
+            let (answered, failure) = match host::judge(request.headers()) {
                 Ok(()) => {
-                    let (answered, outage) = session::watched(service.call(request)).await;
-                    (answered.map(ServiceResponse::map_into_boxed_body), outage)
+                    let (answered, failure) = session::watched(service.call(request)).await;
+                    (answered.map(ServiceResponse::map_into_boxed_body), failure)
                 }
                 Err(refused) => (Ok(request.error_response(refused)), None),
             };
@@ -142,7 +145,7 @@ where
                 }
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
-                    let mut response = told(layer_error(&error, outage), &id, https, head);
+                    let mut response = told(layer_error(&error, failure), &id, https, head);
                     ending.apply(&mut response);
                     asked.log(None, &response, &id);
                     Err(InternalError::from_response("a layer failed", response).into())
@@ -202,14 +205,13 @@ impl MessageBody for OccupyingBody {
     }
 }
 
-/// What a layer failed with. The session layer tells every failure of its store as a bare 500; `outage` says which it was.
-fn layer_error(error: &actix_web::Error, outage: Option<Outage>) -> HttpResponse {
+/// What a layer failed with. The session layer tells every failure of its store as a bare 500; `failure` says which it was.
+fn layer_error(error: &actix_web::Error, failure: Option<SessionFailure>) -> HttpResponse {
     let response = error.error_response();
     if response.status() != StatusCode::INTERNAL_SERVER_ERROR || response.extensions().contains::<Error>() {
         return response;
     }
-    let error = Error::from(outage.unwrap_or(Outage::Unavailable));
-    let mut known = Error { detail: "Your login could not be read or written. Try again.".into(), ..error }.error_response();
+    let mut known = Error::from(failure.unwrap_or(SessionFailure::Outage(Outage::Unavailable))).error_response();
     // What layers around it added, so that a page of an allowed origin can read it.
     for (name, value) in response.headers() {
         known.headers_mut().append(name.clone(), value.clone());

@@ -7,7 +7,7 @@ use super::{Body, Site, close_ended, nothing, odd, ok};
 use crate::{
     auth::{
         AuthContext, Method, Rates, password,
-        session::{AGENT_KEY, EPOCH_KEY, LOGIN_TIME_KEY, MOVED_KEY},
+        session::{AGENT_KEY, LOGIN_TIME_KEY, move_login},
     },
     domain::{LoginAct, LoginDone, SessionId, Time, logins::Login},
     error::{Code, Error},
@@ -103,10 +103,7 @@ pub async fn password(
     match site.logins.act(act).await? {
         LoginDone::PasswordSet { login_epoch } => {
             // Under another key: who copied the cookie before has nothing of it any more.
-            let session = request.get_session();
-            session.insert(EPOCH_KEY, login_epoch).map_err(|_| odd())?;
-            session.insert(MOVED_KEY, true).map_err(|_| odd())?;
-            session.renew();
+            move_login(&request.get_session(), login_epoch).map_err(|_| odd())?;
             close_ended(&node).await?;
             let mut response = nothing();
             response.add_cookie(&browser).map_err(|_| Error::from(Code::Internal))?;

@@ -203,3 +203,20 @@ async fn of_two_changes_of_a_password_at_once_the_login_that_was_ended_sets_none
         server.login(&one.name, password).await.json(200);
     }
 }
+
+#[tokio::test]
+async fn a_password_change_whose_login_cannot_be_saved_says_that_the_password_is_changed() {
+    let server = Server::new(&[]);
+    let alice = server.browser().await;
+    let store = rusqlite::Connection::open(server.site.directory.path().join("hailgate.db")).expect("the store");
+    let fails = "CREATE TRIGGER fails BEFORE INSERT ON sessions BEGIN SELECT RAISE(ABORT, 'as on a full disk'); END";
+    store.execute_batch(fails).expect("a trigger");
+    let answer = change(&alice, PASSWORD, ANOTHER).await;
+    answer.problem(401, "signed_out");
+    assert!(answer.body.contains("Your password was changed") && answer.body.contains("new password"), "{}", answer.body);
+    alice.is_refused("unauthenticated").await;
+    server.login(&alice.name, ANOTHER).await.problem(503, "store_unavailable");
+    store.execute_batch("DROP TRIGGER fails").expect("no trigger");
+    server.login(&alice.name, PASSWORD).await.problem(401, "bad_login");
+    server.login(&alice.name, ANOTHER).await.json(200);
+}
