@@ -138,8 +138,9 @@ impl Judge {
         let reading = self.clock.read();
         let now = reading.wall;
         let mut claims = self.tokens.verify(token, reading).await?;
+        let mut unlinked = false;
         if let Some(subject) = claims.subject.take() {
-            claims.user = self.linked(subject, &claims.user).await?;
+            (claims.user, unlinked) = self.linked(subject, &claims.user).await?;
         }
         same_user(&claims.user, cookie_user)?;
         let Claims { issued_at, session, family, expires_at, .. } = claims;
@@ -150,6 +151,10 @@ impl Judge {
             Some(standing) => (standing.account, standing.endings),
             None => (self.newcomer(&claims).await?, 0),
         };
+        // Now that the account is there, no subject with this hash can be linked to it any more.
+        if unlinked && self.logins.is_linked(account.user_id.clone()).await? {
+            return Err(elsewhere());
+        }
         account.permissions = claims.permissions;
         account.tier = claims.tier.unwrap_or(account.tier);
         Ok((AuthContext::new(account, method, credential, expires_at, request_id), endings))
@@ -244,7 +249,8 @@ impl Judge {
     }
 
     /// The account of a subject that its user id does not tell from others: the one that its sign-in at the provider gets.
-    async fn linked(&self, subject: Subject, user: &UserId) -> Result<UserId, Error> {
+    /// True beside it: the subject is linked to an account under another prefix, so this one must be linked to no subject.
+    async fn linked(&self, subject: Subject, user: &UserId) -> Result<(UserId, bool), Error> {
         let plain = user.as_str().split_once(':').is_some_and(|(_, named)| named == subject.subject);
         let found = self.logins.subject(subject.issuer.clone(), subject.subject.clone()).await?;
         let linked = if found.is_some() {
@@ -253,17 +259,14 @@ impl Judge {
             // A token began no sign-in: whether it was revoked is judged with its credential.
             let act = LoginAct::LinkSubject { subject, after: u64::MAX, at: self.clock.now() };
             let LoginDone::Linked(linked) = self.logins.act(act).await? else { return Err(Code::Internal.into()) };
-            linked
+            linked.map(|account| account.user_id)
         };
         let prefix = |user: &UserId| user.as_str().split(':').next().map(str::to_owned);
         match linked {
-            Some(linked) if prefix(&linked) == prefix(user) => Ok(linked),
+            Some(linked) if prefix(&linked) == prefix(user) => Ok((linked, false)),
             // The sign-in of this issuer is set up with a prefix of its own: the two have different accounts.
-            Some(_) if plain => Ok(user.clone()),
-            _ => {
-                let detail = "The account of the token's `sub` is under another prefix, or its user ids are taken.";
-                Err(Error::new(Code::UnknownAccount, detail))
-            }
+            Some(_) if plain => Ok((user.clone(), true)),
+            _ => Err(elsewhere()),
         }
     }
 
@@ -306,6 +309,10 @@ fn same_user(user: &UserId, other: Option<UserId>) -> Result<(), Error> {
         return Err(Error::new(Code::BadCredentials, "The two credentials are of different users."));
     }
     Ok(())
+}
+
+fn elsewhere() -> Error {
+    Error::new(Code::UnknownAccount, "The account of the token's `sub` is under another prefix, or its user ids are taken.")
 }
 
 fn gone() -> Error {

@@ -76,6 +76,10 @@ mod tests {
             Box::pin(async { Ok(None) })
         }
 
+        fn is_linked(&self, _: UserId) -> Answer<'_, Result<bool, Outage>> {
+            Box::pin(async { Ok(false) })
+        }
+
         fn logins(&self, _: UserId, _: Time) -> Answer<'_, Result<Vec<Login>, Outage>> {
             Box::pin(async { Ok(Vec::new()) })
         }

@@ -229,8 +229,9 @@ pub enum LoginAct {
     EndLogin { user: UserId, session: SessionId, at: Time },
     /// A new account; refused if the name is taken, unless `keep` says to leave it as it is.
     CreateAccount { account: Account, at: Time, keep: bool },
-    /// The account of whom a provider says somebody is; made if there is none, else with what the provider tells now. Too late
-    /// if the user was revoked or disabled after ending number `after`: the sign-in had begun by then.
+    /// Finds the account of a provider's subject, or makes it, and stores the name and e-mail that the provider tells now. Too late,
+    /// and nothing is stored, if the user was revoked or disabled after ending number `after`: the sign-in had begun by then.
+    /// Nothing is stored for a disabled account either.
     LinkSubject { subject: Subject, after: u64, at: Time },
     /// Another password; ends the user's logins but for the one to keep, without which nothing is done. That one loses its
     /// key, its tokens and its tickets, and is saved again under another key.
@@ -280,8 +281,9 @@ pub enum LoginDone {
     Swept { more: bool },
     /// Whom a one-time code signed in, if it was good.
     Link(Option<UserId>),
-    /// Whose account a subject's is; `None`: every name that it could have is somebody else's.
-    Linked(Option<UserId>),
+    /// The subject's account as this change left it; `None`: every user id that it could have is another subject's. A session of
+    /// this sign-in is saved with the login epoch read here, so that a revocation after this change refuses it.
+    Linked(Option<Box<Account>>),
     /// What became of a refresh token.
     Refreshed(Refreshed),
     /// The ticket, if it was good.
@@ -332,6 +334,8 @@ pub trait Logins: Send + Sync {
     fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>>;
     /// Whose account a subject of an outside issuer is, if it is linked to one.
     fn subject(&self, issuer: String, subject: String) -> Answer<'_, Result<Option<UserId>, Outage>>;
+    /// Whether an account is linked to a subject of an outside issuer.
+    fn is_linked(&self, user: UserId) -> Answer<'_, Result<bool, Outage>>;
     /// A user's logins, latest use first.
     fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>>;
     /// Whether there is a refresh token, used or not.

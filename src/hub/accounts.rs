@@ -51,6 +51,10 @@ impl Logins for Accounts {
         self.reads.subject(issuer, subject)
     }
 
+    fn is_linked(&self, user: UserId) -> Answer<'_, Result<bool, Outage>> {
+        self.reads.is_linked(user)
+    }
+
     fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>> {
         self.reads.logins(user, now)
     }

@@ -111,8 +111,8 @@ async fn sign_in(
     };
     attempt.forgive();
     let linked = site.logins.act(LoginAct::LinkSubject { subject, after: *after, at: now.wall }).await?;
-    let user = match linked {
-        LoginDone::Linked(user) => user,
+    let account = match linked {
+        LoginDone::Linked(account) => account,
         LoginDone::TooLate => {
             let late = "The person was signed out everywhere after this sign-in began.";
             return Err(Error::new(Code::SignInLost, late));
@@ -120,8 +120,8 @@ async fn sign_in(
         _ => return Err(odd()),
     };
     let taken = || Error::new(Code::SignInRefused, "Every user id that the person could have is somebody else's.");
-    let user = user.ok_or_else(taken)?;
-    let account = site.logins.account(user).await?.ok_or_else(odd)?;
+    // With the login epoch of that commit: if the user is revoked from here on, the session is not saved.
+    let account = account.ok_or_else(taken)?;
     if account.disabled {
         return Err(Code::Disabled.into());
     }

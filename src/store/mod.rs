@@ -284,6 +284,8 @@ pub trait LoginReads: Send + Sync {
     fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>>;
     /// Whose account a subject of an outside issuer is, if it is linked to one.
     fn subject(&self, issuer: String, subject: String) -> Answer<'_, Result<Option<UserId>, Outage>>;
+    /// Whether an account is linked to a subject of an outside issuer.
+    fn is_linked(&self, user: UserId) -> Answer<'_, Result<bool, Outage>>;
     /// Whether there is a refresh token, used or not.
     fn refresh_token(&self, hash: SecretHash) -> Answer<'_, Result<bool, Outage>>;
     /// A ticket, left as it is.

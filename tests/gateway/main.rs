@@ -52,6 +52,7 @@ mod memory;
 mod messages;
 mod metadata;
 mod oidc;
+mod oidc_accounts;
 mod oidc_answers;
 mod oidc_forged;
 mod one_server;

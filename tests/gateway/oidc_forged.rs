@@ -57,23 +57,24 @@ async fn the_code_is_redeemed_with_the_verifier_of_this_sign_in_and_the_clients_
     assert_eq!(liar.asked("/.well-known/openid-configuration"), 1, "its description is kept");
 }
 
+/// A site that signs people in at the provider, and takes bearer tokens of an issuer with the same keys.
+pub fn trusting(liar: &Liar, prefix: &str, issuer: &str) -> Arc<Site> {
+    let mut site = Site::new(&settings(&liar.issuer, "none of the provider's"));
+    let path = site.directory.path().join("site.toml");
+    let keys = format!("{}/keys", liar.issuer);
+    let entry = format!(
+        "[[trusted_issuer]]\nissuer = \"{issuer}\"\naudience = \"api\"\nalgorithms = [\"EdDSA\"]\n\
+         keys = \"{keys}\"\nprefix = \"{prefix}\"\n"
+    );
+    std::fs::write(&path, entry).expect("a configuration");
+    site.variables.push(("HAILGATE_CONFIG".into(), path.display().to_string()));
+    Arc::new(site)
+}
+
 #[tokio::test]
 async fn a_bearer_token_of_the_same_issuer_and_prefix_acts_as_the_same_account_and_another_prefix_is_refused() {
     let liar = Liar::start();
-    let settings = settings(&liar.issuer, "none of the provider's");
-    let site = |prefix: &str, issuer: &str| {
-        let mut site = Site::new(&settings);
-        let path = site.directory.path().join("site.toml");
-        let keys = format!("{}/keys", liar.issuer);
-        let entry = format!(
-            "[[trusted_issuer]]\nissuer = \"{issuer}\"\naudience = \"api\"\nalgorithms = [\"EdDSA\"]\n\
-             keys = \"{keys}\"\nprefix = \"{prefix}\"\n"
-        );
-        std::fs::write(&path, entry).expect("a configuration");
-        site.variables.push(("HAILGATE_CONFIG".into(), path.display().to_string()));
-        Arc::new(site)
-    };
-    let server = site("oidc", &liar.issuer).serve();
+    let server = trusting(&liar, "oidc", &liar.issuer).serve();
     let leaving = leave(&server).await;
     liar.hands_out(&liar.sign(&header(), &liar.claims(&leaving)));
     let answer = come_back(&server, &back(&leaving), &leaving.cookie).await;
@@ -113,7 +114,7 @@ async fn a_bearer_token_of_the_same_issuer_and_prefix_acts_as_the_same_account_a
         let impostor = by_token(user.strip_prefix("oidc:").expect("a prefix")).await.json(200);
         assert_ne!(text(&impostor, "user_id"), user, "a subject that is the hash of another is somebody else");
     }
-    let refused = site("oidc", "https://id.test").run(&["serve", "--bind", "127.0.0.1:0"]);
+    let refused = trusting(&liar, "oidc", "https://id.test").run(&["serve", "--bind", "127.0.0.1:0"]);
     assert_eq!(refused.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("oidc_prefix"));
 }

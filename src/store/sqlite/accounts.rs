@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Params, Result};
 
-use super::{clock, logins, rows};
+use super::{
+    clock, logins,
+    rows::{self, ACCOUNT},
+};
 use crate::domain::{
     Account, Permission, Time, UserId, folded_name,
     logins::{Ended, LoginDone, SecretHash, Subject},
@@ -111,40 +114,47 @@ pub(super) fn linked(connection: &Connection, issuer: &str, subject: &str) -> Re
         .optional()
 }
 
-/// The account of a subject. One that is linked to another subject is never taken, whatever it is called.
-pub(super) fn link(tx: &Connection, subject: &Subject, at: Time) -> Result<Option<UserId>> {
-    let user = match linked(tx, &subject.issuer, &subject.subject)? {
-        Some(user) => Some(user),
-        None => link_new(tx, subject, at)?,
-    };
-    let Some(user) = user else { return Ok(None) };
-    tx.prepare_cached(
-        "UPDATE users SET name = coalesce(?2, name), name_folded = coalesce(?3, name_folded), email = coalesce(?4, email)
-         WHERE user_id = ?1",
-    )?
-    .execute((user.as_str(), &subject.name, subject.name.as_deref().map(folded_name), &subject.email))?;
-    Ok(Some(user))
+/// Whether an account is linked to a subject.
+pub(super) fn is_linked(connection: &Connection, user: &UserId) -> Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM subjects WHERE user_id = ?1")?.exists([user.as_str()])
 }
 
-fn link_new(tx: &Connection, subject: &Subject, at: Time) -> Result<Option<UserId>> {
+/// The account of this user id.
+pub(super) fn find(connection: &Connection, user: &UserId) -> Result<Option<Account>> {
+    let sql = format!("SELECT {ACCOUNT} FROM users u WHERE u.user_id = ?1");
+    connection.prepare_cached(&sql)?.query_row([user.as_str()], rows::account).optional()
+}
+
+/// The user id of a subject's account: the linked one, else the first that it may have. The account of another subject is never
+/// chosen, whatever it is called. A user id made of a hash must be new: without a link its account was made for a `sub` of that name.
+pub(super) fn choose(tx: &Connection, subject: &Subject) -> Result<Option<UserId>> {
+    if let Some(user) = linked(tx, &subject.issuer, &subject.subject)? {
+        return Ok(Some(user));
+    }
     for user in &subject.user_ids {
-        let taken = "SELECT EXISTS (SELECT 1 FROM subjects WHERE user_id = ?1)";
-        if tx.prepare_cached(taken)?.query_row([user.as_str()], |row| row.get(0))? {
-            continue;
+        let plain = user.as_str().split_once(':').is_none_or(|(_, name)| name == subject.subject);
+        if !is_linked(tx, user)? && (plain || find(tx, user)?.is_none()) {
+            return Ok(Some(user.clone()));
         }
-        let account = Account {
-            email: subject.email.clone(),
-            ..Account::new(user.clone(), subject.name.clone().unwrap_or_else(|| user.to_string()))
-        };
-        create(tx, &account, at, true)?;
-        tx.prepare_cached("INSERT INTO subjects (issuer, subject, user_id) VALUES (?1, ?2, ?3)")?.execute((
-            &subject.issuer,
-            &subject.subject,
-            user.as_str(),
-        ))?;
-        return Ok(Some(user.clone()));
     }
     Ok(None)
+}
+
+/// Links a subject to its chosen account, which is made if it is not there, and stores the name and e-mail that the provider tells.
+pub(super) fn link(tx: &Connection, subject: &Subject, user: &UserId, at: Time) -> Result<Account> {
+    let name = subject.name.clone().unwrap_or_else(|| user.to_string());
+    create(tx, &Account { email: subject.email.clone(), ..Account::new(user.clone(), name) }, at, true)?;
+    tx.prepare_cached(
+        "INSERT INTO subjects (issuer, subject, user_id) VALUES (?1, ?2, ?3) ON CONFLICT (issuer, subject) DO NOTHING",
+    )?
+    .execute((&subject.issuer, &subject.subject, user.as_str()))?;
+    // `RETURNING` knows no alias.
+    let columns = ACCOUNT.replace("u.", "");
+    tx.prepare_cached(&format!(
+        "UPDATE users SET name = coalesce(?2, name), name_folded = coalesce(?3, name_folded), email = coalesce(?4, email)
+         WHERE user_id = ?1 RETURNING {columns}"
+    ))?
+    .query_row((user.as_str(), &subject.name, subject.name.as_deref().map(folded_name), &subject.email), rows::account)
 }
 
 #[cfg(test)]
@@ -160,7 +170,10 @@ mod tests {
     fn a_subject_keeps_its_account_and_nobody_elses_is_ever_taken_for_it() {
         let mut connection = Connection::open_in_memory().expect("a database");
         super::super::migrate(&mut connection).expect("migrations");
-        let link = |subject: Subject| link(&connection, &subject, Time(1)).expect("a store").map(|user| user.to_string());
+        let link = |subject: Subject| {
+            let user = choose(&connection, &subject).expect("a store")?;
+            Some(link(&connection, &subject, &user, Time(1)).expect("a store").user_id.to_string())
+        };
         let named = |name: &str| Subject {
             name: Some(name.into()),
             email: Some("a@x".into()),
@@ -182,6 +195,10 @@ mod tests {
         let before = Account { user_id: UserId::parse("p:token").expect("a user id"), ..account() };
         create(&connection, &before, Time(1), false).expect("an account");
         assert_eq!(link(subject("one", "token", &["p:token"])).as_deref(), Some("p:token"), "made by a bearer token");
+        assert_eq!(link(subject("one", "a b", &["p:made"])).as_deref(), Some("p:made"), "made of a hash, and new");
+        let before = Account { user_id: UserId::parse("p:used").expect("a user id"), ..account() };
+        create(&connection, &before, Time(1), false).expect("an account");
+        assert_eq!(link(subject("one", "b c", &["p:used"])), None, "the account of a `sub` that is this hash");
     }
 
     fn account() -> Account {

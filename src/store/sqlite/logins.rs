@@ -60,15 +60,17 @@ fn run(tx: &Connection, sql: &str, values: impl Params) -> Result<LoginDone> {
 
 /// The account of a subject that began to sign in when ending number `after` was the last one.
 fn link(tx: &Connection, subject: &Subject, after: u64, at: Time) -> Result<LoginDone> {
-    let user = accounts::link(tx, subject, at)?;
-    if let Some(user) = &user {
-        let sql = "SELECT 1 FROM endings WHERE number > ?1 AND user_id = ?2 AND kind <> ?3";
-        let ended = (rows::signed(after), user.as_str(), rows::ending::ONE);
-        if tx.prepare_cached(sql)?.exists(ended)? {
-            return Ok(LoginDone::TooLate);
-        }
+    let Some(user) = accounts::choose(tx, subject)? else { return Ok(LoginDone::Linked(None)) };
+    // Before anything is written: a change that is refused stores nothing.
+    let sql = "SELECT 1 FROM endings WHERE number > ?1 AND user_id = ?2 AND kind <> ?3";
+    let ended = (rows::signed(after), user.as_str(), rows::ending::ONE);
+    if tx.prepare_cached(sql)?.exists(ended)? {
+        return Ok(LoginDone::TooLate);
     }
-    Ok(LoginDone::Linked(user))
+    if let Some(disabled) = accounts::find(tx, &user)?.filter(|account| account.disabled) {
+        return Ok(LoginDone::Linked(Some(Box::new(disabled))));
+    }
+    Ok(LoginDone::Linked(Some(Box::new(accounts::link(tx, subject, &user, at)?))))
 }
 
 /// The time before which a login that was last used then is idle for too long.

@@ -294,10 +294,14 @@ fn a_sign_in_at_a_provider_that_began_before_a_revocation_is_too_late() {
         name: None,
         email: None,
     };
-    let link = |store: &mut Sqlite, user: &str, after: u64| {
-        act(store, LoginAct::LinkSubject { subject: subject(user), after, at: Time(0) })
+    let link = |store: &mut Sqlite, user: &str, after: u64| match act(
+        store,
+        LoginAct::LinkSubject { subject: subject(user), after, at: Time(0) },
+    ) {
+        LoginDone::Linked(account) => account.map(|account| account.user_id.to_string()),
+        other => Some(format!("{other:?}")),
     };
-    let linked = |user: &str| LoginDone::Linked(Some(UserId::parse(user).expect("a user id")));
+    let (alices, bobs, late) = (Some("alice".to_owned()), Some("bob".to_owned()), Some("TooLate".to_owned()));
     for (number, change) in [
         LoginAct::Revoke { user: alice(), at: Time(9) },
         LoginAct::SetDisabled { user: alice(), disabled: true, at: Time(9) },
@@ -306,13 +310,45 @@ fn a_sign_in_at_a_provider_that_began_before_a_revocation_is_too_late() {
     .enumerate()
     {
         let number = number as u64;
-        assert_eq!(link(&mut store, "alice", number), linked("alice"));
+        assert_eq!(link(&mut store, "alice", number), alices);
         act(&mut store, change);
-        assert_eq!(link(&mut store, "alice", number), LoginDone::TooLate);
-        assert_eq!(link(&mut store, "alice", number + 1), linked("alice"), "begun after it");
-        assert_eq!(link(&mut store, "bob", number), linked("bob"), "somebody else");
+        assert_eq!(link(&mut store, "alice", number), late);
+        assert_eq!(link(&mut store, "alice", number + 1), alices, "begun after it");
+        assert_eq!(link(&mut store, "bob", number), bobs, "somebody else");
     }
     sign_in(&mut store, 3, Time(9));
     act(&mut store, LoginAct::EndSession { key: [3; 32], at: Time(9) });
-    assert_eq!(link(&mut store, "alice", 2), linked("alice"), "another sign-in that ended");
+    assert_eq!(link(&mut store, "alice", 2), alices, "another sign-in that ended");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_too_late_stores_nothing_and_one_in_time_opens_no_session_after_a_revocation() {
+    let mut store = store();
+    let link = |store: &mut Sqlite, subject: &str, name: &str, after: u64| {
+        let user_ids = vec![UserId::parse(subject).expect("a user id")];
+        let (issuer, subject) = ("one".into(), subject.into());
+        let subject = Subject { issuer, subject, user_ids, name: Some(name.into()), email: Some(format!("{name}@x")) };
+        act(store, LoginAct::LinkSubject { subject, after, at: Time(0) })
+    };
+    let reads = store.reads.clone();
+    let LoginDone::Linked(Some(account)) = link(&mut store, "alice", "First", 0) else { panic!("not linked") };
+    assert_eq!((&*account.name, account.email.as_deref(), account.login_epoch), ("First", Some("First@x"), 0));
+    act(&mut store, LoginAct::Revoke { user: alice(), at: Time(9) });
+    assert_eq!(
+        save(&mut store, 1, Some(account.login_epoch), Time(10)).0,
+        LoginDone::TooLate,
+        "revoked after it was linked"
+    );
+    let bob = Account::new(UserId::parse("bob").expect("a user id"), "Bob");
+    act(&mut store, LoginAct::CreateAccount { account: bob.clone(), at: Time(0), keep: false });
+    act(&mut store, LoginAct::Revoke { user: bob.user_id, at: Time(9) });
+    for user in ["alice", "bob"] {
+        let before = reads.account(UserId::parse(user).expect("a user id")).await.expect("an answer");
+        assert_eq!(link(&mut store, user, "Second", 0), LoginDone::TooLate);
+        assert_eq!(reads.account(UserId::parse(user).expect("a user id")).await.expect("an answer"), before, "{user}");
+    }
+    assert_eq!(reads.subject("one".into(), "bob".into()).await.expect("an answer"), None, "not linked");
+    act(&mut store, LoginAct::SetDisabled { user: alice(), disabled: true, at: Time(9) });
+    let LoginDone::Linked(Some(account)) = link(&mut store, "alice", "Third", 3) else { panic!("not linked") };
+    assert!(account.disabled && account.name == "First", "a disabled account is refused, and stays as it is");
 }

@@ -21,12 +21,7 @@ type Read<'a, T> = Answer<'a, std::result::Result<T, Outage>>;
 
 impl LoginReads for Pool {
     fn account(&self, user: UserId) -> Read<'_, Option<Account>> {
-        self.read(move |connection| {
-            connection
-                .prepare_cached(&format!("SELECT {ACCOUNT} FROM users u WHERE u.user_id = ?1"))?
-                .query_row([user.as_str()], rows::account)
-                .optional()
-        })
+        self.read(move |connection| accounts::find(connection, &user))
     }
 
     fn accounts(&self, after: Option<UserId>, limit: u64) -> Read<'_, Vec<Account>> {
@@ -63,6 +58,10 @@ impl LoginReads for Pool {
 
     fn subject(&self, issuer: String, subject: String) -> Read<'_, Option<UserId>> {
         self.point(move |connection| accounts::linked(connection, &issuer, &subject))
+    }
+
+    fn is_linked(&self, user: UserId) -> Read<'_, bool> {
+        self.point(move |connection| accounts::is_linked(connection, &user))
     }
 
     fn refresh_token(&self, hash: SecretHash) -> Read<'_, bool> {
