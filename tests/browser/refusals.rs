@@ -23,11 +23,9 @@ async fn one_window_too_many_says_so_and_connects_when_there_is_room() {
         let program = program.clone();
         async move { program.ask(Method::GET, &path, Value::Null).await }
     });
+    let present = format!("/api/presence?thread_id={}", server.thread);
     crate::window::until("the program waits", || async {
-        program
-            .ask(Method::POST, "/api/ws/preflight", Value::Null)
-            .await
-            .is_ok_and(|told| told["code"] == "too_many_connections")
+        program.ask(Method::GET, &present, Value::Null).await.is_ok_and(|told| told["users"][0]["user_id"] == "alice")
     })
     .await;
     let alice = driver.window().await;
