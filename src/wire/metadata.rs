@@ -128,8 +128,18 @@ fn number(text: &str) -> Result<Number, Wrong> {
     }
     // The library's own reading of floating-point numbers may be off by the last digit.
     let held = text.parse::<f64>().ok().and_then(Number::from_f64);
-    held.filter(|held| Decimal::of(&held.to_string()) == Decimal::of(text) && Decimal::of(text).is_some())
+    held.filter(|held| is_shortest(held, text))
         .ok_or_else(|| Wrong::here(format!("has more digits than a double keeps: {}; send it as text", shown(text))))
+}
+
+/// Whether `text` is a shortest decimal form of the double that it is read as.
+///
+/// A double halfway between two shortest forms has both: 219032013568371.125 is 219032013568371.12 by the rule of JavaScript
+/// (ECMA-262, section 6.1.6.1.20) and of the JSON library, and 219032013568371.13 by that of Rust.
+fn is_shortest(held: &Number, text: &str) -> bool {
+    let Some(written) = Decimal::of(text) else { return false };
+    let double = held.as_f64().map(|double| format!("{double:e}"));
+    [Some(held.to_string()), double].into_iter().flatten().any(|form| Decimal::of(&form).is_some_and(|form| form == written))
 }
 
 /// The exact value of a number's text: sign, digits without zeros at either end, and the power of ten of the last digit.
@@ -190,6 +200,8 @@ mod tests {
             (r#"{"n":1.10}"#, r#"{"n":1.1}"#),
             (r#"{"n":-0.0}"#, r#"{"n":-0.0}"#),
             (r#"{"n":0e99999999999999999999}"#, r#"{"n":0.0}"#),
+            (r#"{"n":219032013568371.12}"#, r#"{"n":219032013568371.12}"#),
+            (r#"{"n":219032013568371.13}"#, r#"{"n":219032013568371.12}"#),
             (r#"{"\u0061":"\u00e9"}"#, "{\"a\":\"\u{e9}\"}"),
             (r#"{"a":{"x":1},"b":{"x":1}}"#, r#"{"a":{"x":1},"b":{"x":1}}"#),
         ] {
@@ -208,6 +220,7 @@ mod tests {
                 "`a.b.1` has more digits than a double keeps: 3.14159265358979323846",
             ),
             (r#"{"n":0.1000000000000000055511151231257827}"#, "more digits"),
+            (r#"{"n":219032013568371.14}"#, "more digits"),
             (r#"{"n":1e400}"#, "more digits"),
             (r#"{"n":1e-400}"#, "more digits"),
             (r#"{"n":1e99999999999999999999}"#, "more digits"),
