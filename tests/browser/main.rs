@@ -14,6 +14,7 @@ mod presence;
 #[path = "../provider/mod.rs"]
 mod provider;
 mod proxy;
+mod reading;
 mod refusals;
 mod server;
 mod threads;

@@ -35,6 +35,8 @@ pub struct View {
     pub connection_words: String,
     /// Whether the conversations are shown.
     pub app: bool,
+    /// By how many pixels the document is taller than the window; only its panes may scroll.
+    pub overflow: i64,
     pub threads: Vec<Row>,
     /// Title of the open thread.
     pub heading: String,
@@ -102,7 +104,7 @@ return {
   address: location.href, title: document.title,
   signin: seen('#signin-form'), signin_words: text($('#signin-words')),
   connection: $('#connection')?.dataset.state ?? '', connection_words: text($('#connection-words')),
-  app: seen('#app'),
+  app: seen('#app'), overflow: document.scrollingElement.scrollHeight - innerHeight,
   threads: [...document.querySelectorAll('#thread-list [data-thread-id]')].map((row) => ({
     id: row.dataset.threadId, title: row.querySelector('.title').textContent, unread: Number(row.querySelector('.unread')?.dataset.unread ?? 0) })),
   heading: $('#thread-title')?.textContent ?? '', open: seen('#messages'), nothing_words: text($('#nothing-words')),
@@ -216,7 +218,10 @@ impl Window {
             // A look at a page that is just going away fails; the next one sees the new page.
             let view = self.try_look().await;
             match view {
-                Ok(view) if wanted(&view) => return view,
+                Ok(view) if wanted(&view) => {
+                    assert!(!view.app || view.overflow == 0, "the document is taller than the window: {what}\n{view:#?}");
+                    return view;
+                }
                 Ok(view) if Instant::now() > until => panic!("not within {DEADLINE:?}: {what}\n{view:#?}"),
                 Err(error) if Instant::now() > until => panic!("not within {DEADLINE:?}: {what}\n{error}"),
                 _ => {}
