@@ -131,6 +131,7 @@ impl Driver {
         let wanted = json!({
             "browserName": "chrome",
             "unhandledPromptBehavior": "dismiss and notify",
+            "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": { "binary": self.chromium, "args": arguments },
         });
         let wanted = wanted.as_object().cloned().expect("it is an object");

@@ -1,10 +1,13 @@
 //! The page in a real browser against the real server: Chromium through its driver, two people, one sentence a test.
 //! Where there is no Chromium the tests say SKIPPED and pass; with `CI=true` they fail.
 
+mod accessibility;
 mod chat;
 mod content;
 mod driver;
 mod edit;
+mod journeys;
+mod looks;
 mod markers;
 mod members;
 mod offline;
@@ -16,6 +19,7 @@ mod provider;
 mod proxy;
 mod reading;
 mod refusals;
+mod seed;
 mod server;
 mod threads;
 mod typing;

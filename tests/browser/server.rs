@@ -46,6 +46,7 @@ impl Server {
             ("HAILGATE_LIMIT_SENDS_BURST", "5000".to_owned()),
             ("HAILGATE_LIMIT_REST_BURST", "5000".to_owned()),
             ("HAILGATE_LIMIT_SENDS_PER_SECOND", "1000".to_owned()),
+            ("HAILGATE_LIMIT_THREADS_BURST", "1000".to_owned()),
         ];
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let (process, told) = demo(data.path(), port, &all);

@@ -21,6 +21,7 @@ async fn a_thread_is_started_with_people_by_keyboard_alone_and_its_unread_count_
     alice.presses(Key::Enter).await;
     alice.types("bo").await;
     alice.has("#new-thread-results button", 1).await;
+    alice.is_accessible("the dialog with somebody found").await;
     alice.presses(Key::Enter).await;
     alice.has("#new-thread-people li", 1).await;
     alice.tabs_to("#new-thread-title").await;

@@ -174,6 +174,17 @@ impl Window {
         self.client.issue_cmd(DevTools { command, parameters }).await.expect(command)
     }
 
+    /// What it shows, as a PNG.
+    pub async fn screenshot(&self) -> Vec<u8> {
+        self.client.screenshot().await.expect("the window is painted")
+    }
+
+    /// What the console has got since the last call: messages of scripts, and the browser's own warnings.
+    pub async fn console(&self) -> Vec<Entry> {
+        let told = self.client.issue_cmd(Console).await.expect("the driver tells the browser's log");
+        serde_json::from_value(told.clone()).unwrap_or_else(|error| panic!("{error}: {told}"))
+    }
+
     pub async fn go(&self, address: &str) {
         self.client.goto(address).await.expect("the page is loaded");
     }
@@ -260,12 +271,6 @@ impl Window {
         self.sees(&format!("{title} open"), |view| view.heading == title).await
     }
 
-    /// From now on it is as small as a phone.
-    pub async fn narrow(&self) {
-        let screen = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": false });
-        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
-    }
-
     pub async fn click(&self, selector: &str) {
         let element = self.client.wait().at_most(DEADLINE).for_element(Locator::Css(selector)).await;
         let element = element.unwrap_or_else(|error| panic!("{selector} is not there: {error}"));
@@ -332,6 +337,29 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut()
     while !holds().await {
         assert!(Instant::now() < end, "not within {DEADLINE:?}: {what}");
         looks.tick().await;
+    }
+}
+
+/// A line of the console.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Entry {
+    pub level: String,
+    pub message: String,
+    /// Who wrote it: `network` for a request that failed, `console-api` for a script.
+    pub source: String,
+}
+
+/// Chromium's command, which WebDriver does not have: reads the console and empties it.
+#[derive(Debug)]
+struct Console;
+
+impl WebDriverCompatibleCommand for Console {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as FromStr>::Err> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "type": "browser" }).to_string()))
     }
 }
 
