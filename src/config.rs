@@ -1,6 +1,8 @@
 //! Configuration: what was written becomes what is true, or a complaint that says where and what to do.
 //! The only reader of the environment.
 //!
+//!
+//! Decisions: `src/docs/decisions/config.md`.
 #![doc = include_str!("config/SETTINGS.md")]
 
 mod check;

@@ -1,4 +1,5 @@
 // page.js: the page: signs in, reads what is, follows what comes, and hands each event to the view that shows it.
+// Decisions: src/docs/decisions/page.md.
 
 import { Hailgate } from '/hailgate.js';
 import { codeInAddress, failureInAddress, SignIn } from './signin.js';

@@ -1,6 +1,8 @@
 //! Failed logins: counted by user and address, by address, and by user. An attempt takes its cells before the password
 //! is looked at and gets them back if it succeeds, so guesses in parallel do not slip through and good passwords never
 //! use anything up. Names that nobody has count like any other.
+//!
+//! Decisions: `src/docs/decisions/limits.md`.
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Argon2id with the parameters OWASP recommends (19 MiB, 2 passes, 1 lane), in memory that its user keeps: blocks of
 //! this size, freed by one thread after another, stay with the allocator for good.
+//!
+//! Decisions: `src/docs/decisions/memory.md`.
 
 use std::fmt;
 

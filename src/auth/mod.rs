@@ -1,4 +1,6 @@
 //! Session, then identity, then auth context: who acts, and the proof of it.
+//!
+//! Decisions: `src/docs/decisions/auth.md`.
 #![doc = include_str!("REFUSALS.md")]
 
 pub mod address;

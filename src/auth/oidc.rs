@@ -1,5 +1,7 @@
 //! Sign-in by OpenID Connect, the part without a network: what a browser carries on its way to the provider and back,
 //! and what an ID token must say.
+//!
+//! Decisions: `src/docs/decisions/oidc.md`.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

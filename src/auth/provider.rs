@@ -1,5 +1,7 @@
 //! The provider of sign-ins (OpenID Connect): found by its own description, asked to redeem codes. Authorization code
 //! with PKCE (RFC 7636, S256); only its ID token is believed, and no token of it is kept.
+//!
+//! Decisions: `src/docs/decisions/oidc.md`.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -1,5 +1,7 @@
 //! A rate over many keys (GCRA, by governor) in bounded memory. A cell that was taken can be given back, so that a
 //! limit on failures holds before it is known whether something fails.
+//!
+//! Decisions: `src/docs/decisions/limits.md`.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

@@ -3,6 +3,8 @@
 //! the ring's newest. So the session's key can be replaced without signing anybody out.
 //!
 //! A cookie that nobody here sealed is passed on as no cookie.
+//!
+//! Decisions: `src/docs/decisions/sessions.md`.
 
 use std::{
     future::{Future, Ready, ready},

@@ -1,5 +1,7 @@
 //! The session layer's store: sessions in the same database as everything else, revocable, found by the hash of
 //! their key.
+//!
+//! Decisions: `src/docs/decisions/sessions.md`.
 
 use std::{cell::Cell, collections::HashMap, future::Future, sync::Arc};
 

@@ -1,5 +1,7 @@
 //! The load test: many users against a deployment, and whether delivery kept its promise meanwhile. It is a client: it
 //! knows the wire and nothing of the server's inside.
+//!
+//! Decisions: `src/docs/decisions/bench.md`.
 
 pub mod checker;
 pub mod compare;

@@ -1,4 +1,6 @@
 //! The command line.
+//!
+//! Decisions: `src/docs/decisions/operation.md`.
 
 mod accounts;
 mod backup;

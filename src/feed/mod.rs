@@ -3,6 +3,8 @@
 //! The outlet queues nothing while the feed reads. A feed turns live in the same poll in which it has read as far as
 //! the outlet has delivered; from then on the outlet drops what is at or below the place read to. So every event
 //! above the cursor is sent once, by the one or the other, and nothing is buffered between them.
+//!
+//! Decisions: `src/docs/decisions/catch-up.md`.
 
 mod source;
 

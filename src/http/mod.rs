@@ -1,5 +1,7 @@
 //! The HTTP service: the stack, the table of routes, the probe that proves both, and the server.
 //! This layer alone names concrete engines.
+//!
+//! Decisions: `src/docs/decisions/http.md`.
 
 mod assets;
 mod cors;

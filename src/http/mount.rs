@@ -1,4 +1,6 @@
 //! The gateway in somebody's own actix-web App; a whole program that does it is `tests/examples/mount.rs`.
+//!
+//! Decisions: `src/docs/decisions/mounting.md`.
 
 use actix_server::Server;
 use actix_web::web;

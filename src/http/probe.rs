@@ -4,6 +4,8 @@
 //!
 //! It has a store of its own in memory, random keys and a clock that stands still; it never touches the configured
 //! store and costs no password hash. Limits, environment and whether query tokens are taken are the configured ones.
+//!
+//! Decisions: `src/docs/decisions/stack.md`.
 
 mod answer;
 mod forge;

@@ -34,6 +34,8 @@
 //! ```
 //!
 //! What a type cannot say, that a layer really does its work, the witness and the [probe](super::probe) show.
+//!
+//! Decisions: `src/docs/decisions/stack.md`.
 
 use std::{future::Future, pin::Pin, rc::Rc};
 

@@ -2,6 +2,8 @@
 //! that is too much. A frame that many connections share counts once, wherever it waits; everything else counts where it is.
 //!
 //! Each outlet adds up its own connections once a second, so a delivery touches no number that threads share.
+//!
+//! Decisions: `src/docs/decisions/memory.md`.
 
 use std::{
     cmp::Reverse,

@@ -4,6 +4,8 @@
 //! A seat enters before its credential is read, and an ending is told to every seat that has entered: so each ending
 //! is seen by the one or the other. The read also tells the number of the last ending that it took into account. An ending
 //! up to that number is told late and does not concern the seat: its sign-in is newer.
+//!
+//! Decisions: `src/docs/decisions/revocation.md`.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,6 @@
 //! The hub and what belongs to it: outlets, outboxes, the writer; and the node, which is all of them together.
+//!
+//! Decisions: `src/docs/decisions/hub.md`.
 
 mod accounts;
 mod actor;

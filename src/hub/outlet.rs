@@ -1,5 +1,7 @@
 //! The outlet: deliveries of one worker thread. A registry that connections call directly, and an actor whose
 //! address the hub holds.
+//!
+//! Decisions: `src/docs/decisions/delivery.md`.
 
 use std::{
     cell::{Cell, RefCell},

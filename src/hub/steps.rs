@@ -1,6 +1,8 @@
 //! Steps of the clock. What is deleted for its age cannot be brought back, so the time of day alone does not decide it: a clock that
 //! is set forward by mistake would delete the history and end every login. A step forward is believed after a time, so that
-//! nothing grows without bound. The reasons are in `src/docs/decisions/operation.md`.
+//! nothing grows without bound.
+//!
+//! Decisions: `src/docs/decisions/retention.md`.
 
 use std::time::Duration;
 

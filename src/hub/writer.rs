@@ -1,5 +1,7 @@
 //! The writer: the one thread that appends and publishes. It drains what is queued, writes one transaction, seals
 //! each event once, publishes the batch and answers every poster itself. An ack means: stored.
+//!
+//! Decisions: `src/docs/decisions/writer.md`.
 
 use std::sync::{Arc, mpsc};
 

@@ -3,6 +3,8 @@
 //! it has written the close frame. Nothing above knows which transport it is.
 //!
 //! [`Line`]: crate::hub::Line
+//!
+//! Decisions: `src/docs/decisions/transport.md`.
 
 pub mod accepted;
 pub mod budget;

@@ -299,7 +299,7 @@ impl<T: Wire> Reader<T> {
             }
             match ready!(self.poll_read(cx)) {
                 Ok(1..) => {}
-                // The end of the stream is the end of the connection: see Decisions in ARCHITECTURE.md.
+                // The end of the stream is the end of the connection: see `src/docs/decisions/http.md`.
                 Ok(0) | Err(_) => return Poll::Ready(None),
             }
         }

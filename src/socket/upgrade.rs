@@ -1,5 +1,7 @@
 //! Upgrades on the raw stream: the same App that answers every other request answers an upgrade too, so that nobody comes in
 //! by another way; when it says 101 the connection leaves HTTP, with all that HTTP has held for it.
+//!
+//! Decisions: `src/docs/decisions/upgrades.md`.
 
 use std::{
     fmt::Display,

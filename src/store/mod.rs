@@ -3,6 +3,8 @@
 //! Writes go through [`Log::commit`], called by the writer thread only. Reads go through [`Reads`], from
 //! anywhere, and every one that answers for a user carries that user in its query: membership is never
 //! checked after the fact.
+//!
+//! Decisions: `src/docs/decisions/store.md`.
 
 pub mod sqlite;
 

@@ -1,4 +1,6 @@
 //! Admission: `GET /ws` is refused before the upgrade, or accepted; never accepted and then refused.
+//!
+//! Decisions: `src/docs/decisions/upgrades.md`.
 
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 

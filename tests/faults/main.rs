@@ -2,6 +2,8 @@
 //! writes and syncs, a disk that hangs, a power cut, a client that never reads, a process that stands still.
 //!
 //! Where the machine lacks what a test needs, the test says SKIPPED and why; a missing package is a failure with `CI=true`.
+//!
+//! Decisions: `src/docs/decisions/testing.md`.
 
 mod disk_full;
 mod failing_disk;

@@ -8,6 +8,8 @@
 //! which event to which, what each device saw in order and handed on, and what history returns at the end.
 //! [`judge`] compares them and names user, thread and sequence of everything that does not fit. A run that is too long to
 //! be written down tells the [`Court`] each of these things as it happens, and it keeps only what may still be compared.
+//!
+//! Decisions: `src/docs/decisions/testing.md`.
 
 mod histories;
 mod ranges;

@@ -1,5 +1,7 @@
 //! The writing connection: one transaction a batch, and what is done when one fails. After a failure nothing that SQLite
 //! still holds in memory is believed: the connection is closed, and the file read again through another.
+//!
+//! Decisions: `src/docs/decisions/writer.md`.
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 

@@ -1,5 +1,7 @@
 //! Pruning: the oldest of the log goes, and with it what only it needed; a bounded number of rows a transaction, so
 //! that nobody's message waits for long.
+//!
+//! Decisions: `src/docs/decisions/retention.md`.
 
 use rusqlite::{Connection, Result};
 use uuid::Uuid;
