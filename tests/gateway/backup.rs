@@ -149,7 +149,7 @@ fn who_looks_for_help_reads_that_the_file_alone_is_not_a_copy() {
         let told = site.told(&command, "");
         assert!(told.contains("backup") && told.contains("-wal"), "{told}");
     }
-    for page in ["README.md", "src/config/SETTINGS.md"] {
+    for page in ["README.md", "src/docs/operate.md", "src/config/SETTINGS.md"] {
         let page = fs::read_to_string(format!("{}/{page}", env!("CARGO_MANIFEST_DIR"))).expect("a page");
         assert!(page.contains("hailgate backup"));
     }

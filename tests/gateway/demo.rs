@@ -121,7 +121,7 @@ async fn demo_keeps_its_keys_for_this_user_alone() {
 
 #[tokio::test]
 async fn a_demo_has_its_own_keys_and_database_whatever_was_exported_before() {
-    // What README says to export, an environment, a file that is not there; and a limit.
+    // What the README says to export, an environment, a file that is not there; and a limit.
     let site = Arc::new(Site::with_secrets(&[
         ("ENVIRONMENT", "production"),
         ("HAILGATE_PUBLIC_URL", "https://chat.test"),

@@ -41,10 +41,10 @@ async fn a_signal_sends_every_connection_away_and_ends_the_process_with_0() {
 }
 
 #[test]
-fn the_readme_shows_the_example_as_it_is() {
+fn the_guide_shows_the_example_as_it_is() {
     let example = include_str!("../examples/mount.rs");
     let (_, code) = example.split_once("\n\n").expect("a line that says what it is");
-    assert!(include_str!("../../README.md").contains(&format!("```rust\n{code}```\n")));
+    assert!(include_str!("../../src/docs/embed.md").contains(&format!("```rust\n{code}```\n")));
     assert!(example.lines().count() < 20);
 }
 
