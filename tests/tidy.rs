@@ -10,7 +10,10 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
-/// Layer and the layers it may use; see "Who may import whom" in src/ARCHITECTURE.md.
+#[path = "tidy/documents.rs"]
+mod documents;
+
+/// Layer and the layers it may use; see "Code map" in src/ARCHITECTURE.md.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("error", &[]),
