@@ -2,6 +2,9 @@
 //!
 //! Status and close codes are written here and nowhere else. A code is what clients decide by, so a
 //! name never changes its meaning; the words may.
+//!
+//! Invariant: two rows share the name `unknown_user`, and their status tells them apart: 401 if a token names no account, 422 if a
+//! member does not exist.
 
 use std::borrow::Cow;
 

@@ -86,7 +86,7 @@ impl<'a> From<&'a Message> for MessageShape<'a> {
     }
 }
 
-/// A thread. In events, which all members get as the same bytes, `unread` and `last_message` are left out.
+/// A thread. Events leave out `unread` and `last_message`: an event is encoded once for all members, and these differ by member.
 #[derive(Debug, Serialize)]
 pub struct ThreadShape<'a> {
     thread_id: String,
