@@ -183,7 +183,7 @@ export class Conversation {
     this.#owed = !error.status;
     if (!this.#history.loaded) this.#list.replaceChildren();
     else if (this.#owed && calm) return;   // what was read stays, and the connection's line says why it is not the newest
-    this.#say(`The messages could not be loaded: ${error.detail}`);
+    this.#say(`The messages could not be loaded: ${error.words}`);
   }
 
   #say(words) {
@@ -353,7 +353,7 @@ export class Conversation {
       await this.hailgate.deleteMessage(message.message_id);
       if (this.thread_id === message.thread_id) this.put({ ...message, content: null, metadata: null, deleted_at: new Date().toISOString() });
     } catch (error) {
-      this.#say(`The message was not deleted: ${error.detail}`);
+      this.#say(`The message was not deleted: ${error.words}`);
     }
   }
 }

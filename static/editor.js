@@ -61,8 +61,7 @@ export class Editor {
       await this.onSave(content);
       this.onEnd();
     } catch (error) {
-      const told = error.errors?.find(({ field }) => field === 'content')?.reason;
-      this.#say(error.code === 'not_found' ? 'Not saved: the message is gone, or you are not in this thread any more' : `Not saved: ${told ?? error.detail}`);
+      this.#say(error.code === 'not_found' ? 'Not saved: the message is gone, or you are not in this thread any more' : `Not saved: ${error.words}`);
       this.#hold(false);
       if (this.element.isConnected) this.#field.focus();
     }

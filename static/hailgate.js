@@ -14,6 +14,7 @@ import { Link } from '/static/link.js';
 import { Order } from '/static/order.js';
 import { HailgateError, Rest } from '/static/rest.js';
 import { ANOTHER, hasEnded, isConnected, LIMITS, newKey, WORDS } from '/static/rules.js';
+import { SENTENCES } from '/static/words.js';
 import { Tabs } from '/static/tabs.js';
 
 export { HailgateError, LIMITS, newKey };
@@ -88,8 +89,8 @@ export class Hailgate extends Rest {
     this.#BroadcastChannel = BroadcastChannel;
     this.#link = new Link({ rest: this, WebSocket, random, tell: (what, detail) => this.#tell(what, detail) });
     this.#order = new Order({ rest: this, random, hand: (event) => this.#emit('event', event), reload: (what) => this.#emit('reload', what) });
-    page.addEventListener?.('online', () => this.#look());
-    page.addEventListener?.('offline', () => this.#link.doubt());
+    page.addEventListener?.('online', () => { if (this.leads) this.#link.back(); else this.#look(); });
+    page.addEventListener?.('offline', () => this.leads && this.#link.away());
     page.document?.addEventListener('visibilitychange', () => page.document.visibilityState === 'visible' && this.#look());
   }
 
@@ -223,13 +224,18 @@ export class Hailgate extends Rest {
     if (this.#phase === 'running') this.#end('signed_out', user_id === null ? undefined : ANOTHER);
   }
 
-  unauthorized(code, detail) {
-    if (code === 'disabled') this.#end('stopped', detail, code); else this.#end('signed_out');
+  unauthorized(code) {
+    if (code === 'disabled') this.#end('stopped', SENTENCES.disabled, code); else this.#end('signed_out');
     this.#phase = 'ended';
   }
 
   async logout() {
     await super.logout();
+    this.leaveUser();
+  }
+
+  /** Ends the sign-in for this browser's tabs, without a word to the server. */
+  leaveUser() {
     this.#end('signed_out');
     this.#users?.postMessage(null);
     this.#tabs?.close();

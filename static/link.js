@@ -6,12 +6,13 @@
 //   connecting   dialling, asking, or waiting to        live        connection_established of the same user
 //                dial again                             fallback    the third refusal in a row that the preflight cannot explain;
 //                                                                   a close for a fault of ours (1002, 1003, 1007, 1009, 4400)
-//                                                       offline     neither socket nor REST answers
-//   live         the socket carries everything          connecting  any close that may come back (table below); silence for longer than
+//                                                       offline     neither socket nor REST answers, or the browser says so
+//   live         the socket carries everything          offline     the browser says so; live again with the next frame
+//                                                       connecting  any close that may come back (table below); silence for longer than
 //                                                                   heartbeat and grace, and then no answer to a ping
 //   fallback     SSE or long poll receives, REST        live        a probe of the socket in the background (30 s to 5 min apart) gets in
-//                sends                                  connecting  an error answer to the stand-in, which goes on trying; `bye`
-//                                                       offline     no answer at all
+//                sends                                  connecting  an error answer to a poll, which goes on trying; `bye`
+//                                                       offline     no answer to a poll, or the browser says so
 //   offline      as connecting, without a network       live, fallback, connecting
 //   signed_out   the sign-in ended                      connecting  `start`, after signing in
 //   stopped      `stop`, or the server forbids it       connecting  `start`
@@ -33,7 +34,7 @@
 //   nothing, or 5xx                                  offline (an answer: connecting, with its words), and backoff
 
 import { HailgateError } from './rest.js';
-import { ANOTHER, backoffMs, LIMITS, refusalOf, ruleOf, WORDS } from './rules.js';
+import { ANOTHER, backoffMs, hasEnded, LIMITS, refusalOf, ruleOf, troubleOf, WORDS } from './rules.js';
 import { StandIn } from './standin.js';
 
 export class Link {
@@ -44,6 +45,7 @@ export class Link {
   #socket = null; #established = 0; #bye = null;
   #heardAt = 0; #saidAt = 0; #askedAt = 0; #ticker; #openTimer;
   #attempt = 0; #refusals = 0; #retryTimer = null; #notBefore = 0;
+  #away = false;            // the browser said that the network is gone, and nothing was heard since
   #standIn = null; #owed = null;   // why the cursor was given up, until the loss is told
   #pending = new Map(); #lastId = 0;
 
@@ -62,6 +64,7 @@ export class Link {
     this.stop();
     this.cursor = since ?? null;
     this.#attempt = this.#refusals = 0;
+    this.#away = false;
     this.state = this.#words = this.#owed = null;
     this.#dial();
   }
@@ -82,6 +85,7 @@ export class Link {
   }
 
   #set(state, words = WORDS[state], code = null) {
+    if (state === 'connecting' && this.#away) [state, words] = ['offline', WORDS.offline];
     if (state === this.state && words === this.#words) return;
     this.state = state;
     this.#words = words;
@@ -130,7 +134,7 @@ export class Link {
   #obey(code, bye) {
     const rule = ruleOf(code);
     if (rule.then === 'sign in') this.#end('signed_out');
-    else if (rule.then === 'stop') this.#end('stopped', bye?.reason || rule.words, rule.code);
+    else if (rule.then === 'stop') this.#end('stopped', rule.words, rule.code);
     else if (rule.then === 'bug') this.#spokeWrongly(code, bye?.reason);
     else this.#retry({ wait_ms: Math.max(bye?.retry_after_ms ?? 0, rule.wait_ms ?? 0), words: rule.words });
   }
@@ -141,6 +145,7 @@ export class Link {
     let reached = true, wait_ms = 0, state = 'connecting', words;
     try {
       const verdict = await this.rest.preflight();
+      this.#away = false;
       if (verdict.accepted) {
         const who = await this.rest.whoami();
         if (run === this.#run) this.#isSame(who);
@@ -152,7 +157,7 @@ export class Link {
     } catch (error) {
       reached = error.status > 0 && error.status < 500;
       wait_ms = error.retryAfterMs;
-      if (error.status) words = error.detail; else state = 'offline';
+      if (error.status) { words = troubleOf(error); this.#away = false; } else state = 'offline';
     }
     if (run !== this.#run) return;
     if (reached && ++this.#refusals >= LIMITS.refusals) this.#stand();
@@ -185,10 +190,30 @@ export class Link {
     this.#retryTimer = setTimeout(() => this.#dial(), this.random() * LIMITS.backoff_min_ms);
   }
 
+  /** The browser says that the network is gone. That is believed at once, before silence shows it; whatever is heard afterwards corrects it. */
+  away() {
+    if (hasEnded(this.state)) return;
+    this.#away = true;
+    if (this.#standIn) { this.#leave('offline'); return; }
+    this.#set('offline');
+    this.doubt();
+  }
+
+  /** The browser says that there is a network again. */
+  back() {
+    this.#away = false;
+    if (!this.#established || this.state === 'live') { this.hurry(); return; }
+    this.#set('connecting');
+    this.#askedAt = 0;
+    this.doubt();
+  }
+
   // Frames
   #hear(text) {
     this.#heardAt = Date.now();
     this.#askedAt = 0;
+    this.#away = false;
+    if (this.#established) this.#set('live');
     let frame;
     try { frame = JSON.parse(text); } catch { return; }
     const { type, id, data = {} } = frame;
@@ -306,8 +331,8 @@ export class Link {
       take: (frame) => this.#take(frame),
       moved: (cursor) => this.#moved(cursor),
       lost: (reason) => this.#lost(reason),
-      up: () => this.#set('fallback'),
-      trouble: (words) => this.#set('connecting', words),
+      up: () => { this.#away = false; this.#set('fallback'); },
+      trouble: (words) => { this.#away = false; this.#set('connecting', words); },
       gone: () => this.#leave('offline'),
       bye: (bye) => this.#leave('connecting', bye),
       // The frames of the socket; those that greet or close it have their own form in a stream.

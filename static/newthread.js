@@ -31,7 +31,7 @@ export function newThreadDialog(hailgate, onCreated) {
       onCreated(thread);
     } catch (error) {
       if (error.status && error.code !== 'rate_limited') key = newKey();   // refused: the next try is another request
-      words.textContent = error.errors[0]?.reason ?? error.detail;
+      words.textContent = error.words;
     } finally {
       button.disabled = false;
     }

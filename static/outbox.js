@@ -6,14 +6,21 @@
 import { newKey } from '/hailgate.js';
 import { Kept } from './kept.js';
 import { hasEnded, isConnected, sleep } from './rules.js';
+import { joined } from './words.js';
 
 const WAITING_MAX = 200;
-const AGAIN_MS = 5_000;
+const AGAIN_MS = 5_000;    // where the server names no time
 const RELOAD_MS = 2_000;   // a tab that is gone for no longer was loaded again, and sends for itself
 
 const BACK = 'Will be sent when you are back', BUSY = 'The server is busy. Will be sent by itself';
-const NOT_KEPT = '. Keep this window open until then: the browser does not keep it';
+const FAST = 'Many messages at once. Will be sent by itself', UNHEARD = 'The server did not answer. Will be sent by itself';
+const NOT_KEPT = 'Keep this window open until then: the browser does not keep it';
 const OTHER_LOG = 'the server lost its latest history since you wrote this. Look whether it is there, and send it again if not';
+
+/** Failures to reach the server; every other code is an answer of it. */
+const FROM_HERE = ['network', 'timeout', 'aborted', 'closed', 'backlog', 'not_json'];
+/** States in which nothing can be sent. */
+const isAway = (state) => state === 'offline' || hasEnded(state);
 
 /** A browser that refuses storage throws for the very name. */
 function sessionOf(page) { try { return page.sessionStorage; } catch { return null; } }
@@ -35,7 +42,7 @@ async function tabName(locks, session) {
 export class Outbox extends EventTarget {
   #entries = new Map();   // by client_message_id
   #busy = new Set();      // threads with a send under way
-  #timer = null;
+  #waits = new Map();     // thread_id -> {timer, reason} until the next try, where the server or the way there asked for a pause
   #user; #kept; #locks; #channel = null; #tab; #named;
   #others = new Set();    // tabs whose end we wait for
   #written = 0; #ready = false;   // nothing is sent before what is older is here
@@ -47,7 +54,7 @@ export class Outbox extends EventTarget {
     this.#kept = kept;
     this.#locks = locks;
     if (BroadcastChannel) this.#channel = Object.assign(new BroadcastChannel(`hailgate unsent ${this.#user}`), { onmessage: ({ data }) => this.#hear(data) });
-    hailgate.addEventListener('state', ({ detail }) => isConnected(detail.state) && this.wake());
+    hailgate.addEventListener('state', ({ detail: { state } }) => { if (isConnected(state)) this.wake(); else if (isAway(state)) this.#away(); });
     this.#named = tabName(locks, session).then((tab) => { this.#tab = tab; });
     /** Once what was left over is here. */
     this.restored = this.#restore();
@@ -78,6 +85,7 @@ export class Outbox extends EventTarget {
     Object.assign(entry, { epoch: this.hailgate.epoch, cursor: this.hailgate.cursor, restored: false });
     this.#mark(entry, 'sending');
     this.#keep(entry);
+    this.#endWait(entry.thread_id);
     this.#next(entry.thread_id);
   }
 
@@ -87,9 +95,14 @@ export class Outbox extends EventTarget {
   confirm(key) { return this.#take(key); }
 
   wake() {
-    clearTimeout(this.#timer);
-    for (const thread_id of new Set([...this.#entries.values()].map((entry) => entry.thread_id))) this.#next(thread_id);
+    for (const thread_id of [...this.#waits.keys()]) this.#endWait(thread_id);
+    for (const thread_id of this.#threads()) this.#next(thread_id);
   }
+
+  #threads() { return new Set([...this.#entries.values()].map((entry) => entry.thread_id)); }
+
+  /** What waits for another reason waits for the connection now. */
+  #away() { for (const thread_id of this.#threads()) if (!this.#busy.has(thread_id)) this.#hold(thread_id, BACK); }
 
   // Keeping
 
@@ -100,7 +113,7 @@ export class Outbox extends EventTarget {
     const failed = state === 'failed' ? { reason } : {};
     entry.kept = await this.#kept.put({ user: this.#user, tab: this.#tab, client_message_id, thread_id, content, created_at, written, epoch, cursor, ...failed }).then(() => true, () => false);
     if (!this.#entries.has(client_message_id)) this.#forget(client_message_id);   // sent meanwhile
-    else if (!entry.kept && entry.state === 'waiting') this.#hold(thread_id, BACK);
+    else if (!entry.kept && entry.state === 'waiting') this.#hold(thread_id, this.#waits.get(thread_id)?.reason ?? BACK);
     this.#channel?.postMessage({ tab: this.#tab });
   }
 
@@ -165,7 +178,9 @@ export class Outbox extends EventTarget {
     const entry = this.#first(thread_id), { state, user } = this.hailgate;
     if (!this.#ready || !entry || this.#busy.has(thread_id)) return;
     // What is from an earlier page is sent only where it is known who we are.
-    if (state === 'offline' || hasEnded(state) || user?.user_id !== this.#user || (entry.restored && !isConnected(state))) { this.#hold(thread_id, BACK); return; }
+    if (isAway(state) || user?.user_id !== this.#user || (entry.restored && !isConnected(state))) { this.#hold(thread_id, BACK); return; }
+    const wait = this.#waits.get(thread_id);
+    if (wait) { this.#hold(thread_id, wait.reason); return; }
     let goOn = true;
     this.#busy.add(thread_id);
     this.#mark(entry, 'sending');
@@ -195,14 +210,29 @@ export class Outbox extends EventTarget {
   #failed(entry, error) {
     if (!this.#entries.has(entry.client_message_id)) return true;   // seen in the stream meanwhile
     if (error.retryable || error.status === 401) {
-      this.#hold(entry.thread_id, error.status ? BUSY : BACK);
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.wake(), Math.max(error.retryAfterMs, AGAIN_MS));
+      this.#wait(entry.thread_id, this.#reasonOf(error), error.retryAfterMs || AGAIN_MS);
       return false;
     }
-    const content = error.errors.find(({ field }) => field === 'content');
-    this.#fail(entry, error.code === 'not_found' ? 'you are not in this thread any more' : content?.reason ?? error.detail);
+    this.#fail(entry, error.code === 'not_found' ? 'you are not in this thread any more' : error.words[0].toLowerCase() + error.words.slice(1));
     return true;
+  }
+
+  /** Why the server has not stored it yet; "back" is said only to who is away. */
+  #reasonOf({ code, status }) {
+    if (code === 'rate_limited') return FAST;
+    if (!FROM_HERE.includes(code) && status !== 401) return BUSY;
+    return isConnected(this.hailgate.state) && status !== 401 ? UNHEARD : BACK;
+  }
+
+  #wait(thread_id, reason, ms) {
+    this.#endWait(thread_id);
+    this.#hold(thread_id, reason);
+    this.#waits.set(thread_id, { reason, timer: setTimeout(() => { this.#endWait(thread_id); this.#next(thread_id); }, ms) });
+  }
+
+  #endWait(thread_id) {
+    clearTimeout(this.#waits.get(thread_id)?.timer);
+    this.#waits.delete(thread_id);
   }
 
   #fail(entry, reason) {
@@ -212,7 +242,7 @@ export class Outbox extends EventTarget {
 
   #hold(thread_id, reason) {
     for (const entry of this.of(thread_id)) {
-      if (entry.state !== 'failed' && !entry.elsewhere) this.#mark(entry, 'waiting', entry.kept === false ? reason + NOT_KEPT : reason);
+      if (entry.state !== 'failed' && !entry.elsewhere) this.#mark(entry, 'waiting', entry.kept === false ? joined(reason, NOT_KEPT) : reason);
     }
   }
 

@@ -8,8 +8,9 @@ import { confirmed } from './dialogs.js';
 import { $, on } from './dom.js';
 import { Conversations } from './conversations.js';
 import { keepPage } from './offline.js';
-import { WORDS } from './rules.js';
+import { troubleOf, WORDS } from './rules.js';
 import { Shelf } from './shelf.js';
+import { joined } from './words.js';
 
 const RETRY_MS = 3_000;
 
@@ -25,7 +26,7 @@ async function begin() {
   const code = codeInAddress();
   let trouble = failureInAddress();
   if (code !== null) {
-    try { await signedIn(await hailgate.link(code)); return; } catch (error) { trouble = `This sign-in link does not work: ${error.detail}`; }
+    try { await signedIn(await hailgate.link(code)); return; } catch (error) { trouble = error.code === 'bad_login' ? 'This sign-in link has been used or has expired' : error.words; }
   }
   try {
     await signedIn(await hailgate.me());
@@ -35,7 +36,7 @@ async function begin() {
       if (me) signedOut(); else signIn.show(trouble);
       return;
     }
-    if (error.status) sayConnection('offline', `${error.detail}. Trying again`); else await unreachable(error);
+    if (error.status) sayConnection('offline', troubleOf(error)); else await unreachable(error);
     setTimeout(begin, Math.max(error.retryAfterMs, RETRY_MS));
   }
 }
@@ -48,7 +49,7 @@ async function unreachable(error) {
     show();
     conversations.fill(last.kept);
   }
-  sayConnection('offline', me ? WORDS.offline : `${error.detail}. Trying again`);
+  sayConnection('offline', me ? WORDS.offline : troubleOf(error));
 }
 
 async function signedIn(who) {
@@ -97,7 +98,7 @@ on($('#signout'), 'click', async () => {
     const error = await hailgate.logout().then(() => null, (refused) => refused);
     if (!error || error.status === 401) { await shelf.wipe(); windows.postMessage(null); leave(); return; }
     leaving = false;
-    sure = await confirmed(`You are still signed in: ${error.detail}.`, 'Try again');
+    sure = await confirmed(`${joined('You are still signed in', error.words)}.`, 'Try again');
   }
 });
 on(window, 'hashchange', () => location.hash.startsWith('#signin') && begin());   // a link that is opened where the page is loaded already

@@ -58,7 +58,7 @@ export class People {
       this.model.learn(members);
       this.draw();
     } catch (error) {
-      if (reading === this.#reading) this.#words.textContent = error.detail;
+      if (reading === this.#reading) this.#words.textContent = error.words;
     }
   }
 
@@ -97,7 +97,7 @@ export class People {
       if (told?.thread_id) this.model.put(told);
       await this.refresh();
     } catch (error) {
-      this.#words.textContent = error.errors?.[0]?.reason ?? error.detail;
+      this.#words.textContent = error.words;
     }
   }
 

@@ -1,10 +1,11 @@
 // rest.js: what is asked of the server by REST, one method a route, and how its refusals are told.
 
 import { LIMITS, newKey } from './rules.js';
+import { wordsOf } from './words.js';
 
 /** A refusal by the server, or `network`, `timeout`, `aborted`, `closed`, `backlog`, `not_json` from this side. */
 export class HailgateError extends Error {
-  /** @param {{code: string, errors?: {field: string, reason: string}[]}} told */
+  /** `detail` is for whoever writes programs; a page shows `words`. @param {{code: string, errors?: {field: string, reason: string}[]}} told */
   constructor({ code, status = 0, detail = code, retryAfterMs = 0, retryable, errors = [] }) {
     super(detail);
     this.name = 'HailgateError';
@@ -12,6 +13,9 @@ export class HailgateError extends Error {
     /** Whether the same request may succeed later. */
     this.retryable = retryable ?? (status === 0 || status === 408 || status === 429 || status >= 500);
   }
+
+  /** For people; without a stop at the end. */
+  get words() { return wordsOf(this); }
 }
 
 export class Rest extends EventTarget {
@@ -26,7 +30,7 @@ export class Rest extends EventTarget {
   }
 
   /** Hooks: a request's credentials are gone; it is known who we are. */
-  unauthorized(_code, _detail) {}
+  unauthorized(_code) {}
   known(_user) {}
 
   /** One request. @throws {HailgateError} for every answer that is not 2xx, and for none */
@@ -71,7 +75,7 @@ export class Rest extends EventTarget {
 
   #problem(answer, { code = `http_${answer.status}`, detail, title, retry_after_ms, errors }, run) {
     const retryAfterMs = retry_after_ms ?? (Number(answer.headers.get('Retry-After')) * 1_000 || 0);
-    if (answer.status === 401 && run === this.run && code !== 'bad_login') this.unauthorized(code, detail);
+    if (answer.status === 401 && run === this.run && code !== 'bad_login') this.unauthorized(code);
     return new HailgateError({ code, status: answer.status, detail: detail || title || `The server answered ${answer.status}`, retryAfterMs, errors });
   }
 
@@ -89,6 +93,8 @@ export class Rest extends EventTarget {
   /** Signs in with a one-time code. */
   link(code) { return this.#signedIn(this.rest('POST', '/api/auth/link', { body: { code } })); }
   async logout() { await this.rest('POST', '/api/auth/logout'); }
+  /** Ends one sign-in of ours by its public id, whichever the cookie names now. */
+  endSession(session_id) { return this.rest('DELETE', `/api/auth/sessions/${encodeURIComponent(session_id)}`); }
   /** The verdict that an upgrade would get now. */
   preflight() { return this.rest('POST', '/api/ws/preflight'); }
   /** People by the first letters (two or more) of name or id. */

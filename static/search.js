@@ -23,7 +23,7 @@ export function peopleSearch({ hailgate, field, results, words, taken, onPick })
       results.replaceChildren(...free.map(row));
       words.textContent = free.length ? '' : users.length ? 'Already chosen' : 'Nobody has that name';
     } catch (error) {
-      if (!signal.aborted) words.textContent = error.detail;
+      if (!signal.aborted) words.textContent = error.words;
     }
   };
 

@@ -1,6 +1,7 @@
 // signin.js: the sign-in view: name and password, or a one-time link that brings its code in the fragment.
 
 import { $, on } from './dom.js';
+import { SENTENCES, span } from './words.js';
 
 /** Takes `#signin=CODE` out of the address before anything else, so that it is neither kept nor used twice. */
 export function codeInAddress() {
@@ -9,27 +10,28 @@ export function codeInAddress() {
   return code;
 }
 
-const FAILED = {
-  signin_lost: 'That sign-in took too long or began elsewhere. Try again',
-  signin_refused: 'The provider did not sign you in',
-  issuer_unavailable: 'The provider does not answer. Try again',
-  disabled: 'This account is disabled',
-  rate_limited: 'Too many failed sign-ins. Wait a minute and try again',
-  busy: 'Too many people are signing in. Try again',
-  bad_credentials: 'What the provider said about you could not be verified',
+/** Failures at a provider that the general sentences do not fit. */
+const AT_PROVIDER = {
+  bad_credentials: 'What the provider said about you could not be verified. Try again',
   token_expired: 'What the provider said about you came too late. Try again',
   invalid: 'The provider sent you back with something that cannot be read. Try again',
+  rate_limited: 'Too many failed sign-ins: wait a minute and try again',
+  busy: 'Too many people are signing in. Try again',
 };
 
-/** The same for `#signin-error=CODE`, with which a sign-in at a provider ends that did not succeed: words, and the code, by which whoever runs the server finds the reason in its log. */
+/** The same for `#signin-error=CODE`, with which a sign-in at a provider ends that did not succeed. Anybody can write an address: of the code only our own words are shown. */
 export function failureInAddress() {
   const code = new URLSearchParams(location.hash.slice(1)).get('signin-error');
   if (code === null) return '';
   history.replaceState(null, '', location.pathname);
-  // Anybody can write an address: only a code is repeated, never words.
-  const name = /^[a-z_]{1,40}$/.test(code) ? code : 'unknown';
-  const words = Object.hasOwn(FAILED, name) ? FAILED[name] : 'The sign-in did not work. Try again';
-  return `${words} (${name})`;
+  const words = [AT_PROVIDER, SENTENCES].find((table) => Object.hasOwn(table, code));
+  return words ? words[code] : 'The sign-in did not work. Try again';
+}
+
+/** Why a sign-in by password was refused: one sentence. */
+function refusal(error) {
+  if (error.code === 'rate_limited' && error.retryAfterMs) return `Too many failed sign-ins: wait ${span(error.retryAfterMs)} and try again`;
+  return error.words;
 }
 
 export class SignIn {
@@ -43,9 +45,10 @@ export class SignIn {
     on(this.#form, 'submit', (event) => { event.preventDefault(); this.#submit(); });
   }
 
-  show(words = '') {
+  /** @param {'error' | 'note'} [kind] */
+  show(words = '', kind = 'error') {
     $('#signin').hidden = false;
-    this.#words.textContent = words;
+    this.#say(words, kind);
     const { username, password } = this.#form.elements;
     password.value = '';
     (username.value ? password : username).focus();
@@ -59,20 +62,31 @@ export class SignIn {
   hide() {
     $('#signin').hidden = true;
     this.#form.reset();
-    this.#words.textContent = '';
+    this.#say('');
+  }
+
+  /** `fields` are what must be changed. */
+  #say(words, kind = 'error', fields = []) {
+    const { username, password } = this.#form.elements;
+    for (const field of [username, password]) {
+      const wrong = fields.includes(field);
+      field.setAttribute('aria-invalid', wrong);
+      if (wrong) field.setAttribute('aria-describedby', this.#words.id); else field.removeAttribute('aria-describedby');
+    }
+    this.#words.dataset.kind = kind;
+    this.#words.textContent = words;
   }
 
   async #submit() {
     const { username, password } = this.#form.elements, button = $('#signin-submit');
     const missing = [username, password].find((field) => !field.value.trim());
-    if (missing) { this.#words.textContent = `Enter your ${missing === username ? 'name' : 'password'}`; missing.focus(); return; }
+    if (missing) { this.#say(`Enter your ${missing === username ? 'name' : 'password'}`, 'error', [missing]); missing.focus(); return; }
     button.disabled = true;
-    this.#words.textContent = 'Signing in';
+    this.#say('Signing in', 'note');
     try {
       this.onSignedIn(await this.hailgate.login(username.value.trim(), password.value));
     } catch (error) {
-      const wait = error.retryAfterMs ? `. Try again in ${Math.ceil(error.retryAfterMs / 1_000)} s` : '';
-      this.#words.textContent = error.detail + wait;
+      this.#say(refusal(error), 'error', error.code === 'bad_login' ? [username, password] : []);
       password.focus();
       password.select();
     } finally {

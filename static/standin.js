@@ -1,6 +1,6 @@
 // standin.js: receiving while the socket cannot be had: a stream of events (SSE) where the way there lets it flow, else long poll.
 
-import { backoffMs, LIMITS, sleep, TOO_MANY } from './rules.js';
+import { backoffMs, LIMITS, sleep, troubleOf } from './rules.js';
 
 /** Cuts `text/event-stream` into events (the standard's section 9.2.6). Pure. */
 export class EventStream {
@@ -38,6 +38,7 @@ const FLOWED = 'flowed', STUCK = 'stuck', OVER = 'over';
 export class StandIn {
   #given = new AbortController();
   #proving = false;         // the last answer was a failure: the next must show that the server is back
+  #streamFrom = 0; #refusals = 0;   // when a stream may be tried again, and how often in a row one was not to be had while polls were
 
   /**
    * @param {object} link what it stands in for: `rest`, `random`, `cursor`, `owed` (why the cursor was given up),
@@ -49,17 +50,18 @@ export class StandIn {
   stop() { this.#given.abort(); }
 
   async run() {
-    let flows = true;
     for (let failures = 0, losses = 0; !this.#over;) {
       const began = Date.now();
       try {
-        if (flows && this.link.cursor && !this.#proving) {
+        if (this.link.cursor && !this.#proving && began >= this.#streamFrom) {
           const end = await this.#stream();
           losses = end === FLOWED && Date.now() - began >= LIMITS.stable_ms ? 0 : losses + 1;
-          flows = end !== STUCK && losses < LIMITS.stream_losses;
-          if (flows && !this.#over) await this.#pause(backoffMs(losses, { random: this.link.random }));
+          if (losses === 0) this.#refusals = 0;
+          if (end === STUCK || losses >= LIMITS.stream_losses) this.#pollInstead();
+          else if (!this.#over) await this.#pause(backoffMs(losses, { random: this.link.random }));
         } else {
           await this.#poll(began);
+          losses = 0;
         }
         failures = 0;
       } catch (error) {
@@ -67,10 +69,16 @@ export class StandIn {
         if (error.status === 410) { this.link.owed = error.code; this.link.cursor = null; continue; }
         if (error.status === 0) { this.link.gone(); return; }
         this.#proving = true;
-        this.link.trouble(error.code === 'too_many_connections' ? TOO_MANY : error.detail);
+        this.#streamFrom = 0;   // the server itself fails: that says nothing about streams
+        this.link.trouble(troubleOf(error));
         await this.#pause(Math.max(error.retryAfterMs, backoffMs(failures++, { random: this.link.random })));
       }
     }
+  }
+
+  /** A stream was not to be had. Whether the way here blocks streams or the server is away shows the poll that follows; while polls succeed, the next stream waits, longer each time. */
+  #pollInstead() {
+    this.#streamFrom = Date.now() + Math.min(LIMITS.stream_again_max_ms, LIMITS.stream_again_ms * 2 ** Math.min(this.#refusals++, 10));
   }
 
   #pause(ms) { return sleep(ms, this.#given.signal); }
@@ -89,7 +97,8 @@ export class StandIn {
         if (done || this.#over) return seen ? FLOWED : STUCK;
         clearTimeout(timer);
         timer = setTimeout(end, link.heartbeat_ms + link.grace_ms);
-        if (!seen) { seen = true; link.up(); }
+        seen = true;
+        link.up();
         for (const event of events.push(text.decode(value, { stream: true }))) {
           this.#hear(event);
           if (this.#over) return OVER;
@@ -98,8 +107,9 @@ export class StandIn {
     } catch (error) {
       if (this.#over) return OVER;
       if (seen) return FLOWED;
-      if (ours.signal.aborted || error.status === undefined || error.status === 406) return STUCK;
-      throw error;
+      if (error.status === 410 || error.status === 429) throw error;   // about the cursor or the user: a poll would hear the same
+      this.#proving = !ours.signal.aborted;
+      return STUCK;
     } finally {
       clearTimeout(timer);
       end();

@@ -3,6 +3,7 @@
 
 mod accessibility;
 mod chat;
+mod connection;
 mod content;
 mod driver;
 mod edit;

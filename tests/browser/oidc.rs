@@ -62,7 +62,7 @@ async fn who_goes_away_from_the_provider_reads_why_nothing_happened_and_the_addr
     dora.click("#signin-oidc").await;
     dora.click("a[href$=abort]").await;
     let view = dora.sees("why", |view| view.signin && !view.signin_words.is_empty()).await;
-    assert_eq!((view.signin_words.as_str(), view.app), ("The provider did not sign you in (signin_refused)", false));
+    assert_eq!((view.signin_words.as_str(), view.app), ("The provider did not sign you in", false));
     assert_eq!(view.address, format!("{own}/"));
     dora.is_clean().await;
 }

@@ -10,8 +10,8 @@ use crate::{
     window::{View, Window},
 };
 
-const OFFLINE: &str = "Offline: your messages are kept and will be sent";
-const FALLBACK: &str = "Connected without WebSocket (slower)";
+pub const OFFLINE: &str = "Offline: your messages are kept and will be sent";
+pub const FALLBACK: &str = "Connected without WebSocket (slower)";
 
 /// Posts as fast as it can until it gets no answer, but no more than a page holds; what was acknowledged.
 async fn post_until_refused(program: Program, thread: String) -> Vec<String> {
@@ -101,16 +101,16 @@ async fn a_message_kept_while_the_server_is_away_survives_two_kills() {
 }
 
 /// A server, and a proxy before it.
-struct Behind {
+pub struct Behind {
     _driver: Driver,
-    alice: Window,
-    bob: Window,
-    proxy: Proxy,
-    server: Server,
+    pub alice: Window,
+    pub bob: Window,
+    pub proxy: Proxy,
+    pub server: Server,
 }
 
 impl Behind {
-    async fn set() -> Option<Behind> {
+    pub async fn set() -> Option<Behind> {
         let driver = Driver::start()?;
         let proxy = Proxy::start().await;
         let origins = format!("http://127.0.0.1:{0},http://localhost:{0}", proxy.port);
@@ -121,19 +121,19 @@ impl Behind {
     }
 
     /// Alice comes through the proxy; bob comes straight.
-    async fn sign_in(&self) {
+    pub async fn sign_in(&self) {
         self.alice.go(&self.links()[0]).await;
         self.bob.sign_in(&self.server.links[1]).await;
     }
 
     /// The sign-in links at the proxy's address.
-    fn links(&self) -> [String; 2] {
+    pub fn links(&self) -> [String; 2] {
         let at = |port: u16| format!(":{port}/");
         self.server.links.clone().map(|link| link.replace(&at(self.server.port), &at(self.proxy.port)))
     }
 }
 
-async fn falls_back(window: &Window) {
+pub async fn falls_back(window: &Window) {
     window
         .sees("that it is connected without WebSocket", |view| {
             view.connection == "fallback" && view.connection_words == FALLBACK
@@ -156,7 +156,7 @@ async fn asked(window: &Window, path: &str) -> u64 {
 }
 
 /// Five questions and answers, each after the last; both see them as they are stored.
-async fn converse(Behind { alice, bob, server, .. }: &Behind) {
+pub async fn converse(Behind { alice, bob, server, .. }: &Behind) {
     for number in 1..=5 {
         alice.writes(&format!("question {number}")).await;
         bob.sees("the question", |view| view.sent().last() == Some(&&*format!("question {number}"))).await;

@@ -1,9 +1,12 @@
-//! A proxy that can be told to let no WebSocket through, by refusing it or by stripping `Upgrade` from what it passes on,
-//! as those of some companies do. Loopback only.
+//! A proxy that can be told to let no WebSocket through, by refusing it or by stripping `Upgrade` from what it passes on, and
+//! no stream of events, as those of some companies do. Loopback only.
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::{
@@ -17,6 +20,8 @@ use tokio::{
 
 /// What a head may be long.
 const HEAD_MAX: usize = 16 * 1024;
+const BAD_GATEWAY: &[u8] =
+    b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 18\r\nConnection: close\r\n\r\n<h1>Bad way</h1>\r\n";
 const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// What becomes of WebSockets.
@@ -26,6 +31,16 @@ enum Sockets {
     Refused,
     /// Passed on without `Upgrade` and `Connection`, which are between neighbours: the server sees a plain GET.
     Stripped,
+}
+
+/// What becomes of streams of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streams {
+    Passed,
+    /// The connection is reset: the page sees a network error.
+    Reset,
+    /// Answered with 502.
+    Refused,
 }
 
 /// A listening proxy. It ends with the test's runtime.
@@ -39,10 +54,13 @@ struct Rules {
     /// Where the server listens; 0 until it is there.
     server: watch::Sender<u16>,
     sockets: watch::Sender<Sockets>,
+    streams: watch::Sender<Streams>,
     /// Whether what the server says over sockets is kept from the page.
     mute: watch::Sender<bool>,
     /// The request line of each upgrade that was let through.
     upgrades: Mutex<Vec<String>>,
+    /// How many streams were asked for.
+    asked: AtomicU64,
 }
 
 impl Proxy {
@@ -53,8 +71,10 @@ impl Proxy {
         let rules = Rules {
             server: watch::Sender::new(0),
             sockets: watch::Sender::new(Sockets::Passed),
+            streams: watch::Sender::new(Streams::Passed),
             mute: watch::Sender::new(false),
             upgrades: Mutex::default(),
+            asked: AtomicU64::new(0),
         };
         let rules = Arc::new(rules);
         let proxy = Proxy { port, rules: Arc::clone(&rules) };
@@ -81,6 +101,16 @@ impl Proxy {
     /// From now on `Upgrade` is stripped; open sockets end at once.
     pub fn strips_upgrades(&self) {
         self.rules.sockets.send_replace(Sockets::Stripped);
+    }
+
+    /// What becomes of streams of events from now on. Connections that may carry one end.
+    pub fn treats_streams(&self, streams: Streams) {
+        self.rules.streams.send_replace(streams);
+    }
+
+    /// How many streams of events were asked for.
+    pub fn streams(&self) -> u64 {
+        self.rules.asked.load(Ordering::Relaxed)
     }
 
     /// Whether what the server says over sockets comes through; if not, it is lost.
@@ -118,6 +148,20 @@ async fn pass(mut stream: TcpStream, rules: &Rules) -> io::Result<()> {
         }
         Sockets::Passed => {}
     }
+    let mut streams = rules.streams.subscribe();
+    let treatment = *streams.borrow_and_update();
+    if !upgrade && treatment != Streams::Passed {
+        if text.to_ascii_lowercase().contains("\r\naccept: text/event-stream\r\n") {
+            rules.asked.fetch_add(1, Ordering::Relaxed);
+            if treatment == Streams::Reset {
+                return stream.set_zero_linger();
+            }
+            stream.write_all(BAD_GATEWAY).await?;
+            return stream.shutdown().await;
+        }
+        // One request a connection: a stream that follows on the same would not be seen.
+        head = text.replace("\r\nConnection: keep-alive\r\n", "\r\nConnection: close\r\n").into_bytes();
+    }
     let mut servers = rules.server.subscribe();
     let port = *servers.borrow_and_update();
     let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -126,6 +170,7 @@ async fn pass(mut stream: TcpStream, rules: &Rules) -> io::Result<()> {
         return tokio::select! {
             passed = copy_bidirectional(&mut stream, &mut server) => passed.map(|_| ()),
             _ = servers.changed() => Ok(()),
+            _ = streams.changed() => Ok(()),
         };
     }
     let (mut from_page, mut to_page) = stream.split();

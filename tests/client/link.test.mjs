@@ -100,7 +100,7 @@ test('a bye whose close never comes through is obeyed', async () => {
   for (const socket of server.sockets) socket.say({ type: 'bye', data: { code: 4403, reason: 'This account is disabled.', reconnect: false } });
   server.close(1006);
   await settle();
-  assert.deepEqual([hailgate.state, hailgate.words], ['stopped', 'This account is disabled.']);
+  assert.deepEqual([hailgate.state, hailgate.words], ['stopped', 'Your account is switched off. Ask whoever runs this server']);
 });
 
 test('credentials that expired are looked at again: with a session it resumes, without one it says so', async () => {
@@ -118,9 +118,9 @@ test('credentials that expired are looked at again: with a session it resumes, w
 test('each refusal does what the table says', async () => {
   const rows = [
     [{ accepted: false, code: 'too_many_connections', reason: 'x', retry_after_ms: 4_000 }, 'connecting', 'Too many windows are open; trying again', 4_000],
-    [{ accepted: false, code: 'draining', reason: 'The server is going away.', retry_after_ms: 7_000 }, 'connecting', 'The server is going away.', 7_000],
-    [{ accepted: false, code: 'disabled', reason: 'This account is disabled.' }, 'stopped', 'This account is disabled.', null],
-    [{ accepted: false, code: 'foreign_origin', reason: 'Not from here.' }, 'stopped', 'Not from here.', null],
+    [{ accepted: false, code: 'draining', reason: 'The server is going away.', retry_after_ms: 7_000 }, 'connecting', 'The server is restarting; connecting again', 7_000],
+    [{ accepted: false, code: 'disabled', reason: 'This account is disabled.' }, 'stopped', 'Your account is switched off. Ask whoever runs this server', null],
+    [{ accepted: false, code: 'foreign_origin', reason: 'Not from here.' }, 'stopped', 'The server does not accept this address. Ask whoever runs it to allow it', null],
     [{ accepted: false, code: 'unauthenticated', reason: 'auth' }, 'signed_out', 'Your sign-in ended. Sign in again', null],
   ];
   for (const [verdict, state, words, wait_ms] of rows) {
@@ -168,6 +168,51 @@ test('without a network it is offline, and back with what was missed', async () 
   await pass(500);
   assert.equal(hailgate.state, 'live');
   assert.deepEqual(told.places(), ['t1:1']);
+});
+
+test('the offline event is believed at once, and the next frame corrects it', async () => {
+  const { server, hailgate, told, page } = await live();
+  page.dispatchEvent(new Event('offline'));
+  await settle();
+  assert.equal(hailgate.state, 'live', 'the server answered the ping');
+  assert.deepEqual(told.states, ['connecting', 'live', 'offline', 'live']);
+  assert.equal(server.dialled.length, 1);
+});
+
+test('after the offline event the line stays steady until there is a network', async () => {
+  const { server, hailgate, told, page } = await live();
+  const [socket] = server.sockets;
+  socket.mute = true;
+  server.network = 'down';
+  page.dispatchEvent(new Event('offline'));
+  await pass(120_000, 1_000);
+  assert.deepEqual(told.states, ['connecting', 'live', 'offline']);
+  server.network = 'open';
+  page.dispatchEvent(new Event('online'));
+  await pass(1_000);
+  assert.equal(hailgate.state, 'live');
+});
+
+test('a socket that outlived the gap is asked when the network is back, and kept', async () => {
+  const { server, hailgate, told, page } = await live();
+  const [socket] = server.sockets;
+  socket.mute = true;
+  page.dispatchEvent(new Event('offline'));
+  await pass(1_000);
+  assert.equal(hailgate.state, 'offline');
+  socket.mute = false;
+  page.dispatchEvent(new Event('online'));
+  await settle();
+  assert.equal(server.dialled.length, 1);
+  assert.deepEqual(told.states, ['connecting', 'live', 'offline', 'connecting', 'live']);
+});
+
+test('a page that has not begun, or has ended, says nothing of the network', async () => {
+  const { hailgate, told, page } = await set();
+  page.dispatchEvent(new Event('offline'));
+  page.dispatchEvent(new Event('online'));
+  assert.deepEqual(told.states, []);
+  hailgate.stop();
 });
 
 test('a server that falls silent is asked, and left if it does not answer', async () => {

@@ -215,6 +215,44 @@ test('where storage is refused it is said, the window is at risk, and the messag
   assert.equal(tab.outbox.atRisk, false);
 });
 
+/** A server that takes no message until a time has come, and says how long that is. */
+function refuses(server, told) {
+  let tries = [];
+  const post = server.post.bind(server), until = Date.now() + told.retry_after_ms;
+  server.post = (draft) => {
+    tries.push(Date.now());
+    return Date.now() < until ? [429, { ...told, retry_after_ms: until - Date.now() }] : post(draft);
+  };
+  return { tries: () => tries.length, last: () => tries.at(-1), until };
+}
+
+test('a message that comes too fast waits in words, as long as the server says', async () => {
+  const { server, browser, contents } = set(), tab = await browser.open();
+  const limit = refuses(server, { code: 'rate_limited', retryable: true, retry_after_ms: 1_250 });
+  for (const content of ['one', 'two', 'three']) tab.outbox.add('t1', content);
+  await settle();
+  assert.deepEqual(shown(tab), ['one waiting', 'two waiting', 'three waiting']);
+  assert.deepEqual(tab.outbox.of('t1').map(({ reason }) => reason), Array(3).fill('Many messages at once. Will be sent by itself'));
+  tab.outbox.add('t1', 'four');
+  await pass(1_000);
+  assert.equal(limit.tries(), 1, 'neither time nor another message makes it ask before');
+  await pass(250);
+  assert.deepEqual(contents(), ['one', 'two', 'three', 'four']);
+  assert.equal(tab.hailgate.state, 'live');
+});
+
+test('a busy server is said to be busy, and who is away is told so instead', async () => {
+  const { server, browser } = set(), tab = await browser.open();
+  refuses(server, { code: 'busy', retryable: true, retry_after_ms: 60_000 });
+  tab.outbox.add('t1', 'one');
+  await settle();
+  assert.equal(tab.outbox.of('t1')[0].reason, 'The server is busy. Will be sent by itself');
+  away(server);
+  await pass(3_000);
+  assert.equal(tab.hailgate.state, 'offline');
+  assert.equal(tab.outbox.of('t1')[0].reason, 'Will be sent when you are back');
+});
+
 test('no more than a bounded number waits', async () => {
   const { server, browser } = set(), tab = await browser.open();
   away(server);

@@ -13,9 +13,9 @@ const SLOWER = 'Connected without WebSocket (slower)';
 
 /** A client that cannot have a socket, once it knows. */
 async function blocked({ streaming = true, since = true, network = 'blocked' } = {}) {
-  const server = new Server(['t1', 't2']);
+  const server = new Server(['t1', 't2']), page = new EventTarget();
   Object.assign(server, { network, streaming });
-  const hailgate = new Hailgate({ base: 'http://server', fetch: server.fetch, WebSocket: server.WebSocket, random: () => 0.5, locks: null, BroadcastChannel: null, page: new EventTarget() });
+  const hailgate = new Hailgate({ base: 'http://server', fetch: server.fetch, WebSocket: server.WebSocket, random: () => 0.5, locks: null, BroadcastChannel: null, page });
   const told = record(hailgate);
   await hailgate.me();
   const { cursor } = await hailgate.threads();
@@ -23,7 +23,7 @@ async function blocked({ streaming = true, since = true, network = 'blocked' } =
   hailgate.start({ since: since ? cursor : null });
   await pass(5_000);
   const events = () => server.asked.filter(({ path }) => path === '/api/events');
-  return { server, hailgate, told, events };
+  return { server, hailgate, told, events, page };
 }
 
 test('the third refusal that nothing explains brings a stream of events, in words, and REST sends', async () => {
@@ -90,6 +90,65 @@ test('a server that answers a stream with something else is polled', async () =>
     assert.deepEqual(all.told.places(), ['t1:1']);
     all.hailgate.stop();
   }
+});
+
+/** A way here on which polls succeed and streams end like this. */
+async function withoutStreams(fail) {
+  const all = await blocked({ network: 'open' }), { server } = all;
+  const streams = [];
+  server.answer = (method, path) => {
+    if (path !== '/api/events' || server.asked.at(-1).accept !== 'text/event-stream') return undefined;
+    streams.push(Date.now());
+    return fail();
+  };
+  all.told.words.length = 0;
+  server.network = 'blocked';
+  server.close(1006);
+  return { ...all, streams };
+}
+
+const STREAM_FAILURES = {
+  'as a network error': () => { throw new TypeError('connection reset'); },
+  'with 502': () => new Response('<h1>Bad gateway</h1>', { status: 502, headers: { 'Content-Type': 'text/html' } }),
+  'with 503 and a code': () => new Response('{"code":"busy","detail":"Too much.","retry_after_ms":500}', { status: 503 }),
+};
+
+for (const [how, fail] of Object.entries(STREAM_FAILURES)) {
+  test(`where a stream fails ${how} it polls, with one steady line`, async () => {
+    const { server, hailgate, told, streams } = await withoutStreams(fail);
+    for (let i = 0; i < 20; i += 1) { server.message('t1', `${i}`); await pass(2_500); }
+    assert.deepEqual([hailgate.state, hailgate.words], ['fallback', SLOWER]);
+    assert.deepEqual(told.places(), Array.from({ length: 20 }, (_, i) => `t1:${i + 1}`));
+    assert.equal(streams.length, 1, 'no other stream within a minute');
+    await pass(15 * 60_000, 5_000);
+    const pauses = streams.slice(1).map((at, i) => at - streams[i]);
+    assert.ok(pauses.length >= 3 && pauses.every((ms, i) => ms >= LIMITS.stream_again_ms * 2 ** i - 1), `${pauses}`);
+    assert.deepEqual(told.words, ['Connecting', SLOWER], 'the line does not change');
+    hailgate.stop();
+  });
+}
+
+test('a stream that flows again is taken again', async () => {
+  const { server, hailgate, told } = await withoutStreams(STREAM_FAILURES['with 502']);
+  await pass(30_000);
+  server.answer = () => undefined;
+  await pass(90_000, 1_000);
+  const polls = server.asked.filter(({ accept, path }) => path === '/api/events' && accept === 'application/json').length;
+  for (let i = 0; i < 5; i += 1) { server.message('t1', `${i}`); await pass(1_000); }
+  assert.equal(told.events.length, 5);
+  assert.equal(server.asked.filter(({ accept, path }) => path === '/api/events' && accept === 'application/json').length, polls);
+  hailgate.stop();
+});
+
+test('the offline event is believed at once without a socket too', async () => {
+  const { server, hailgate, page, told } = await blocked();
+  page.dispatchEvent(new Event('offline'));
+  assert.equal(hailgate.state, 'offline');
+  await pass(5_000);
+  assert.equal(hailgate.state, 'fallback', 'the server could be asked');
+  server.message('t1', 'meanwhile');
+  await settle();
+  assert.deepEqual(told.places(), ['t1:1']);
 });
 
 test('the socket is looked for in the background with long pauses, and taken when it is there', async () => {
@@ -162,7 +221,7 @@ test('an error answer is told in words and waited out; no answer at all means of
   server.answer = (method, path) => (path === '/api/events' ? new Response('{"code":"store_unavailable","detail":"The store does not answer.","retry_after_ms":3000}', { status: 503 }) : undefined);
   server.cut();
   await pass(4_000);
-  assert.deepEqual([hailgate.state, hailgate.words], ['connecting', 'The store does not answer.']);
+  assert.deepEqual([hailgate.state, hailgate.words], ['connecting', 'The server cannot reach its storage. Trying again']);
   server.answer = () => undefined;
   await pass(10_000);
   assert.deepEqual([hailgate.state, hailgate.words], ['fallback', SLOWER]);

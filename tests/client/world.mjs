@@ -138,7 +138,7 @@ export class Server {
     if (type === 'ping') socket.say({ type: 'pong', id, data: {} });
     if (type === 'message.send') {
       const [status, told] = this.post(data);
-      socket.say(status < 300 ? { type: 'ack', id, data: told } : { type: 'error', id, data: { code: told.code, message: told.code, retryable: false } });
+      socket.say(status < 300 ? { type: 'ack', id, data: told } : { type: 'error', id, data: { message: told.code, retryable: false, ...told } });
     }
   }
 
