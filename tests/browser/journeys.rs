@@ -1,6 +1,7 @@
 //! Each state of the page, entered as a person enters it, on a large screen and on a phone, light and dark: nothing
 //! overflows, axe-core finds nothing, and nothing is reported. With `PICTURES=/tmp/pictures` in the environment each leaves a
-//! picture there: `PICTURES=/tmp/pictures cargo test --locked --test browser -- journeys`.
+//! picture there: `PICTURES=/tmp/pictures cargo test --locked --test browser -- journeys`. The README shows
+//! `conversation-wide-light.png`, as `tests/browser/page.png`.
 
 use std::cell::RefCell;
 
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     driver::Driver,
     looks::Size,
+    proxy::{Proxy, Streams},
     server::{Program, Server},
     window::{View, Window},
 };
@@ -58,6 +60,11 @@ impl Person<'_> {
     async fn is_at(&self, state: &str) {
         let faults = self.window.faults(state, self.size).await;
         self.faults.borrow_mut().extend(faults);
+    }
+
+    /// What is written while the network is gone.
+    fn kept(&self) -> String {
+        format!("I am in the train ({})", self.name)
     }
 
     async fn signs_in(&self) -> View {
@@ -119,28 +126,23 @@ async fn begins(person: &Person<'_>) {
     window.has("#new-thread-results button", 1).await;
     person.is_at("new-thread").await;
     window.click("#new-thread-results button").await;
-    window.fills("#new-thread-title", "Lunch").await;
+    window.fills("#new-thread-title", "Release 2.4").await;
     window.click("#new-thread-create").await;
-    let view = window.sees("the new thread", |view| view.heading == "Lunch" && view.dialog.is_empty()).await;
+    let view = window.sees("the new thread", |view| view.heading == "Release 2.4" && view.dialog.is_empty()).await;
     person.is_at("empty-thread").await;
 
     let thread = view.threads[0].id.clone();
     let bob = server.program_of("bob");
-    for text in ["Shall we eat at noon?", "The new place at the corner has `soup` and https://example.org/menu", "Or later"]
-    {
-        bob.post(&thread, text).await;
-    }
-    server.program_of(name).post(&thread, "Noon is good.").await;
-    window.sees("the messages", |view| view.sent().len() == 4).await;
+    talks(person, &thread, &bob).await;
     person.is_at("conversation").await;
     person.inserts("#composer", "One\nTwo\nThree\nFour\nFive\nSix").await;
     person.is_at("six-lines").await;
 
     window.click("#people-toggle").await;
-    window.has("#people-list li", 2).await;
+    window.has("#people-list li", 3).await;
     person.is_at("people").await;
     window.click("#delete-thread").await;
-    window.sees("the question", |view| view.dialog.contains("Lunch")).await;
+    window.sees("the question", |view| view.dialog.contains("Release 2.4")).await;
     person.is_at("delete-question").await;
     window.click("#question .cancel").await;
     window.click("#people-close").await;
@@ -152,6 +154,35 @@ async fn begins(person: &Person<'_>) {
     assert!(gone.is_ok(), "{gone:?}");
     window.sees("that it is gone", |view| view.nothing_words.contains("removed you")).await;
     person.is_at("removed").await;
+}
+
+/// Three people in the thread, and others in the list: the page as it is meant to be used, which the README shows.
+async fn talks(person: &Person<'_>, thread: &str, bob: &Program) {
+    let Person { window, name, server, .. } = person;
+    let (alice, own) = (&server.program, server.program_of(name));
+    let joined = own.ask(Method::PUT, &format!("/api/threads/{thread}/members/alice"), Value::Null).await;
+    assert!(joined.is_ok(), "{joined:?}");
+    for (title, author, texts) in [
+        ("On call", alice, &["The disk of `db-2` is 80 % full", "I have asked for a larger one"][..]),
+        ("Lunch", bob, &["Noon, at the corner?"]),
+    ] {
+        let other = author.thread(title, &[name]).await;
+        for text in texts {
+            author.post(&other, text).await;
+        }
+    }
+    let lines = [
+        (alice, "The build of 2.4 is green on all three systems."),
+        (alice, "Please read the notes once more: https://example.org/releases/2.4"),
+        (bob, "Read. Two lines are missing: the new field `retry_after`, and that the default port has changed."),
+        (&own, "I will add both now."),
+        (alice, "Then we can tag it at three?"),
+        (&own, "Yes. I run `cargo publish --dry-run` first."),
+    ];
+    for (author, text) in lines {
+        author.post(thread, text).await;
+    }
+    window.sees("the messages", |view| view.sent().len() == lines.len() && view.threads.len() == 3).await;
 }
 
 /// Threads of alice's with both people, filled by her programs.
@@ -185,4 +216,58 @@ async fn has_much(person: &Person<'_>) {
     person.is_at("unread-220").await;
     person.opens("Long").await;
     person.is_at("messages-2000").await;
+}
+
+#[tokio::test]
+async fn a_network_that_blocks_streams_or_is_gone_is_well_told() {
+    let Some(driver) = Driver::start() else { return };
+    let proxy = Proxy::start().await;
+    let origin = format!("http://127.0.0.1:{}", proxy.port);
+    let server = server_with_people(&[("HAILGATE_ALLOWED_ORIGINS", &origin)]);
+    proxy.serves(server.port);
+    let thread = server.program.thread("Release 2.4", &["erin", "omar"]).await;
+    server.program.post(&thread, "The build is green.").await;
+    let [one, other] = Person::both(&driver, &server, proxy.port).await;
+    for person in [&one, &other] {
+        person.signs_in().await;
+        person.opens("Release 2.4").await;
+    }
+    proxy.lets_sockets_through(false);
+    proxy.treats_streams(Streams::Reset);
+    tokio::join!(goes_on_by_polling(&one), goes_on_by_polling(&other));
+    // What the browser is told to emulate cuts no connection that is open: the proxy does.
+    proxy.serves(1);
+    tokio::join!(goes_offline(&one), goes_offline(&other));
+    proxy.serves(server.port);
+    proxy.treats_streams(Streams::Passed);
+    proxy.lets_sockets_through(true);
+    tokio::join!(comes_back(&one), comes_back(&other));
+    found_nothing(&[one, other]);
+}
+
+async fn goes_on_by_polling(person: &Person<'_>) {
+    let slower = |view: &View| view.connection == "fallback" && !view.connection_words.is_empty();
+    person.window.sees("that it is connected", slower).await;
+    person.is_at("streams-blocked").await;
+}
+
+/// The network goes; what is written waits.
+async fn goes_offline(person: &Person<'_>) {
+    let Person { window, .. } = person;
+    window.has_network(false).await;
+    window.sees("that it is offline", |view| view.connection == "offline" && !view.connection_words.is_empty()).await;
+    window.writes(&person.kept()).await;
+    window.sees("that it waits", |view| view.messages.last().is_some_and(|last| last.state == "waiting")).await;
+    person.is_at("offline").await;
+}
+
+async fn comes_back(person: &Person<'_>) {
+    let (window, kept) = (&person.window, person.kept());
+    window.has_network(true).await;
+    window
+        .sees("that it is sent", |view| {
+            view.connection == "live" && view.connection_words.is_empty() && view.sent().contains(&kept.as_str())
+        })
+        .await;
+    person.is_at("back").await;
 }

@@ -64,23 +64,22 @@ impl Window {
 
     /// From now on it is a large screen.
     pub async fn wide(&self) {
-        self.measures(1440, 900).await;
-        self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": false })).await;
+        self.measures(1440, 900, false).await;
     }
 
     /// From now on it is as small as a phone.
     pub async fn narrow(&self) {
-        self.measures(390, 844).await;
+        self.measures(390, 844, false).await;
     }
 
     /// The same, and there is no mouse: nothing can be hovered over.
     pub async fn phone(&self) {
-        self.narrow().await;
-        self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": true })).await;
+        self.measures(390, 844, true).await;
+        self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": true, "maxTouchPoints": 1 })).await;
     }
 
-    async fn measures(&self, width: u32, height: u32) {
-        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+    async fn measures(&self, width: u32, height: u32, mobile: bool) {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile });
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
     }
 
@@ -88,6 +87,13 @@ impl Window {
     pub async fn prefers(&self, scheme: Scheme) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme.name() }]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+    }
+
+    /// The network is gone, or back, for this window: the browser says so to the page.
+    pub async fn has_network(&self, yes: bool) {
+        let conditions = json!({ "offline": !yes, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.emulateNetworkConditions", conditions).await;
     }
 
     /// What is wrong with the state that is shown, light and dark: rules of axe-core, what overflows, what the page or the
