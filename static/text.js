@@ -1,33 +1,72 @@
 // text.js: what is written, and when: links and code found in messages, characters counted, times in words. Pure.
 
-const PIECES = /```[^]+?```|`[^`\n]+`|https?:\/\/[^\s<>"`]+/gi;
+// In this order: a fence over several lines, code in a line, an address with a scheme, one without, and one of mail. Each alternative looks
+// at a character a bounded number of times: a message of 8,000 characters that means ill is cut as fast as any other.
+const PIECES = new RegExp([
+  '(?<fence>\\n?```(?<block>[^\\n`]*\\n[^]*?)```[ \\t]*\\n?)',
+  '```(?<three>[^`\\n]+)```|``(?<two>(?:[^`\\n]|`(?!`))+)``|`(?<one>[^`\\n]+)`',
+  '(?<web>(?:https?://|(?<![\\p{L}\\p{N}@./:_-])www\\.)[^\\s<>"`]+)',
+  '(?<mail>(?<![\\p{L}\\p{N}@/._%+-])[\\p{L}\\p{N}_+][\\p{L}\\p{N}._+-]{0,63}@(?:[\\p{L}\\p{N}-]{1,63}\\.)+\\p{L}{2,63}(?![\\p{L}\\p{N}_@-]|:\\S))',
+].join('|'), 'giu');
+const LANGUAGE = /^([\w+#.-]{1,20})?[ \t]*\n/;
 
-/** Cuts content into `{kind: 'text' | 'link' | 'code', text, href?}`. The texts joined are the content: nothing typed is lost. */
+/**
+ * Cuts content into `{kind: 'text' | 'link' | 'code', source, text, ...}`. The sources joined are the content, character by character;
+ * `text` is what is shown, which is the source without the backticks of code. A link has `href`, code over several lines `block`,
+ * and `language` where its first line names one.
+ */
 export function pieces(content) {
   const found = [];
+  const text = (from, to) => to > from && found.push({ kind: 'text', source: content.slice(from, to), text: content.slice(from, to) });
   let done = 0;
-  for (const { 0: match, index } of content.matchAll(PIECES)) {
-    const piece = match[0] === '`' ? { kind: 'code', text: match } : link(match);
+  for (const { 0: match, index, groups } of content.matchAll(PIECES)) {
+    const piece = groups.web ? webLink(match) : groups.mail ? mailLink(match) : code(match, groups);
     if (!piece) continue;
-    if (index > done) found.push({ kind: 'text', text: content.slice(done, index) });
+    text(done, index);
     found.push(piece);
-    done = index + piece.text.length;
+    done = index + piece.source.length;
   }
-  if (done < content.length) found.push({ kind: 'text', text: content.slice(done) });
+  text(done, content.length);
   return found;
 }
 
-/** A link without the punctuation of the sentence around it; a closing bracket stays if it was opened inside. */
-function link(match) {
-  const trim = (text) => text.replace(/[.,;:!?'*_~\]}]+$/, '');
-  let text = trim(match);
-  while (text.endsWith(')') && text.split('(').length < text.split(')').length) text = trim(text.slice(0, -1));
+/** Code without its backticks, and of a block without the line breaks that belong to them. Null where nothing would be left to see. */
+function code(source, { fence, block, three, two, one }) {
+  if (!fence) {
+    const inner = three ?? two ?? one, text = /^ .*[^ ].* $/.test(inner) ? inner.slice(1, -1) : inner;   // `` `a` `` is how code has backticks
+    return text.trim() ? { kind: 'code', source, text } : null;
+  }
+  const [first, language] = LANGUAGE.exec(block) ?? [''];
+  const text = block.slice(first.length).replace(/\n[ \t]*$/, '');
+  return text.trim() ? { kind: 'code', source, text, block: true, ...(language && { language }) } : null;
+}
+
+/** A link without the punctuation of the sentence around it. What begins with `www.` is read as https. */
+function webLink(match) {
+  const text = withoutPunctuation(match), scheme = /^https?:/i.test(text);
   try {
-    const url = new URL(text);
-    return ['http:', 'https:'].includes(url.protocol) && url.hostname ? { kind: 'link', text, href: url.href } : null;
+    const url = new URL(scheme ? text : `https://${text}`);
+    // `www.bank.example@evil.example` is an address of evil.example: what looks like another host is no link.
+    if (!url.hostname || url.username || url.password) return null;
+    if (!scheme && !/^www\.[^.]+(\.[^.]+)+$/.test(url.hostname)) return null;
+    return { kind: 'link', source: text, text, href: url.href };
   } catch {
     return null;
   }
+}
+
+/** The characters that an address of mail is found by hold none that could add a header to it. */
+const mailLink = (source) => ({ kind: 'link', source, text: source, href: `mailto:${source}` });
+
+/** Ends where the sentence goes on; a closing bracket stays if it was opened inside. */
+function withoutPunctuation(text) {
+  let end = text.length, closedMore = text.split(')').length - text.split('(').length;
+  for (; end > 0; end -= 1) {
+    const last = text[end - 1];
+    if (last === ')' && closedMore > 0) closedMore -= 1;
+    else if (!'.,;:!?\'*_~]}…’”»'.includes(last)) break;
+  }
+  return text.slice(0, end);
 }
 
 /** Unicode scalar values, which is what the server counts: an emoji of one is one. */
