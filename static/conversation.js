@@ -2,6 +2,7 @@
 
 import { $, announce, arrange, el, on, soon } from './dom.js';
 import { History } from './history.js';
+import { ListKeys } from './listkeys.js';
 import { messageElement } from './message.js';
 import { count, dayInWords, dayOf, minute } from './text.js';
 import { confirmed, withdraw } from './dialogs.js';
@@ -18,6 +19,7 @@ export class Conversation {
   #scroller = $('#history');
   #list = $('#messages');
   #toEnd = $('#to-end');
+  #keys = new ListKeys({ list: this.#list, scroller: this.#scroller, onLeave: () => this.onFocus() });
   #history = null;
   #held = new Map();         // thread_id -> History, the latest opened last
   #edits = new Map();        // message_id -> Editor
@@ -248,7 +250,7 @@ export class Conversation {
     const writing = [...this.#edits.values()].some((editor) => editor.focused);   // whoever edits is not taken along to the end
     const stay = this.#atEnd && !history.newer && !writing ? null : this.#place();
     const waiting = history.newer ? [] : this.outbox.of(this.thread_id);
-    arrange(this.#list, this.#rows([...history.messages, ...waiting]));
+    this.#keys.keep(() => arrange(this.#list, this.#rows([...history.messages, ...waiting])));
     $('#empty').hidden = history.messages.length + waiting.length > 0;
     if (!stay) this.#scrollToEnd();
     else {
@@ -296,19 +298,18 @@ export class Conversation {
     const { me } = this.model, own = message.author === me.user_id;
     const key = own && message.client_message_id ? `own ${message.client_message_id}` : message.message_id;
     const author = this.model.nameOf(message.author), folded = !this.#unfolded.has(message.message_id);
-    const removable = own || this.thread?.owner === me.user_id;
-    let version = [message.state, message.reason, message.edited_at, message.deleted_at, message.message_id, author, folded, removable].join('\n');
+    const removable = own || this.thread?.owner === me.user_id, face = !own && this.thread?.member_count > 2;
+    let version = [message.state, message.reason, message.edited_at, message.deleted_at, message.message_id, author, face, folded, removable].join('\n');
     const known = this.#drawn.get(key), editor = this.#edits.get(message.message_id);
     if (editor) { editor.told(message); version = 'editor'; }   // never made again under the writer's hands
     if (known?.version === version) { drawn.set(key, known); return known.element; }
-    const element = messageElement(message, { own, author, folded, removable, editor: editor?.element, on: this.#actions });
-    if (known?.element.contains(document.activeElement)) this.onFocus();
+    const element = messageElement(message, { own, author, face, folded, removable, editor: editor?.element, on: this.#actions });
     drawn.set(key, { element, version });
     return element;
   }
 
   #actions = {
-    edit: (message) => this.#edit(message, () => this.#elementOf(message.message_id)?.querySelector('.edit')?.focus()),
+    edit: (message) => this.#edit(message, () => (this.#elementOf(message.message_id)?.matches('.deleted') ? this.onFocus() : this.#elementOf(message.message_id)?.focus())),
     remove: (message) => this.#remove(message),
     retry: (key) => this.outbox.retry(key),
     discard: (key) => this.outbox.discard(key),

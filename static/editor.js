@@ -11,12 +11,13 @@ export class Editor {
   /** @param {{message: object, max: number, onSave: (content: string) => Promise<void>, onEnd: () => void}} parts */
   constructor(parts) {
     Object.assign(this, parts);
-    this.#field = el('textarea', { rows: 1, dir: 'auto', 'aria-label': `Edit your message of ${minute(this.message.created_at)}`, enterkeyhint: 'done' });
+    const keys = `keys-${this.message.message_id}`;
+    this.#field = el('textarea', { rows: 1, dir: 'auto', 'aria-label': `Edit your message of ${minute(this.message.created_at)}`, enterkeyhint: 'done', 'aria-describedby': keys });
     this.#counter = el('p', { class: 'counter', role: 'status' });
     this.#words = el('p', { class: 'edit-words', role: 'alert' });
     this.#save = el('button', { class: 'main' }, 'Save');
     this.element = el('form', { class: 'editor', 'aria-label': 'Edit a message' }, this.#field, this.#counter, this.#words,
-      el('div', { class: 'actions' }, el('button', { type: 'button', class: 'cancel', onclick: () => this.onEnd() }, 'Cancel'), this.#save));
+      el('div', { class: 'actions' }, el('span', { id: keys, class: 'keys' }, 'Enter saves, Esc cancels'), el('button', { type: 'button', class: 'cancel', onclick: () => this.onEnd() }, 'Cancel'), this.#save));
     this.#field.value = this.message.content;
     on(this.element, 'submit', (event) => { event.preventDefault(); this.#submit(); });
     on(this.element, 'keydown', (event) => event.key === 'Escape' && !event.isComposing && this.onEnd());

@@ -6,6 +6,7 @@ import { codeInAddress, failureInAddress, SignIn } from './signin.js';
 import { showConnection } from './connection.js';
 import { confirmed } from './dialogs.js';
 import { $, on } from './dom.js';
+import { answerFiles } from './files.js';
 import { Conversations } from './conversations.js';
 import { keepPage } from './offline.js';
 import { troubleOf, WORDS } from './rules.js';
@@ -103,4 +104,5 @@ on($('#signout'), 'click', async () => {
 });
 on(window, 'hashchange', () => location.hash.startsWith('#signin') && begin());   // a link that is opened where the page is loaded already
 on(window, 'beforeunload', (event) => !leaving && conversations?.unsent && event.preventDefault());
+answerFiles();
 begin();

@@ -32,6 +32,8 @@ const ARGUMENTS: &[&str] = &[
     "--disable-smooth-scrolling",
     "--disable-sync",
     "--no-first-run",
+    // A container has no mouse; people at a desk have one, and the page looks for it.
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
 ];
 /// As root Chromium refuses its sandbox, and there is no need for one: it sees pages of this test only.
 const AS_ROOT: &[&str] = &["--no-sandbox", "--disable-dev-shm-usage"];

@@ -4,7 +4,13 @@ use fantoccini::key::Key;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{HELLO, Stage, driver::Driver, server::Server, window::View};
+use crate::{
+    HELLO, Stage,
+    driver::Driver,
+    messages::{acts_on, opens_menu},
+    server::Server,
+    window::View,
+};
 
 /// Words of the editor, and what is in its field.
 const EDITOR: &str = "const form = document.querySelector('.editor');
@@ -16,7 +22,9 @@ async fn an_own_message_is_changed_by_keyboard_and_everybody_sees_it_at_once_and
     bob.writes("See you at noom").await;
     let view = alice.sees_messages(&[HELLO, "See you at noom"]).await;
     bob.sees_messages(&[HELLO, "See you at noom"]).await;
-    alice.has(&format!("[data-message-id='{}'] .edit", view.messages[1].id), 0).await;
+    opens_menu(alice, &format!("[data-message-id='{}']", view.messages[1].id)).await;
+    alice.has(".menu .edit", 0).await;
+    alice.presses(Key::Escape).await;
     alice.has(".edited", 0).await;
 
     // From an empty field the arrow key takes up the last own message; Escape leaves it as it was.
@@ -26,13 +34,15 @@ async fn an_own_message_is_changed_by_keyboard_and_everybody_sees_it_at_once_and
     bob.presses(Key::Escape).await;
     bob.sees("that nothing has changed", |view| view.texts() == [HELLO, "See you at noom"] && view.focus == "composer")
         .await;
-    bob.tabs_back_to(".edit").await;
+    bob.tabs_back_to(".message").await;
+    bob.presses(Key::Enter).await;
+    bob.has(".menu .edit", 1).await;
     bob.presses(Key::Enter).await;
     bob.has(".editor", 1).await;
     bob.presses(Key::Backspace).await;
     bob.types("n").await;
     bob.presses(Key::Enter).await;
-    bob.sees("the focus back", |view| view.focus.contains("edit")).await;
+    bob.sees("the focus back", |view| view.focus.starts_with("message own")).await;
     for window in [alice, bob] {
         window.sees_messages(&[HELLO, "See you at noon"]).await;
         window.has(".edited", 1).await;
@@ -97,7 +107,8 @@ async fn what_happens_to_a_message_under_edit_is_said_in_the_editor() {
     let alice = driver.window().await;
     let view = alice.sign_in(&server.links[0]).await;
     let path = format!("/api/messages/{}", view.messages[0].id);
-    alice.click(".edit").await;
+    acts_on(&alice, ".message.own", ".edit").await;
+    alice.has(".editor", 1).await;
     alice.types(" Please").await;
     let text = format!("{HELLO} Please");
     let words = async |wanted: &str| {
@@ -112,7 +123,7 @@ async fn what_happens_to_a_message_under_edit_is_said_in_the_editor() {
     alice.presses(Key::Escape).await;
     let deleted = |view: &View| view.texts() == ["You deleted this message"] && view.focus == "composer";
     alice.sees("that it is deleted", deleted).await;
-    alice.has(".edit", 0).await;
+    alice.has(".more", 0).await;
     // Nor does the arrow key take it up.
     alice.presses(Key::Up).await;
     alice.types("after it").await;

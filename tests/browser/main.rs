@@ -2,6 +2,7 @@
 //! Where there is no Chromium the tests say SKIPPED and pass; with `CI=true` they fail.
 
 mod accessibility;
+mod bubbles;
 mod chat;
 mod connection;
 mod content;
@@ -11,6 +12,7 @@ mod journeys;
 mod looks;
 mod markers;
 mod members;
+mod messages;
 mod offline;
 mod oidc;
 mod outage;

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::{
     HELLO, Stage,
     driver::Driver,
+    messages::acts_on,
     proxy::Proxy,
     server::{Program, Server},
     window::{View, Window},
@@ -290,7 +291,7 @@ async fn two_browsers_behind_a_proxy_that_strips_upgrade_chat_say_how_and_go_bac
     bob.types(", changed").await;
     bob.presses(fantoccini::key::Key::Enter).await;
     all[6] += ", changed";
-    alice.click("[data-sequence] .remove").await;
+    acts_on(alice, &format!("[data-message-id='{}']", alice.look().await.messages[0].id), ".remove").await;
     alice.click("#question-yes").await;
     let seen = |first: &'static str, all: &[String]| {
         let wanted: Vec<String> = std::iter::once(first.to_owned()).chain(all[1..].iter().cloned()).collect();

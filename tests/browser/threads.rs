@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     HELLO, Stage,
+    messages::{acts_on, opens_menu},
     server::Program,
     window::{View, until},
 };
@@ -137,12 +138,14 @@ async fn an_own_message_that_is_deleted_is_gone_for_both_and_said_in_words() {
     let view = alice.sees_messages(&[HELLO, "a slip of the keyboard"]).await;
     bob.sees_messages(&[HELLO, "a slip of the keyboard"]).await;
     let message = format!("[data-message-id='{}']", view.messages[1].id);
-    bob.has(&format!("[data-message-id='{}'] .remove", view.messages[0].id), 0).await;
-    bob.click(&format!("{message} .remove")).await;
+    opens_menu(bob, &format!("[data-message-id='{}']", view.messages[0].id)).await;
+    bob.has(".menu .remove", 0).await;
+    bob.presses(Key::Escape).await;
+    acts_on(bob, &message, ".remove").await;
     bob.sees("the question", |view| view.dialog.contains("Delete your message of ")).await;
     bob.click("#question .cancel").await;
     bob.sees("that nothing has changed", |view| view.dialog.is_empty() && view.texts()[1] == "a slip of the keyboard").await;
-    bob.click(&format!("{message} .remove")).await;
+    acts_on(bob, &message, ".remove").await;
     bob.click("#question-yes").await;
     bob.sees_messages(&[HELLO, "You deleted this message"]).await;
     alice.sees_messages(&[HELLO, "Message deleted"]).await;

@@ -260,7 +260,7 @@ impl Window {
 
     /// Sees so many of these elements.
     pub async fn has(&self, selector: &str, count: usize) {
-        let script = "return [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility()).length";
+        let script = "return [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility({ visibilityProperty: true })).length";
         until(&format!("{count} of {selector}"), || async { self.run(script, json!([selector])).await == count }).await;
     }
 
@@ -289,6 +289,14 @@ impl Window {
         self.types(&char::from(key).to_string()).await;
     }
 
+    /// Presses these together.
+    pub async fn chord(&self, keys: &[Key]) {
+        let down = keys.iter().map(|key| KeyAction::Down { value: char::from(*key) });
+        let up = keys.iter().rev().map(|key| KeyAction::Up { value: char::from(*key) });
+        let actions = down.chain(up).fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
+        self.client.perform_actions(actions).await.expect("the keys are pressed");
+    }
+
     /// Presses Tab until the focus is on what matches: how one comes there without a mouse.
     pub async fn tabs_to(&self, selector: &str) {
         self.moves_to(&[Key::Tab], selector).await;
@@ -301,10 +309,7 @@ impl Window {
 
     async fn moves_to(&self, keys: &[Key], selector: &str) {
         for _ in 0..40 {
-            let down = keys.iter().map(|key| KeyAction::Down { value: char::from(*key) });
-            let up = keys.iter().rev().map(|key| KeyAction::Up { value: char::from(*key) });
-            let actions = down.chain(up).fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
-            self.client.perform_actions(actions).await.expect("the keys are pressed");
+            self.chord(keys).await;
             if self.run("return document.activeElement.matches(arguments[0])", json!([selector])).await == true {
                 return;
             }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pieces } from '/text.js';
+import { hue, initials } from '/face.js';
 import { chance } from './world.mjs';
 
 /** Kind and text of what is not plain text. */
@@ -73,4 +74,10 @@ test('a message that means ill is cut as fast as any other', () => {
     const content = `https://a${part.repeat(200_000 / part.length)}`;
     assert.equal(steps(content), content.length);
   }
+});
+
+test('initials are of the first and the last word, of any script', () => {
+  for (const [name, letters] of [['Ada M. Lovelace', 'AL'], ['bob', 'B'], ['agent-7', 'A7'], ['عائشة حسن', 'عح'], ['  Élodie  ', 'É'], ['(Team) Blue', 'TB'], ['👩‍🚀 Mae', '👩‍🚀M'], ['!?', '!']]) assert.equal(initials(name), letters);
+  assert.equal(hue('bob'), hue('bob'));
+  assert.ok(new Set(Array.from({ length: 100 }, (_, i) => hue(`user${i}`))).size > 8);
 });
