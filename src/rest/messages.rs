@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Body, created, odd, ok, page};
+use super::{Body, created, odd, ok, packed, page};
 use crate::{
     auth::AuthContext,
     domain::{MessageId, Position, RetryKey, Sequence, ThreadId},
@@ -73,13 +73,8 @@ pub async fn list(request: HttpRequest, who: AuthContext, node: web::Data<Node>)
         let window = window(&query, |text| text.parse().ok().map(Sequence))?;
         let found = node.reads.messages(user, thread, window, limit).await?.ok_or_else(Error::no_thread)?;
         let messages = found.messages.iter().map(MessageShape::from).collect();
-        return Ok(ok(&MessagesAnswer {
-            messages,
-            has_more: found.has_more,
-            cursor: seal(found.head),
-            before: None,
-            after: None,
-        }));
+        let (has_more, cursor) = (found.has_more, seal(found.head));
+        return Ok(packed::list(&request, &MessagesAnswer { messages, has_more, cursor, before: None, after: None }));
     }
     let open = |text: &str| node.cursors.open(Purpose::PageKey, text).map(|key| Sequence(key.position.0));
     let found = node.reads.all_messages(user, window(&query, open)?, limit).await?;

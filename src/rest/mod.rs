@@ -8,6 +8,7 @@ pub mod events;
 pub mod logins;
 pub mod messages;
 pub mod oidc;
+pub mod packed;
 mod stream;
 pub mod system;
 pub mod threads;

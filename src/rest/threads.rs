@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Body, created, messages::idempotency_key, nothing, odd, ok, page};
+use super::{Body, created, messages::idempotency_key, nothing, odd, ok, packed, page};
 use crate::{
     auth::{AuthContext, Rates},
     domain::{RetryKey, Sequence, ThreadId, UserId},
@@ -41,7 +41,8 @@ pub async fn list(request: HttpRequest, who: AuthContext, node: web::Data<Node>)
     let (views, head) = node.reads.threads(who.user_id().clone(), after, limit).await?.ok_or_else(wrong)?;
     // Only the first page tells where to follow from: later ones are read at a later head.
     let cursor = after.is_none().then(|| node.cursors.seal(Purpose::Cursor, head.cursor()));
-    Ok(ok(&ThreadsAnswer { threads: views.iter().map(shape).collect(), cursor }))
+    // Somebody in one thread must not learn of another.
+    Ok(packed::rows_apart(&request, &ThreadsAnswer { threads: views.iter().map(shape).collect(), cursor }))
 }
 
 /// `POST /api/threads`.
@@ -125,7 +126,7 @@ pub async fn members(
     let after = query.after.as_deref().map(UserId::parse).transpose().map_err(|reason| Error::field("after", reason))?;
     let found = node.reads.members(who.user_id().clone(), id(&path)?, after, limit).await?;
     let members = found.ok_or_else(Error::no_thread)?;
-    Ok(ok(&MembersAnswer { members: members.iter().map(UserShape::from).collect() }))
+    Ok(packed::list(&request, &MembersAnswer { members: members.iter().map(UserShape::from).collect() }))
 }
 
 /// A member named in a path: text that is no id names nobody.

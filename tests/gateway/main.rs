@@ -29,6 +29,7 @@ mod check_url;
 mod closing;
 mod command_line;
 mod composition;
+mod compression;
 mod cursors;
 mod demo;
 mod descriptors;
