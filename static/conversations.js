@@ -239,6 +239,7 @@ export class Conversations {
     this.list.open = thread_id;
     this.list.draw();
     $('#conversation').dataset.open = Boolean(thread_id);
+    $('#conversation').inert = false;   // until now it was the frame that the page begins with
     $('#nothing-words').textContent = words;
     this.#owner = null;
     this.#say('');

@@ -10,16 +10,16 @@
 // Its parts, from the wire up: rules.js (waits, words, what a close asks), rest.js (REST), standin.js (SSE and long poll), link.js (one line to
 // the server: the table of states stands there), tabs.js (one line a browser), order.js (each event once, in order, holes filled).
 
-import { Link } from '/static/link.js';
-import { Order } from '/static/order.js';
-import { HailgateError, Rest } from '/static/rest.js';
-import { ANOTHER, hasEnded, isConnected, LIMITS, newKey, WORDS } from '/static/rules.js';
-import { SENTENCES } from '/static/words.js';
-import { Tabs } from '/static/tabs.js';
+import { Link } from './link.js';
+import { Order } from './order.js';
+import { HailgateError, Rest } from './rest.js';
+import { ANOTHER, hasEnded, isConnected, LIMITS, newKey, WORDS } from './rules.js';
+import { SENTENCES } from './words.js';
+import { Tabs } from './tabs.js';
 
 export { HailgateError, LIMITS, newKey };
-export { backoffMs } from '/static/rules.js';
-export { Sequences } from '/static/order.js';
+export { backoffMs } from './rules.js';
+export { Sequences } from './order.js';
 
 /** What the stream of another tab told before `start`: everything after a REST answer is in it. Numbered from the first thing heard. */
 class Early {

@@ -1,6 +1,6 @@
 // newthread.js: the dialog that starts a thread with people.
 
-import { newKey } from '/hailgate.js';
+import { newKey } from './hailgate.js';
 import { $, el, on } from './dom.js';
 import { peopleSearch } from './search.js';
 

@@ -3,16 +3,16 @@
 /** The only script address that the page ever makes out of text; the content security policy allows this one policy. */
 const policy = globalThis.trustedTypes?.createPolicy('hailgate', { createScriptURL: () => '/static/worker.js' });
 
+/** The page names all its files: those that it loads at once, and those that it preloads for them. */
+const FILES = 'link[rel=icon], link[rel=stylesheet], link[rel=modulepreload], script[src]';
+
 export async function keepPage() {
   const workers = navigator.serviceWorker;   // none on plain http away from loopback
   if (!workers) return;
   try {
-    const first = !workers.controller;   // of a page that it serves the worker has seen every file
     const script = policy?.createScriptURL('') ?? '/static/worker.js';
     await workers.register(script, { scope: '/', updateViaCache: 'none' });
-    if (!first) return;
     const { active } = await workers.ready;
-    const files = performance.getEntriesByType('resource').map(({ name }) => name);
-    active.postMessage({ files: [location.origin + '/', ...files] });
+    active.postMessage({ files: [...document.querySelectorAll(FILES)].map((file) => file.href || file.src) });
   } catch { /* a browser that refuses keeps nothing, and the page works without */ }
 }

@@ -3,7 +3,7 @@
 // A message is kept by the browser until the server has stored it. The tab that it was written in sends it; when that tab is gone, another of the
 // same user does, under the same key. A message written for another log (the server was set back, or is another) waits for a hand to send it again.
 
-import { newKey } from '/hailgate.js';
+import { newKey } from './hailgate.js';
 import { Kept } from './kept.js';
 import { hasEnded, isConnected, sleep } from './rules.js';
 import { joined } from './words.js';

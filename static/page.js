@@ -1,7 +1,7 @@
 // page.js: the page: signs in, reads what is, follows what comes, and hands each event to the view that shows it.
 // Decisions: src/docs/decisions/page.md.
 
-import { Hailgate } from '/hailgate.js';
+import { Hailgate } from './hailgate.js';
 import { codeInAddress, failureInAddress, SignIn } from './signin.js';
 import { showConnection } from './connection.js';
 import { confirmed } from './dialogs.js';
@@ -34,7 +34,7 @@ async function begin() {
   } catch (error) {
     if (error.status && !error.retryable) {
       await shelf.wipe();
-      if (me) signedOut(); else signIn.show(trouble);
+      if (me) signedOut(); else askWho(trouble);
       return;
     }
     if (error.status) sayConnection('offline', troubleOf(error)); else await unreachable(error);
@@ -65,17 +65,22 @@ async function signedIn(who) {
 
 function show() {
   signIn.hide();
-  $('#app').hidden = false;
+  $('#app').hidden = $('#app').inert = false;   // inert: the frame that the page begins with
   conversations ??= new Conversations(hailgate, { user_id: me.user_id, name: me.name ?? me.user_id }, shelf);
+}
+
+function askWho(words) {
+  $('#app').hidden = true;
+  $('#app').inert = false;
+  signIn.show(words);
 }
 
 /** Nothing of the conversations stays in sight once the sign-in has ended; what is unsent waits for the same user. */
 function signedOut() {
   if (!me || leaving) return;
   shelf.wipe();
-  $('#app').hidden = true;
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
-  signIn.show();   // the connection line says why
+  askWho();   // the connection line says why
 }
 
 function leave() {

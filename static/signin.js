@@ -45,13 +45,15 @@ export class SignIn {
     on(this.#form, 'submit', (event) => { event.preventDefault(); this.#submit(); });
   }
 
-  /** @param {'error' | 'note'} [kind] */
+  /**
+   * The form may have been in sight before; only now is it known that somebody must sign in, and nothing typed is lost.
+   * @param {'error' | 'note'} [kind]
+   */
   show(words = '', kind = 'error') {
-    $('#signin').hidden = false;
+    $('#signin').hidden = $('#signin-submit').disabled = false;
     this.#say(words, kind);
     const { username, password } = this.#form.elements;
-    password.value = '';
-    (username.value ? password : username).focus();
+    if (!this.#form.contains(document.activeElement)) (username.value ? password : username).focus();
     this.hailgate.rest('GET', '/api/system/info').then(({ sign_in }) => {
       const other = $('#signin-oidc');
       other.textContent = `Sign in with ${sign_in.oidc}`;

@@ -2,7 +2,7 @@
 //! file may be. Each failure says the rule and the line.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -370,6 +370,30 @@ fn the_page_builds_no_html_from_text_and_loads_nothing_from_elsewhere() {
         })
         .sum();
     assert!(packed <= 102_400, "a browser loads {packed} bytes, packed; at most 100 KB of 1,024");
+}
+
+/// The modules that one of the page's files imports.
+fn imports(name: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("static").join(name);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name} is imported: {error}"));
+    assert!(!text.contains("import("), "{name}: what is imported later is not preloaded");
+    text.split(" from '").skip(1).filter_map(|rest| Some(rest.strip_prefix("./")?.split_once('\'')?.0.to_owned())).collect()
+}
+
+#[test]
+fn the_page_preloads_every_module_that_it_imports_and_no_other() {
+    let (mut graph, mut left) = (BTreeSet::new(), vec!["page.js".to_owned()]);
+    while let Some(name) = left.pop() {
+        if graph.insert(name.clone()) {
+            left.extend(imports(&name));
+        }
+    }
+    graph.remove("page.js");
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("static/index.html")).expect("the page");
+    let preloads = page.split("<link rel=\"modulepreload\" href=\"/static/").skip(1);
+    let listed: Vec<String> = preloads.map(|rest| rest.split('"').next().expect("quoted").to_owned()).collect();
+    let expected: Vec<String> = graph.into_iter().collect();
+    assert_eq!(listed, expected, "static/index.html lists the modules that page.js needs, by name");
 }
 
 #[test]

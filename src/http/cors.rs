@@ -14,6 +14,7 @@ use actix_web::{
     http::header::{self, HeaderName, HeaderValue},
 };
 
+use super::routes;
 use crate::{
     auth::Origins,
     error::{self, Code},
@@ -114,6 +115,11 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
+        // Browsers ask for a module with `Origin` and for the same file without: it must not vary by that, or it is loaded twice.
+        if routes::is_versioned_file(request.path()) {
+            let answered = self.service.call(request);
+            return Box::pin(async move { answered.await.map(ServiceResponse::map_into_left_body) });
+        }
         let origin = request.headers().contains_key(header::ORIGIN);
         if origin && self.origins.judge(request.headers(), false).is_ok() {
             let answered = self.library.call(request);

@@ -13,6 +13,7 @@ pub(crate) mod keys;
 mod mount;
 pub mod open;
 pub mod probe;
+mod protection;
 pub mod routes;
 pub mod server;
 pub mod signals;

@@ -62,7 +62,11 @@ impl Route {
 
     /// The path with something in place of each parameter: the name of a file of the page, which is no id of anything.
     pub fn example(&self) -> String {
-        let part = |part| if str::starts_with(part, '{') { "page.js" } else { part };
+        let part = |part| match part {
+            "{version}" => assets::version(),
+            part if part.starts_with('{') => "page.js",
+            part => part,
+        };
         self.path.split('/').map(part).collect::<Vec<_>>().join("/")
     }
 }
@@ -138,6 +142,13 @@ routes! {
     "/hailgate.js"                          { Public    get    assets::client; }
     "/favicon.ico"                          { Public    get    assets::icon; }
     "/static/{file}"                        { Public    get    assets::file; }
+    "/static/{version}/{file}"              { Public    get    assets::versioned; }
+}
+
+/// Whether a path names a file of the page by its version: pages of other origins have no use for it.
+pub fn is_versioned_file(path: &str) -> bool {
+    let (folder, _) = Route::of("assets::versioned").path.split_once('{').expect("its path has parameters");
+    path.strip_prefix(folder).and_then(|rest| rest.split_once('/')).is_some_and(|(version, _)| version == assets::version())
 }
 
 /// Which credentials a path takes beside cookie and bearer.

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use uuid::Uuid;
 
-use super::host;
+use super::{host, protection::Protection};
 use crate::{
     auth::{
         Rates, Verdict,
@@ -35,35 +35,6 @@ use crate::{
     socket::{Cut, Cutter, Last, Occupied},
     wire::problem::{Arrival, Problem},
 };
-
-/// What every answer carries. The page's own rules are in the first: no inline script or style, nothing from
-/// another origin, no frame around it. The one trusted type is the address of the page's service worker.
-const HEADERS: [(HeaderName, HeaderValue); 6] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
-             form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types hailgate",
-        ),
-    ),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
-    // The page needs none of what a browser could give it.
-    (
-        HeaderName::from_static("permissions-policy"),
-        HeaderValue::from_static(
-            "accelerometer=(), autoplay=(), bluetooth=(), browsing-topics=(), camera=(), display-capture=(), \
-             encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), \
-             magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), publickey-credentials-get=(), \
-             screen-wake-lock=(), serial=(), storage-access=(), usb=(), xr-spatial-tracking=()",
-        ),
-    ),
-];
-
-/// Where the server is reached over https, browsers shall not try anything else for a year.
-const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// How long a request in chunks may go on after its answer.
 const UNREAD_BODY: Duration = Duration::from_secs(5);
@@ -225,12 +196,7 @@ fn told(response: HttpResponse, id: &RequestId, https: bool, head: bool) -> Http
     if head {
         response = without_body(response);
     }
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, value);
-    }
-    if https {
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
-    }
+    Protection::apply(&mut response, https);
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }

@@ -3,12 +3,14 @@
 
 mod accessibility;
 mod bubbles;
+mod budget;
 mod chat;
 mod connection;
 mod content;
 mod driver;
 mod edit;
 mod journeys;
+mod loading;
 mod looks;
 mod markers;
 mod members;

@@ -199,8 +199,10 @@ impl Window {
         self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{error}\n{script}"))
     }
 
-    /// Runs the body of an async function in the page.
+    /// Runs the body of an async function in the page. What it imports are the page's own modules, with its version in their address.
     pub async fn run_module(&self, script: &str) -> Value {
+        let own = "import(document.querySelector('script[type=module]').src + '/../";
+        let script = script.replace("import('/hailgate.js", &format!("{own}hailgate.js")).replace("import('/static/", own);
         let script =
             format!("const done = arguments[0]; (async () => {{ {script} }})().then(done, (error) => done(String(error)));");
         self.client.execute_async(&script, Vec::new()).await.unwrap_or_else(|error| panic!("{error}\n{script}"))

@@ -11,26 +11,65 @@ use crate::{
     table::{PROTECTED, PUBLIC},
 };
 
-const PROTECTIVE: &[(&str, &str)] = &[
+/// On every answer.
+const ALL: &[(&str, &str)] = &[
+    ("x-content-type-options", "nosniff"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("strict-transport-security", "max-age=31536000"),
+];
+
+/// On every answer but scripts and styles, which obey the page that loads them.
+const SHOWN: &[(&str, &str)] = &[
     ("content-security-policy", "default-src 'none'"),
     ("content-security-policy", "frame-ancestors 'none'"),
-    ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
+];
+
+/// On what a browser shows as a page or runs as a worker.
+const DOCUMENT: &[(&str, &str)] = &[
+    ("content-security-policy", "script-src 'self'"),
+    ("content-security-policy", "require-trusted-types-for 'script'"),
     ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=()"),
     ("permissions-policy", "microphone=()"),
     ("permissions-policy", "geolocation=()"),
-    ("strict-transport-security", "max-age=31536000"),
 ];
 
 #[track_caller]
 fn protects(answer: &Answer, what: &str) {
-    for (name, part) in PROTECTIVE {
+    let kind = answer.header("content-type");
+    let file = kind.starts_with("text/javascript") || kind.starts_with("text/css");
+    let document = kind.starts_with("text/html") || kind == "image/svg+xml";
+    let shown: &[_] = if file { &[] } else { SHOWN };
+    let own: &[_] = if document { DOCUMENT } else { &[] };
+    for (name, part) in ALL.iter().chain(shown).chain(own) {
         assert!(answer.header(name).contains(part), "{what}: {name} is {:?}", answer.header(name));
     }
     assert_eq!(answer.header("x-request-id").len(), 36, "{what}");
     assert!(!answer.header("permissions-policy").contains('*'), "{what}");
+    if !document {
+        assert_eq!([answer.header("permissions-policy"), answer.header("cross-origin-opener-policy")], [""; 2], "{what}");
+    }
+    if file {
+        assert_eq!(answer.header("content-security-policy"), "", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_says_unchanged_carries_the_rules_of_what_it_stands_for() {
+    let server = Server::shared();
+    for path in ["/", "/favicon.ico", "/static/icon.svg", "/static/worker.js", "/static/page.js"] {
+        let whole = server.nobody().get(path).await;
+        let request = server.nobody().request(Method::GET, path).header("If-None-Match", "*");
+        let unchanged = ask(request).await;
+        unchanged.empty(304);
+        // A browser puts them in place of those that it has kept.
+        for name in ["content-security-policy", "permissions-policy", "cross-origin-opener-policy", "referrer-policy"] {
+            assert_eq!(unchanged.header(name), whole.header(name), "{path}: {name}");
+        }
+    }
+    let worker = server.nobody().get("/static/worker.js").await;
+    assert!(worker.header("content-security-policy").contains("connect-src 'self'"), "a worker obeys its own rules");
 }
 
 /// Every header by which a browser lets pages of other origins read an answer.
@@ -186,7 +225,6 @@ async fn on_plain_http_browsers_are_not_told_to_insist_on_https() {
         for path in ["/", "/health", "/api/auth/me", "/nothing"] {
             let answer = server.nobody().get(path).await;
             assert_eq!(answer.header("strict-transport-security"), told, "{path} {settings:?}");
-            assert!(answer.header("permissions-policy").contains("camera=()"), "{path}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The gateway from outside: the real program on a free port, and clients that know only the wire contract.
 
 mod answer;
+mod assets;
 mod descent;
 mod fake;
 mod jwt;

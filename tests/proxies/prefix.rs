@@ -51,7 +51,7 @@ async fn under_a_prefix_programs_and_sign_in_work_and_the_page_does_not() {
         while events.event().await.json()["type"] != "message.created" {}
         // The page comes, but names its files without the prefix.
         let answer = page.get("/").await;
-        assert!(answer.status == 200 && answer.body.contains("src=\"/static/page.js\""), "{kind:?}");
+        assert!(answer.status == 200 && answer.body.contains("src=\"/static/"), "{kind:?}");
         let file = page.under("").get("/static/page.js").await;
         assert!(file.status == 404 || file.body.is_empty(), "{kind:?}");
     }
