@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     Stage,
     driver::Driver,
+    looks::Size,
     server::Server,
     window::{Window, until},
 };
@@ -31,7 +32,9 @@ watch();";
 /// The list begins with a skeleton row, the messages end with one.
 const SKELETONS: &str = r"
 const shown = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.checkVisibility());
-const rows = shown('#thread-list > .skeleton'), messages = shown('#messages > .skeleton'), history = document.querySelector('#history');
+const painted = (part) => (one) => getComputedStyle(one, part).backgroundColor !== 'rgba(0, 0, 0, 0)';
+const rows = shown('#thread-list > .skeleton').filter(painted('::before')).filter(painted('::after'));
+const messages = shown('#messages > .skeleton').filter(painted()), history = document.querySelector('#history');
 return [rows.length, messages.length, messages.length && Math.round(history.getBoundingClientRect().bottom - messages.at(-1).getBoundingClientRect().bottom)];";
 
 async fn places(window: &Window, selectors: &[&str]) -> Value {
@@ -68,6 +71,34 @@ async fn the_frame_and_its_skeletons_are_in_sight_without_any_script() {
     // Nothing in it can be used yet.
     window.run("document.querySelector('#composer').focus()", json!([])).await;
     assert_eq!(window.look().await.focus, "BODY");
+}
+
+#[tokio::test]
+async fn the_frame_is_well_made_at_a_large_screen_and_on_a_phone() {
+    let Some(driver) = Driver::start() else { return };
+    let server = Server::start();
+    let window = driver.window().await;
+    // Nothing but the page's own decision: what it would do next never comes.
+    blocks(&window, &["*/page.js"]).await;
+    let mut faults = Vec::new();
+    for (state, hash) in [("frame-list", "signin=x"), ("frame-form", "")] {
+        for size in [Size::Wide, Size::Narrow] {
+            window.has_size(size).await;
+            window.go("about:blank").await;
+            window.go(&format!("http://127.0.0.1:{}/#{hash}", server.port)).await;
+            faults.extend(window.faults(state, size).await);
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    // Who comes back to a thread sees it first, on a phone too.
+    let known = "localStorage.setItem('hailgate shelf', 'alice')";
+    window.run(known, json!([])).await;
+    window.go("about:blank").await;
+    window.go(&format!("http://127.0.0.1:{}/#thread={}", server.port, server.thread)).await;
+    let faults = window.faults("frame-thread", Size::Narrow).await;
+    assert!(faults.is_empty(), "{faults:#?}");
+    let seen = places(&window, &["#threads", "#composer", "#signin"]).await;
+    assert!(seen["#threads"].is_null() && seen["#composer"].is_array() && seen["#signin"].is_null(), "{seen}");
 }
 
 #[tokio::test]
