@@ -5,12 +5,14 @@
 
 use std::cell::RefCell;
 
+use fantoccini::key::Key;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     driver::Driver,
     looks::Size,
+    messages::opens_menu,
     proxy::{Proxy, Streams},
     server::{Program, Server},
     window::{View, Window},
@@ -135,6 +137,9 @@ async fn begins(person: &Person<'_>) {
     let bob = server.program_of("bob");
     talks(person, &thread, &bob).await;
     person.is_at("conversation").await;
+    opens_menu(window, ".message.own:last-child").await;
+    person.is_at("message-menu").await;
+    window.presses(Key::Escape).await;
     person.inserts("#composer", "One\nTwo\nThree\nFour\nFive\nSix").await;
     person.is_at("six-lines").await;
 
