@@ -17,7 +17,7 @@ use crate::{
 };
 
 fn shape(view: &ThreadView) -> ThreadShape<'_> {
-    ThreadShape::for_member(&view.thread, view.unread, view.last_message.as_ref())
+    ThreadShape::for_member(&view.thread, view.unread, view.read, view.last_message.as_ref())
 }
 
 fn id(path: &str) -> Result<ThreadId, Error> {

@@ -121,6 +121,8 @@ pub struct ThreadView {
     pub thread: Thread,
     /// Messages by others, not deleted, above the read marker; counted up to [`UNREAD_MAX`].
     pub unread: u64,
+    /// The read marker: the member has read the thread up to this sequence.
+    pub read: Sequence,
     /// The newest message, deleted or not.
     pub last_message: Option<Message>,
 }

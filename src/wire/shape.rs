@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{Marker, Message, Person, Thread, Time};
+use crate::domain::{Marker, Message, Person, Sequence, Thread, Time};
 
 /// RFC 3339 in UTC with milliseconds.
 pub fn time(time: Time) -> String {
@@ -86,7 +86,8 @@ impl<'a> From<&'a Message> for MessageShape<'a> {
     }
 }
 
-/// A thread. Events leave out `unread` and `last_message`: an event is encoded once for all members, and these differ by member.
+/// A thread. Events leave out `unread`, `read_sequence` and `last_message`: an event is encoded once for all members, and
+/// these differ by member.
 #[derive(Debug, Serialize)]
 pub struct ThreadShape<'a> {
     thread_id: String,
@@ -98,6 +99,8 @@ pub struct ThreadShape<'a> {
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     unread: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_sequence: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_message: Option<Option<MessageShape<'a>>>,
 }
@@ -113,14 +116,16 @@ impl<'a> From<&'a Thread> for ThreadShape<'a> {
             sequence: thread.sequence.0,
             created_at: time(thread.created_at),
             unread: None,
+            read_sequence: None,
             last_message: None,
         }
     }
 }
 
 impl<'a> ThreadShape<'a> {
-    /// As one member sees it: with what is unread, and the newest message.
-    pub fn for_member(thread: &'a Thread, unread: u64, last_message: Option<&'a Message>) -> Self {
-        ThreadShape { unread: Some(unread), last_message: Some(last_message.map(MessageShape::from)), ..thread.into() }
+    /// As one member sees it: with what is unread above the member's read marker, and the newest message.
+    pub fn for_member(thread: &'a Thread, unread: u64, read: Sequence, last_message: Option<&'a Message>) -> Self {
+        let last_message = Some(last_message.map(MessageShape::from));
+        ThreadShape { unread: Some(unread), read_sequence: Some(read.0), last_message, ..thread.into() }
     }
 }

@@ -43,11 +43,23 @@ async fn a_new_thread_has_every_field_and_its_members() {
     assert_eq!(answer.header("cache-control"), "no-store");
     let mut fields: Vec<&String> = thread.as_object().expect("an object").keys().collect();
     fields.sort();
-    let all = ["created_at", "last_message", "member_count", "members", "owner", "sequence", "thread_id", "title", "unread"];
+    let all = [
+        "created_at",
+        "last_message",
+        "member_count",
+        "members",
+        "owner",
+        "read_sequence",
+        "sequence",
+        "thread_id",
+        "title",
+        "unread",
+    ];
     assert_eq!(fields, all);
     assert_eq!((&thread["title"], &thread["owner"]), (&json!("Lunch"), &json!(alice.name)));
     assert_eq!((&thread["member_count"], &thread["sequence"]), (&json!(2), &json!(1)));
     assert_eq!((&thread["unread"], &thread["last_message"]), (&json!(0), &Value::Null));
+    assert_eq!(thread["read_sequence"], 1, "nothing before joining is unread");
     assert_eq!(thread["members"].as_array().map(Vec::len), Some(2));
     for person in [&alice, &bob] {
         let seen = person.get(&format!("/api/threads/{}", text(&thread, "thread_id"))).await.json(200);

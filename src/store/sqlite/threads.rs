@@ -348,5 +348,5 @@ pub(super) fn view(
         .optional()?;
     let last_message = last.map(|position| rows::message_at(tx, position)).transpose()?;
     let unread = unread(tx, membership.thread_num, user, membership.read)?;
-    Ok(ThreadView { thread, unread, last_message })
+    Ok(ThreadView { thread, unread, read: Sequence(membership.read), last_message })
 }
