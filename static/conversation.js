@@ -1,25 +1,29 @@
-// conversation.js: the open thread: its messages drawn in order, read upwards without losing the place, and marked read at the end.
+// conversation.js: the open thread: its messages drawn in order, begun at the first unread one, read both ways without losing the place.
 
 import { $, announce, arrange, el, on, soon } from './dom.js';
 import { History } from './history.js';
 import { ListKeys } from './listkeys.js';
+import { Marks } from './marks.js';
 import { messageElement } from './message.js';
-import { count, dayInWords, dayOf, minute } from './text.js';
+import { Reading, UNREAD_MAX } from './reading.js';
+import { Scroll } from './scroll.js';
+import { dayInWords, dayOf, minute } from './text.js';
 import { confirmed, withdraw } from './dialogs.js';
 import { Editor } from './editor.js';
 
 const NEAR_PX = 800;        // distance from an end at which the next page is asked for
-const END_PX = 40;          // closer than this counts as being at the end
-const READ_EVERY_MS = 1_000;
+const PAGE = 100;
+const NEWEST_UNREAD_MAX = 50;   // with more unread messages a page is read around the first of them, not the newest one
+const READ_BEFORE = 40;         // sequences before the first unread message that are read with it
 const SPOKEN_CHARACTERS = 200;
 const THREADS_HELD_MAX = 20;  // threads read lately whose messages stay here, to be read without a server too
 const EDITS_MAX = 20;
 
 export class Conversation {
-  #scroller = $('#history');
+  #box = $('#history');
   #list = $('#messages');
-  #toEnd = $('#to-end');
-  #keys = new ListKeys({ list: this.#list, scroller: this.#scroller, onLeave: () => this.onFocus() });
+  #scroll;
+  #keys = new ListKeys({ list: this.#list, scroller: this.#box, onLeave: () => this.onFocus() });
   #history = null;
   #held = new Map();         // thread_id -> History, the latest opened last
   #edits = new Map();        // message_id -> Editor
@@ -27,26 +31,24 @@ export class Conversation {
   #marks = new Map();        // day separators and other rows between messages, by key
   #unfolded = new Set();
   #newFrom = null;           // sequence of the first message under the "new messages" line
-  #missed = 0;               // messages that came while the reader was further up
-  #atEnd = true;
+  #reading = null;           // how far the open thread has been read
   #begun = false;            // the place to begin reading has been found
   #loading = null;           // the history that a page is being read for
   #again = false;            // events were missed meanwhile: read anew when that page is here
   #owed = false;             // the network failed us: read anew when it is back
-  #readTimer = null;
-  #untold = new Map();       // thread_id -> read up to here, not told yet
   thread_id = null;
   draw = soon(() => this.#history && this.#draw());
 
   /** @param {{hailgate, model, outbox, max: () => number, onRead: () => void, onLoaded: () => void, onFocus: () => void}} parts */
   constructor(parts) {
     Object.assign(this, parts);
-    on(this.#scroller, 'scroll', () => this.#scrolled(), { passive: true });
-    on(this.#toEnd, 'click', () => { this.#scroller.focus(); this.toEnd(); });
-    on($('#trouble-again'), 'click', () => { $('#trouble').hidden = true; if (this.#history.loaded) this.#scrolled(); else this.reload(); });
+    this.marks = new Marks(this.hailgate);
+    this.#scroll = new Scroll(this.#box, () => this.#looked());
+    on($('#to-end'), 'click', () => { this.#box.focus(); this.#begun ||= Boolean(this.#history?.loaded); this.toEnd(); });
+    on($('#to-first'), 'click', () => { this.#box.focus(); this.#toFirst(); });
+    on($('#trouble-again'), 'click', () => { $('#trouble').hidden = true; if (this.#begun) this.#looked(); else this.reload(); });
     on(this.hailgate, 'state', ({ detail: { state } }) => this.#owed && ['live', 'fallback'].includes(state) && this.reload());
-    new ResizeObserver(() => this.#history && this.#atEnd && this.#scrollToEnd()).observe(this.#scroller);
-    on(document, 'visibilitychange', () => this.#read());
+    on(document, 'visibilitychange', () => this.#looked());
   }
 
   get thread() { return this.model.threads.get(this.thread_id); }
@@ -54,28 +56,30 @@ export class Conversation {
 
   close() {
     withdraw('thread', 'owner');
-    this.thread_id = this.#history = this.#newFrom = null;
-    this.#missed = 0;
-    this.#atEnd = true;
+    this.thread_id = this.#history = this.#reading = this.#newFrom = null;
     this.#loading = null;
     this.#begun = this.#again = this.#owed = false;
     for (const kept of [this.#drawn, this.#marks, this.#unfolded]) kept.clear();
+    this.#scroll.rows = new Map();
+    this.#scroll.atEnd = true;
     this.#list.replaceChildren();
-    $('#trouble').hidden = this.#toEnd.hidden = $('#empty').hidden = true;
+    for (const id of ['#trouble', '#to-end', '#to-first', '#empty']) $(id).hidden = true;
   }
 
   /** What was read before is shown at once, and read anew behind it. */
   async open(thread_id) {
     this.close();
     this.thread_id = thread_id;
+    this.#reading = new Reading(this.model.me.user_id, this.thread?.read_sequence ?? 0);
     this.#history = this.#held.get(thread_id) ?? new History();
     this.#held.delete(thread_id);
     this.#held.set(thread_id, this.#history);
     if (this.#held.size > THREADS_HELD_MAX) this.#held.delete(this.#held.keys().next().value);
-    if (this.#history.loaded) this.#begin();
+    if (this.#history.loaded && this.#holdsFirst) this.#begin();
     else this.#list.replaceChildren(...Array.from({ length: 8 }, (_, i) => el('li', { class: `skeleton ${i % 3 ? 'other' : 'own'}`, 'aria-hidden': 'true' })));
-    await this.#readAnew((history, page) => history.restart(page));
-    if (this.thread_id === thread_id && this.#history.loaded && !this.#begun && !this.#owed) { this.#atEnd = true; this.#begin(); }
+    await this.reload();
+    // Without the server: the end of what is held, though something unread is missing. Nothing is marked.
+    if (this.thread_id === thread_id && this.#history.loaded && !this.#begun) this.#draw();
   }
 
   /** What was kept of a thread, until it is read anew. */
@@ -94,28 +98,43 @@ export class Conversation {
   /** Nothing of it may be shown again. */
   forget(thread_id) { this.#held.delete(thread_id); }
 
-  /** Reads the thread again: when events were missed. A reader further up stays there. */
+  /** Reads the thread again: when events were missed. A reader further up stays there, one at the end sees first what was missed. */
   async reload() {
-    const from = this.#atEnd || !this.#history.loaded ? null : Number(this.#place()?.element.dataset.sequence ?? 0);
-    if (from) await this.#readAnew((history, page) => history.restartAt(page), { after: Math.max(0, from - 50) });
-    else await this.#readAnew((history, page) => history.restart(page));
+    if (this.#loading === this.#history) { this.#again = true; return; }
+    if (!this.#begun) { await this.#readToBegin(); return; }
+    const { last } = this.#history, unread = this.thread?.unread ?? 0;
+    let here = this.#scroll.atEnd;
+    if (here) {
+      const read = await this.#page({}, (history, page) => {
+        here = !unread || !page.has_more || page.messages[0].sequence <= (last ?? 0) + 1;
+        if (here) history.restart(page);
+      }, true);
+      if (!read) return;
+    }
+    if (!here && !await this.#page({ after: Math.max(0, Number(this.#scroll.place()?.element.dataset.sequence ?? last ?? 0) - READ_BEFORE) }, (history, page) => history.restartAt(page), true)) return;
+    this.#draw();
   }
 
-  async #readAnew(put, which = {}) {
-    if (this.#loading === this.#history) { this.#again = true; return; }
-    if (!await this.#page({ limit: 100, ...which }, put, this.#history.loaded)) return;
-    if (!this.#begun && this.#atEnd) this.#begin();
-    else { this.#draw(); this.#scrolled(); }
+  /** The newest page; where the first unread message is not in it, the one around that. */
+  async #readToBegin() {
+    const { unread = 0, read_sequence = 0 } = this.thread ?? {}, calm = this.#history.loaded;
+    const newest = unread <= NEWEST_UNREAD_MAX;
+    if (newest && !await this.#page({}, (history, page) => history.restart(page), calm)) return;
+    if ((!newest || !this.#holdsFirst) && !await this.#page({ after: Math.max(0, read_sequence - READ_BEFORE) }, (history, page) => history.restartAt(page), calm)) return;
+    this.#begin();
   }
+
+  get #holdsFirst() { return this.#reading.holdsFirst(this.#history, this.thread?.unread ?? 0); }
 
   /** Shows the thread from the first unread message, or from its end. */
   #begin() {
-    this.#begun = this.#whole;
-    if (this.#begun) this.#placeNewLine();
-    this.#draw();
+    this.#begun = true;
+    this.#newFrom = this.thread?.unread ? this.#reading.first(this.#history.messages)?.sequence ?? null : null;
+    this.#arrange();
+    this.#scroll.toEnd();
     const line = $('.new-line', this.#list);
-    if (line) this.#scroller.scrollTop = line.offsetTop - this.#scroller.clientHeight / 4;
-    this.#scrolled();
+    if (line) this.#scroll.bring(line);
+    this.#looked();
   }
 
   /** An event of any thread: those that are held stay whole while nobody looks at them. */
@@ -133,27 +152,39 @@ export class Conversation {
 
   put(message) {
     this.#history.put(message);
-    if (this.#atEnd) this.#history.trim();
+    if (this.#scroll.atEnd) this.#history.trim();
     this.draw();
   }
 
   #arrived(message) {
     announce(`${this.model.nameOf(message.author)}: ${message.content.slice(0, SPOKEN_CHARACTERS)}`);
-    if (this.#atEnd && document.visibilityState === 'visible') return;
+    if (this.#scroll.atEnd && document.visibilityState === 'visible') return;
     if (this.thread?.unread === 1 || this.#newFrom === null) this.#newFrom = message.sequence;
-    if (!this.#atEnd) this.#missed += 1;
   }
 
-  /** The reader wrote something: the rest is read, and the new message is to be seen. */
+  /** The reader wrote something, and the new message is to be seen. */
   wrote() {
-    this.#newFrom = null;
+    if (!this.thread?.unread) this.#newFrom = null;
     this.toEnd();
   }
 
+  /** A jump: what lies between is read, because the reader chose so. */
   async toEnd() {
-    this.#atEnd = true;
-    if (this.#history.newer) await this.reload();
-    else this.#draw();
+    if (this.#history.newer && !await this.#page({}, (history, page) => history.restart(page))) return;
+    this.#scroll.atEnd = true;
+    this.#draw(true);
+  }
+
+  /** To the first message that was jumped over. */
+  async #toFirst() {
+    const { through } = this.#reading, held = () => !this.#history.older || this.#history.first <= through + 1;
+    if (!held() && !await this.#page({ after: Math.max(0, through - READ_BEFORE) }, (history, page) => history.restartAt(page))) return;
+    const first = this.#reading.first(this.#history.messages);
+    if (!first) return;
+    this.#newFrom = first.sequence;
+    this.#arrange();
+    this.#scroll.bring($('.new-line', this.#list));
+    this.#looked();
   }
 
   // Pages
@@ -163,7 +194,7 @@ export class Conversation {
     if (this.#loading === history) return false;
     this.#loading = history;
     try {
-      const page = await this.hailgate.messages(this.thread_id, which);
+      const page = await this.hailgate.messages(this.thread_id, { limit: PAGE, ...which });
       if (history !== this.#history) return false;
       put(history, page);
       this.onLoaded();
@@ -194,82 +225,70 @@ export class Conversation {
   }
 
   async #more(which, put) {
-    if (await this.#page({ limit: 100, ...which }, put)) { this.#draw(); this.#scrolled(); }
-  }
-
-  #scrolled() {
-    const history = this.#history;
-    if (!history?.loaded) return;
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller, below = scrollHeight - scrollTop - clientHeight;
-    this.#atEnd = below < END_PX && !history.newer;
-    if (this.#atEnd) this.#missed = 0;
-    this.#toEnd.hidden = this.#atEnd;
-    this.#toEnd.textContent = this.#missed ? count(this.#missed, 'new message') : 'To the end';
-    this.#read();
-    if (history.older && scrollTop < NEAR_PX && history.first) this.#more({ before: history.first }, (held, page) => held.prepend(page));
-    else if (history.newer && below < NEAR_PX) this.#more({ after: history.last }, (held, page) => held.append(page));
+    if (await this.#page(which, put)) this.#draw();
   }
 
   // Reading
 
-  /** Above the first unread message, if that is among those loaded. */
-  #placeNewLine() {
-    let left = this.thread?.unread ?? 0;
-    for (const { author, deleted_at, sequence } of this.#history.messages.toReversed()) {
-      if (left === 0) break;
-      if (author === this.model.me.user_id || deleted_at) continue;
-      left -= 1;
-      this.#newFrom = sequence;
-    }
-    if (left) this.#newFrom = null;
+  /** What is in view now: what it says of the rest, what is to be loaded for it, and what has been read with it. */
+  #looked() {
+    const history = this.#history;
+    if (!history?.loaded || !this.#scroll.rows.size) return;
+    const { above, below } = this.#scroll.look(history.newer);
+    const view = this.#scroll.inView();
+    this.#see(view);
+    this.#offer(view);
+    if (history.older && above < NEAR_PX && history.first) this.#more({ before: history.first }, (held, page) => held.prepend(page));
+    else if (history.newer && below < NEAR_PX) this.#more({ after: history.last }, (held, page) => held.append(page));
   }
 
-  /** Whether the newest message that the server told of is among those held. */
-  get #whole() { return (this.#history.last ?? 0) >= (this.thread?.last_message?.sequence ?? 0); }
-
-  /** At the end and looked at: everything is read. The server is told at most once a second. */
-  #read() {
-    const thread = this.thread;
-    if (!thread?.unread || !this.#history?.loaded || !this.#atEnd || document.visibilityState !== 'visible') return;
-    if (!this.#whole) return;
-    thread.unread = 0;
+  /** What is in view of a visible window is read, focused or not: people read beside other work. */
+  #see(view) {
+    const { thread } = this, reading = this.#reading, history = this.#history;
+    if (!thread || !this.#begun) return;
+    if (thread.read_sequence > reading.marker) reading.readElsewhere(thread.read_sequence);
+    if (!view || document.visibilityState !== 'visible') return;
+    const whole = !history.newer && history.last >= (thread.last_message?.sequence ?? 0);
+    const unread = reading.saw(history.messages, view, { unread: thread.unread, whole });
+    if (reading.marker <= thread.read_sequence) return;
+    thread.read_sequence = reading.marker;
+    if (unread === thread.unread && unread < UNREAD_MAX) return;
+    thread.unread = unread;
     this.onRead();
-    this.#untold.set(thread.thread_id, this.#history.last);
-    this.#readTimer ??= setTimeout(() => {
-      this.#readTimer = null;
-      for (const [thread_id, last] of this.#untold) this.hailgate.markRead(thread_id, last).catch(() => { /* the next reading tells */ });
-      this.#untold.clear();
-    }, READ_EVERY_MS);
+    this.marks.read(thread.thread_id, reading.marker);
+  }
+
+  /** The ways to the end and to what was jumped over. */
+  #offer(view) {
+    const unread = this.thread?.unread ?? 0, { skipped, through } = this.#reading;
+    const words = unread ? `To the end: ${counted(unread)}` : 'To the end', toEnd = $('#to-end');
+    toEnd.hidden = this.#scroll.atEnd;
+    $('#to-end-count').textContent = unread ? (unread > 99 ? '99+' : unread) : '';
+    toEnd.setAttribute('aria-label', words);
+    toEnd.title = words;
+    $('#to-first').hidden = !(skipped && view && view.after > through);
+    $('#to-first-words').textContent = `${counted(skipped)} above: go to the first`;
   }
 
   // Drawing
 
-  #draw() {
+  /** @param {boolean} jump to the very end, whatever is unread before it */
+  #draw(jump = false) {
     const history = this.#history;
-    if (!history?.loaded) return;
+    if (!history?.loaded || (!this.#begun && this.#loading === history)) return;
     const writing = [...this.#edits.values()].some((editor) => editor.focused);   // whoever edits is not taken along to the end
-    const stay = this.#atEnd && !history.newer && !writing ? null : this.#place();
-    const waiting = history.newer ? [] : this.outbox.of(this.thread_id);
-    this.#keys.keep(() => arrange(this.#list, this.#rows([...history.messages, ...waiting])));
-    $('#empty').hidden = history.messages.length + waiting.length > 0;
-    if (!stay) this.#scrollToEnd();
-    else {
-      const element = this.#drawn.get(stay.key)?.element;
-      if (element) this.#scroller.scrollTop += element.getBoundingClientRect().top - stay.top;
-    }
-    this.#scrolled();
+    const stay = this.#scroll.atEnd && !history.newer && !writing ? null : this.#scroll.place();
+    this.#arrange();
+    if (stay) this.#scroll.keep(stay);
+    else this.#scroll.toEnd(jump || !this.#begun ? null : this.#elementOf(this.#reading.firstUnread(history.messages)?.message_id));
+    this.#looked();
   }
 
-  #scrollToEnd() { this.#scroller.scrollTop = this.#scroller.scrollHeight; }
-
-  /** The first message in sight, and where: what must not move. */
-  #place() {
-    const top = this.#scroller.getBoundingClientRect().top;
-    for (const [key, { element }] of this.#drawn) {
-      const box = element.getBoundingClientRect();
-      if (box.height && box.bottom > top) return { key, element, top: box.top };
-    }
-    return null;
+  #arrange() {
+    const history = this.#history, waiting = history.newer ? [] : this.outbox.of(this.thread_id);
+    this.#keys.keep(() => arrange(this.#list, this.#rows([...history.messages, ...waiting])));
+    this.#scroll.rows = this.#drawn;
+    $('#empty').hidden = history.messages.length + waiting.length > 0;
   }
 
   #rows(messages) {
@@ -313,7 +332,7 @@ export class Conversation {
     remove: (message) => this.#remove(message),
     retry: (key) => this.outbox.retry(key),
     discard: (key) => this.outbox.discard(key),
-    unfold: ({ message_id }) => { this.#unfolded.add(message_id); this.#atEnd = false; this.#draw(); },
+    unfold: ({ message_id }) => { this.#unfolded.add(message_id); this.#scroll.atEnd = false; this.#draw(); },
   };
 
   #elementOf(message_id) { return [...this.#drawn.values()].find(({ element }) => element.dataset.messageId === message_id)?.element; }
@@ -358,6 +377,8 @@ export class Conversation {
     }
   }
 }
+
+const counted = (n) => `${n < UNREAD_MAX ? n : `${UNREAD_MAX} or more`} new ${n === 1 ? 'message' : 'messages'}`;
 
 /** By the same author within the same minute. */
 const sameGroup = (a, b) => a.author === b.author && a.created_at.slice(0, 16) === b.created_at.slice(0, 16);

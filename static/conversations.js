@@ -9,6 +9,7 @@ import { withdraw } from './dialogs.js';
 import { newThreadDialog } from './newthread.js';
 import { People } from './people.js';
 import { Presence, presenceDot } from './presence.js';
+import { lastOpen } from './shelf.js';
 import { peopleInWords, ThreadList } from './threads.js';
 import { Typists, Writing } from './typing.js';
 
@@ -187,11 +188,13 @@ export class Conversations {
   /** What another window has read. Told beside the log: messages above the marker may have come before the telling. */
   #marker({ thread_id, sequence, unread }) {
     const thread = this.model.threads.get(thread_id);
-    if (!thread || typeof unread !== 'number') return;
-    if (unread < thread.unread && thread.last_message?.sequence > sequence) { this.#loadThread(thread_id); return; }
+    if (!thread || typeof unread !== 'number' || sequence < thread.read_sequence) return;   // this window has read on since
+    if (unread !== thread.unread && thread.last_message?.sequence > sequence) { this.#loadThread(thread_id); return; }
     thread.unread = unread;
+    thread.read_sequence = sequence;
     this.#keep(thread_id);
     this.list.draw();
+    if (thread_id === this.open.thread_id) this.open.draw();
   }
 
   #changed(thread_id, type = 'thread.') {
@@ -226,8 +229,8 @@ export class Conversations {
   async #route() {
     const wanted = this.#wanted;
     if (!wanted) {
-      const newest = this.model.inOrder()[0];
-      if (WIDE.matches && newest && !location.hash) { history.replaceState(null, '', `#thread=${newest.thread_id}`); this.#route(); return; }
+      const begin = this.#lastOpen;
+      if (WIDE.matches && begin && !location.hash) { history.replaceState(null, '', `#thread=${begin}`); this.#route(); return; }
       this.#show(null, this.model.threads.size ? 'Choose a thread.' : '');
     } else if (wanted !== this.open.thread_id || !this.model.threads.has(wanted)) {
       if (this.model.threads.has(wanted) || await this.#loadThread(wanted)) this.#show(wanted);
@@ -235,8 +238,15 @@ export class Conversations {
     }
   }
 
+  /** With room for both, the page begins with the thread that was open last in this browser, or with the only one there is. */
+  get #lastOpen() {
+    const { threads, me } = this.model, last = lastOpen.get(me.user_id);
+    return threads.has(last) ? last : threads.size === 1 ? threads.keys().next().value : null;
+  }
+
   #show(thread_id, words = '') {
     this.list.open = thread_id;
+    if (thread_id) lastOpen.set(this.model.me.user_id, thread_id);
     this.list.draw();
     $('#conversation').dataset.open = Boolean(thread_id);
     $('#conversation').inert = false;   // until now it was the frame that the page begins with

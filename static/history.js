@@ -12,6 +12,7 @@ export class History {
   newer = false;
   /** Whether a first page has come. Until then events are kept beside it. */
   loaded = false;
+  #passed = 0;   // sequence of the newest message that an event brought and that is not held
 
   get first() { return this.messages[0]?.sequence; }
   get last() { return this.messages.at(-1)?.sequence; }
@@ -26,11 +27,14 @@ export class History {
     this.loaded = true;
   }
 
-  /** A page from the middle: starts over there. */
+  /** A page from the middle: starts over there. If it reaches the newest, what came by events since then joins it. */
   restartAt({ messages, has_more }) {
-    this.messages = messages;
+    const from = has_more ? Infinity : messages[0]?.sequence ?? 0;
+    this.messages = this.messages.filter(({ sequence }) => sequence >= from);
+    this.#merge(messages);
     this.older = true;
     this.newer = has_more;
+    this.loaded = true;
   }
 
   prepend({ messages, has_more }) {
@@ -41,7 +45,7 @@ export class History {
 
   append({ messages, has_more }) {
     this.#merge(messages);
-    this.newer = has_more;
+    this.newer = has_more || this.#passed > (this.last ?? 0);
     this.trim();
   }
 
@@ -51,6 +55,7 @@ export class History {
     if (at >= 0) this.messages[at] = laterOf(this.messages[at], message);
     else if (this.messages.length >= 2 * HELD_MAX) this.newer = true;   // the reader is far up: stop here, go on by pages
     else if (!this.loaded || this.#joins(message)) this.#merge([message]);
+    if (this.newer) this.#passed = Math.max(this.#passed, message.sequence);
   }
 
   /** Lets go of the oldest. For a reader at the end; one further up would lose the place. */

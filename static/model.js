@@ -39,7 +39,12 @@ export class Model {
     const known = this.threads.get(thread.thread_id);
     if (known && known.sequence > thread.sequence) return known;
     this.learn(thread.members);
-    const whole = { unread: 0, last_message: null, ...known, ...thread };
+    // An event tells of a thread that is new to us, with nothing unread. Only what a member is told by REST has a read marker.
+    const whole = { unread: 0, last_message: null, read_sequence: thread.unread === undefined ? thread.sequence : 0, ...known, ...thread };
+    if (known && known.read_sequence > whole.read_sequence) {   // read here, and not told yet
+      whole.read_sequence = known.read_sequence;
+      whole.unread = Math.min(known.unread, whole.unread);
+    }
     this.threads.set(thread.thread_id, whole);
     return whole;
   }

@@ -3,7 +3,7 @@
 // Nobody reads another's: whoever signs in claims the shelf, which wipes what another left, before anything is shown. A window that does not know
 // yet that its user has gone writes nothing, because each writing looks in its own transaction whose shelf it is.
 
-const NAME = 'hailgate shelf', THREADS_MAX = 100, ANSWER_MS = 3_000;
+const NAME = 'hailgate shelf', LAST_OPEN = 'hailgate open', THREADS_MAX = 100, ANSWER_MS = 3_000;
 
 const answered = (request) => new Promise((resolve, reject) => {
   request.onsuccess = () => resolve(request.result);
@@ -17,6 +17,13 @@ const quietly = (work) => Promise.race([work.catch(() => null), new Promise((res
 const label = {
   get() { try { return localStorage.getItem(NAME); } catch { return null; } },
   set(user_id) { try { if (user_id) localStorage.setItem(NAME, user_id); else localStorage.removeItem(NAME); } catch { /* then nothing is read */ } },
+};
+
+/** The thread that a user had open last. */
+export const lastOpen = {
+  get(user_id) { try { const { user, thread } = JSON.parse(localStorage.getItem(LAST_OPEN)) ?? {}; return user === user_id ? thread : undefined; } catch { return undefined; } },
+  set(user, thread) { try { localStorage.setItem(LAST_OPEN, JSON.stringify({ user, thread })); } catch { /* then none was */ } },
+  forget() { try { localStorage.removeItem(LAST_OPEN); } catch { /* it is not read for another user */ } },
 };
 
 export class Shelf {
@@ -48,6 +55,7 @@ export class Shelf {
   wipe() {
     this.#owner = null;
     label.set(null);
+    lastOpen.forget();
     return quietly(this.#do('readwrite', async (owners, threads) => { owners.clear(); threads.clear(); }));
   }
 

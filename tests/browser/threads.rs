@@ -121,7 +121,7 @@ async fn history_loads_upwards_and_what_is_being_read_stays_where_it_is() {
     // What comes meanwhile does not move the reader either.
     let place: (String, f64) = serde_json::from_value(alice.run(SCROLL, json!([400])).await).expect("an id and a distance");
     server.program_of("bob").post(&thread, "news").await;
-    alice.sees("how many are new", |view| view.to_end == "1 new message").await;
+    alice.sees("how many are new", |view| view.to_end == "To the end: 1 new message").await;
     let now = alice.run(WHERE, json!([place.0])).await.as_f64().expect("a distance");
     assert!((now - place.1).abs() < 2.0, "the reading place moved from {} to {now}", place.1);
     alice.click("#to-end").await;

@@ -55,7 +55,9 @@ pub struct View {
     pub messages: Vec<Shown>,
     /// Day separators and other lines between the messages.
     pub marks: Vec<String>,
+    /// The ways to the end and to what was jumped over, where they are offered.
     pub to_end: String,
+    pub to_first: String,
     pub dialog: String,
     pub focus: String,
     pub reports: Vec<String>,
@@ -116,7 +118,7 @@ return {
     id: item.dataset.messageId, state: item.dataset.state, own: item.classList.contains('own'), fate: text(item.querySelector('.fate')),
     text: item.querySelector('textarea')?.value ?? (item.querySelector('.text') ?? item.querySelector('.bubble')).textContent })),
   marks: [...document.querySelectorAll('#messages > :not([data-message-id])')].map((mark) => mark.textContent),
-  to_end: text($('#to-end')), dialog: text($('dialog[open]')),
+  to_end: seen('#to-end') ? $('#to-end').ariaLabel : '', to_first: text($('#to-first')), dialog: text($('dialog[open]')),
   focus: active?.id || active?.className || active?.tagName || '',
   reports: window.hailgateReports ?? [],
 };";
