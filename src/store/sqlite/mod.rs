@@ -95,10 +95,10 @@ impl Sqlite {
         serving::create(file)?;
         one_name(file)?;
         let place = Place::File(file.to_owned());
-        let outdated = is_outdated(&place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?)?;
+        let connection = place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         // Held until the tables are up to date.
-        let _lock = outdated.then(|| ServingLock::take(file)).transpose().map_err(OpenError::Outdated)?;
-        Self::open_at(place, limits)
+        let _lock = is_outdated(&connection)?.then(|| ServingLock::take(file)).transpose().map_err(OpenError::Outdated)?;
+        Self::open_over(connection, place, limits)
     }
 
     /// The same for the one who serves from it and holds its lock.
@@ -124,7 +124,11 @@ impl Sqlite {
     }
 
     fn open_at(place: Place, limits: &Limits) -> Result<Sqlite, OpenError> {
-        let mut connection = place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let connection = place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        Self::open_over(connection, place, limits)
+    }
+
+    fn open_over(mut connection: Connection, place: Place, limits: &Limits) -> Result<Sqlite, OpenError> {
         migrate(&mut connection)?;
         let identity = identity(&mut connection)?;
         let reads = Pool::start(&place, limits.reads_waiting)?;
