@@ -1,4 +1,4 @@
-//! Tells the program which commit it was built from, and when; `unknown` where neither git nor a variable says.
+//! Tells the program which commit it was built from, when, and by what; `unknown` where neither git nor a variable says.
 
 use std::{env, process::Command};
 
@@ -16,4 +16,11 @@ fn main() {
     };
     told("HAILGATE_GIT_COMMIT", "git", &["rev-parse", "--short=12", "HEAD"]);
     told("HAILGATE_BUILD_TIME", "date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]);
+    let cargo = |name: &str| env::var(name).unwrap_or_else(|_| "unknown".to_owned());
+    let rustc = asked(&cargo("RUSTC"), &["--version"]).unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo::rustc-env=HAILGATE_RUSTC={}", rustc.trim_start_matches("rustc "));
+    println!("cargo::rustc-env=HAILGATE_TARGET={}", cargo("TARGET"));
+    println!("cargo::rustc-env=HAILGATE_PROFILE={}", cargo("PROFILE"));
+    let features = if env::var("CARGO_FEATURE_LOSSY").is_ok() { "lossy" } else { "none" };
+    println!("cargo::rustc-env=HAILGATE_FEATURES={features}");
 }

@@ -12,8 +12,10 @@ mod limits;
 mod names;
 mod oidc;
 mod origin;
+mod parts;
 mod read;
 mod store;
+mod template;
 mod text;
 mod tls;
 
@@ -30,7 +32,9 @@ pub use self::{
     issuers::{ISSUER_FIELDS, KeySource, OwnKey, TrustedIssuer},
     oidc::Oidc,
     origin::{keeps_secure_cookies, may_share_a_cookie},
-    read::Sources,
+    parts::{Signing, Stored, Survey},
+    read::{CONFIG_VARIABLE, LIMIT_PREFIX, Sources},
+    template::template,
     text::{Shape, clean, clean_path},
 };
 use crate::domain::{Limits, Synchronous};
@@ -204,6 +208,8 @@ pub struct Setting {
     pub variable: &'static str,
     /// Where nothing is written; empty: there is none.
     pub default: &'static str,
+    /// A value to begin with, where there is no default; empty for secrets.
+    pub example: &'static str,
     /// Whether its value is never shown.
     pub secret: bool,
     /// What may stand in its value.
@@ -217,15 +223,20 @@ pub struct Setting {
 pub const SETTINGS: &[Setting] = &[
     setting("environment", "ENVIRONMENT", "production", "production, staging, testing or development").of(Shape::Exact),
     setting("bind", "HAILGATE_BIND", "127.0.0.1:8080", "listen address"),
-    setting("tls_cert", "HAILGATE_TLS_CERT", "", "PEM file of the certificate chain: the port speaks https").of(Shape::Line),
-    setting("tls_key", "HAILGATE_TLS_KEY", "", "PEM file of the certificate's private key").of(Shape::Line),
+    setting("tls_cert", "HAILGATE_TLS_CERT", "", "PEM file of the certificate chain: the port speaks https")
+        .of(Shape::Line)
+        .like("/etc/hailgate/certificate.pem"),
+    setting("tls_key", "HAILGATE_TLS_KEY", "", "PEM file of the certificate's private key")
+        .of(Shape::Line)
+        .like("/etc/hailgate/key.pem"),
     setting(
         "database_url",
         "HAILGATE_DATABASE_URL",
         "",
         "sqlite:///absolute/path.db, backed up by `hailgate backup`: a copy of the file alone lacks what was stored last",
     )
-    .of(Shape::Line),
+    .of(Shape::Line)
+    .like("sqlite:///var/lib/hailgate/hailgate.db"),
     setting(
         "sqlite_synchronous",
         "HAILGATE_SQLITE_SYNCHRONOUS",
@@ -248,21 +259,26 @@ pub const SETTINGS: &[Setting] = &[
     setting("jwt_audience", "HAILGATE_JWT_AUDIENCE", "hailgate", "`aud` of own tokens").of(Shape::Line),
     secret("session_key", "HAILGATE_SESSION_KEY", "seals cookies, 64 bytes as hex or base64; newest of several first")
         .of(Shape::Block),
-    setting("public_url", "HAILGATE_PUBLIC_URL", "", "own address as browsers see it, like https://chat.example.org"),
+    setting("public_url", "HAILGATE_PUBLIC_URL", "", "own address as browsers see it, like https://chat.example.org")
+        .like("https://chat.example.org"),
     setting(
         "oidc_issuer",
         "HAILGATE_OIDC_ISSUER",
         "",
         "OpenID Connect provider that signs people in, like https://id.example.org",
-    ),
-    setting("oidc_client_id", "HAILGATE_OIDC_CLIENT_ID", "", "what the provider calls this server").of(Shape::Line),
+    )
+    .like("https://id.example.org"),
+    setting("oidc_client_id", "HAILGATE_OIDC_CLIENT_ID", "", "what the provider calls this server")
+        .of(Shape::Line)
+        .like("hailgate"),
     secret(
         "oidc_client_secret",
         "HAILGATE_OIDC_CLIENT_SECRET",
         "what the provider knows this server by; a public client has none",
     ),
     setting("oidc_name", "HAILGATE_OIDC_NAME", "", "the provider's name on the page; the host of its address")
-        .of(Shape::Line),
+        .of(Shape::Line)
+        .like("Example"),
     setting("oidc_prefix", "HAILGATE_OIDC_PREFIX", "oidc", "what stands before `:` in the names of its users"),
     setting(
         "allowed_origins",
@@ -270,7 +286,8 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "origins of other pages and of web views that may use this server, comma-separated",
     )
-    .of(Shape::Words),
+    .of(Shape::Words)
+    .like("https://other.example.org"),
     setting("create_users", "HAILGATE_CREATE_USERS", "off", "whether a valid own token creates its user"),
     setting("query_tokens", "HAILGATE_QUERY_TOKENS", "on", "whether /ws?token= is taken"),
     setting(
@@ -279,22 +296,27 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "networks of proxies to believe, comma-separated, like 10.0.0.0/8",
     )
-    .of(Shape::Words),
+    .of(Shape::Words)
+    .like("10.0.0.0/8"),
     setting("log_format", "HAILGATE_LOG_FORMAT", "text", "text or json"),
-    setting("workers", "HAILGATE_WORKERS", "", "worker threads; one a core"),
+    setting("workers", "HAILGATE_WORKERS", "", "worker threads; one a core").like("4"),
 ];
 
 const fn setting(key: &'static str, variable: &'static str, default: &'static str, meaning: &'static str) -> Setting {
-    Setting { key, variable, default, secret: false, shape: Shape::Word, meaning }
+    Setting { key, variable, default, example: "", secret: false, shape: Shape::Word, meaning }
 }
 
 const fn secret(key: &'static str, variable: &'static str, meaning: &'static str) -> Setting {
-    Setting { key, variable, default: "", secret: true, shape: Shape::Line, meaning }
+    Setting { key, variable, default: "", example: "", secret: true, shape: Shape::Line, meaning }
 }
 
 impl Setting {
     const fn of(self, shape: Shape) -> Setting {
         Setting { shape, ..self }
+    }
+
+    const fn like(self, example: &'static str) -> Setting {
+        Setting { example, ..self }
     }
 }
 
@@ -312,7 +334,8 @@ impl Config {
     /// # Errors
     /// Every complaint, not only the first.
     pub fn load(sources: &Sources) -> Result<Config, Vec<Complaint>> {
-        check::check(&read::read(sources)?)
+        let (values, complaints) = read::read(sources);
+        if complaints.is_empty() { check::check(&values) } else { Err(complaints) }
     }
 }
 
@@ -332,7 +355,7 @@ pub fn environment() -> Vec<(OsString, OsString)> {
 }
 
 /// Variables of what a demo's directory has of its own.
-const OF_A_DEMO: [&str; 11] = [
+pub const OF_A_DEMO: [&str; 11] = [
     "ENVIRONMENT",
     "HAILGATE_BIND",
     "HAILGATE_CONFIG",

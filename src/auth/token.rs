@@ -141,9 +141,9 @@ impl Tokens {
         let signer = issuers.signer.as_ref().ok_or_else(|| {
             Error::new(Code::NoSigningKey, "This server signs no tokens: it has no key of its own. Ask your issuer for one.")
         })?;
-        let most = Duration::from_millis(issuers.limits.token_lifetime_ms);
-        if grant.ttl > most || grant.ttl < Duration::from_secs(1) {
-            return Err(Error::field("ttl", format!("a token lives between 1 s and {} s", most.as_secs())));
+        if !may_live(grant.ttl, &issuers.limits) {
+            let most = Duration::from_millis(issuers.limits.token_lifetime_ms).as_secs();
+            return Err(Error::field("ttl", format!("a token lives between 1 s and {most} s")));
         }
         let body = Body {
             iss: &signer.issuer,
@@ -315,6 +315,11 @@ const SECONDS_MAX: f64 = 1e11;
 pub(super) fn time_of(value: &Value) -> Option<Time> {
     let seconds = value.as_f64().filter(|seconds| seconds.abs() <= SECONDS_MAX)?;
     Some(Time((seconds * 1_000.0).round() as i64))
+}
+
+/// Whether a token may live that long, by the limits in force.
+pub fn may_live(ttl: Duration, limits: &Limits) -> bool {
+    (Duration::from_secs(1)..=Duration::from_millis(limits.token_lifetime_ms)).contains(&ttl)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "milliseconds of today have 41 bits, and 53 are exact")]

@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use super::{Failure, Where, print, token};
 use crate::{
     auth::password,
+    config::Stored,
     domain::{Account, Clock, LoginAct, LoginDone, Permission, Time, UserId, shown_name},
-    http::{gateway::SystemClock, open},
+    http::{files, gateway::SystemClock, open},
     store::{Done, Log, LoginReads, Write},
 };
 
@@ -37,14 +38,14 @@ enum UserCommand {
         #[arg(long)]
         password_stdin: bool,
         /// What it may do beyond a member's rights; may stand several times.
-        #[arg(long, value_parser = token::permission)]
+        #[arg(long, value_parser = token::permission())]
         permission: Vec<Permission>,
     },
     /// List accounts, a line each: user id, name, permissions, state.
     List,
     /// Set another password; signs the user out everywhere.
     Passwd {
-        /// Whose.
+        /// User id of the account.
         #[arg(value_parser = token::user)]
         name: UserId,
         /// Read the password from standard input instead of asking for it.
@@ -53,35 +54,52 @@ enum UserCommand {
     },
     /// Refuse an account from now on, and close what it has open.
     Disable {
-        /// Whose.
+        /// User id of the account.
         #[arg(value_parser = token::user)]
         name: UserId,
     },
-    /// Take a disabled account again.
+    /// Let a disabled account sign in again.
     Enable {
-        /// Whose.
+        /// User id of the account.
         #[arg(value_parser = token::user)]
         name: UserId,
     },
-    /// Let an account do more than a member may.
+    /// Give an account permissions beyond a member's rights.
     Grant {
-        /// Whose.
+        /// User id of the account.
         #[arg(value_parser = token::user)]
         name: UserId,
-        /// What; may stand several times.
-        #[arg(long, required = true, value_parser = token::permission)]
+        /// The permission; may stand several times.
+        #[arg(long, required = true, value_parser = token::permission())]
         permission: Vec<Permission>,
     },
-    /// Sign a user out everywhere, and close what is open; who may sign in again. Tokens that are signed outside of a sign-in within
-    /// the next 5 s are refused too. With permissions, take these away as well.
+    /// Sign a user out everywhere, and close what is open.
+    ///
+    /// The user may sign in again. Tokens that are signed outside of a sign-in within the next 5 s are refused too. With
+    /// permissions, these are taken away as well.
     Revoke {
-        /// Whose.
+        /// User id of the account.
         #[arg(value_parser = token::user)]
         name: UserId,
-        /// What to take away; may stand several times.
-        #[arg(long, value_parser = token::permission)]
+        /// The permission to take away; may stand several times.
+        #[arg(long, value_parser = token::permission())]
         permission: Vec<Permission>,
     },
+}
+
+impl UserCommand {
+    /// Whose account it is about.
+    fn user(&self) -> Option<&UserId> {
+        match self {
+            UserCommand::List => None,
+            UserCommand::Add { name, .. }
+            | UserCommand::Passwd { name, .. }
+            | UserCommand::Disable { name }
+            | UserCommand::Enable { name }
+            | UserCommand::Grant { name, .. }
+            | UserCommand::Revoke { name, .. } => Some(name),
+        }
+    }
 }
 
 fn new_user(text: &str) -> Result<UserId, String> {
@@ -90,8 +108,18 @@ fn new_user(text: &str) -> Result<UserId, String> {
 
 /// `hailgate user ...`.
 pub fn run(args: UserArgs) -> Result<(), Failure> {
-    let config = args.place.load(None)?;
-    let mut store = open::store(&config)?;
+    let Stored { database, limits } = Stored::load(&args.place.sources(None)?)?;
+    let adds = matches!(args.command, UserCommand::Add { .. });
+    // Where something is in the way, opening says what.
+    if !adds && !database.exists() && files::obstacle(&database).is_none() {
+        return Err(Failure::Unavailable(format!(
+            "there is no database {}, so there are no accounts. Name the server's own by HAILGATE_DATABASE_URL, --config or \
+             --data; `hailgate serve` and `hailgate user add` make a new one.",
+            database.display()
+        )));
+    }
+    let mut store = open::store(&database, &limits)?;
+    let user = args.command.user().cloned();
     let (acts, said) = match args.command {
         UserCommand::List => return list(&store.reads),
         UserCommand::Add { name, display, email, password_stdin, permission } => {
@@ -139,8 +167,8 @@ pub fn run(args: UserArgs) -> Result<(), Failure> {
     for outcome in committed.outcomes {
         match outcome? {
             Done::Login(LoginDone::Permissions(permissions)) => held = Some(named(&permissions)),
-            Done::Login(LoginDone::NoSuchUser) => return Err(no_user()),
-            Done::Login(LoginDone::NameTaken) => return Err(Failure::Failed("there is already a user of that name".into())),
+            Done::Login(LoginDone::NoSuchUser) => return Err(no_user(user.as_ref())),
+            Done::Login(LoginDone::NameTaken) => return Err(taken(user.as_ref())),
             _ => {}
         }
     }
@@ -152,8 +180,14 @@ fn now() -> Time {
     SystemClock.now()
 }
 
-fn no_user() -> Failure {
-    Failure::Failed("there is no such user; `user list` names them all".to_owned())
+fn no_user(user: Option<&UserId>) -> Failure {
+    let name = user.map_or("", UserId::as_str);
+    Failure::Failed(format!("there is no user {name}, so nothing was changed; `hailgate user list` names them all"))
+}
+
+fn taken(user: Option<&UserId>) -> Failure {
+    let name = user.map_or("", UserId::as_str);
+    Failure::Failed(format!("there is already a user {name}; `hailgate user passwd {name}` sets another password"))
 }
 
 fn named(permissions: &[Permission]) -> String {
@@ -201,6 +235,7 @@ fn new_password(from_stdin: bool) -> Result<String, Failure> {
     } else {
         return Err(Failure::Failed("there is no terminal to ask for the password; use --password-stdin".to_owned()));
     };
-    password::check_new("password", &password)?;
+    password::check_new("password", &password)
+        .map_err(|error| Failure::Failed(format!("{}; nothing was changed", error.detail)))?;
     Ok(password::hash(&password)?)
 }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failure, Where, print};
-use crate::store::sqlite::{BackupError, Sqlite};
+use crate::{
+    config::Stored,
+    store::sqlite::{BackupError, Sqlite},
+};
 
 #[derive(Debug, Args)]
 pub struct BackupArgs {
@@ -17,7 +20,7 @@ pub struct BackupArgs {
 
 /// `hailgate backup FILE`.
 pub fn run(args: &BackupArgs) -> Result<(), Failure> {
-    let config = args.place.load(None)?;
+    let config = Stored::load(&args.place.sources(None)?)?;
     let (database, to) = (config.database.display(), args.file.display());
     let backup = Sqlite::back_up(&config.database, &args.file).map_err(|error| match error {
         BackupError::Source(_) | BackupError::Linked(_) => {

@@ -13,14 +13,14 @@ use std::{
 use clap::Args;
 use uuid::Uuid;
 
-use super::{Failure, Where, logging, print, serve};
+use super::{Failure, Where, logging, not_listening, print, serve, settings};
 use crate::{
     auth::{
         Tokens,
         session::{new_secret, secret_hash},
         token::Grant,
     },
-    config::{self, Config, Environment},
+    config::{self, Complaint, Config, Environment},
     domain::{Account, Clock, Draft, LoginAct, RetryKey, ThreadId, UserId},
     error::Error,
     http::{gateway::SystemClock, keys, open},
@@ -54,12 +54,13 @@ struct Prepared {
 /// `hailgate demo`.
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let directory = args.data.clone().or_else(config::demo_directory);
-    let directory = directory.ok_or_else(|| Failure::Failed("there is no home directory; use --data DIR".to_owned()))?;
+    let directory = directory.ok_or_else(|| {
+        Failure::Failed("there is no home directory to keep the demo's data in; name one by --data DIR".to_owned())
+    })?;
     let directory = std::path::absolute(&directory).unwrap_or(directory);
-    let unwritable = |error: std::io::Error| {
-        Failure::Unavailable(format!("{} cannot be written: {error}. Use --data DIR.", directory.display()))
-    };
-    make_directory(&directory).map_err(unwritable)?;
+    // Before anything is made.
+    args.bind.as_deref().map_or(Ok(()), stays_here)?;
+    make_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
     let place = Where { config: None, data: Some(directory.clone()) };
     let load = || place.load(args.bind.clone());
     let config = load()?;
@@ -86,36 +87,64 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     })
 }
 
+/// Whether an address is one of this machine alone. A demo has no other settings to get there, so its words differ from those
+/// about a server in development.
+fn stays_here(bind: &str) -> Result<(), Failure> {
+    let ip = bind.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| bind.trim_matches(['[', ']']).parse());
+    let what = match ip {
+        // An address without a port is refused with the configuration.
+        Err(_) => return Ok(()),
+        Ok(ip) if ip.is_loopback() => return Ok(()),
+        Ok(_) => format!("A demo listens on this machine only, and {bind} is open to others: its links sign anybody in."),
+    };
+    let remedy = "Leave --bind out, or name a port of 127.0.0.1. To open the page elsewhere: ssh -L 8080:127.0.0.1:8080 THIS-HOST. \
+                  To let others in, run a server: hailgate config --write hailgate.toml, then hailgate serve --config hailgate.toml.";
+    Err(Failure::Config(vec![Complaint::new(what, &"flag --bind", remedy)]))
+}
+
+/// Why the directory cannot be used, and what to do.
+fn unwritable(directory: &Path, error: &std::io::Error) -> Failure {
+    let shown = directory.display();
+    let obstacle = directory.ancestors().find(|path| path.exists());
+    let (what, remedy) = match obstacle {
+        Some(path) if !path.is_dir() => {
+            (format!("{} is a file, not a directory", path.display()), "Name a directory by --data DIR.".to_owned())
+        }
+        Some(path) => (
+            format!("the directory {shown} cannot be made or written: {error}"),
+            format!("Give {} to this user, or name another directory by --data DIR.", path.display()),
+        ),
+        None => (format!("the directory {shown} cannot be made: {error}"), "Name another by --data DIR.".to_owned()),
+    };
+    Failure::Unavailable(format!("{what}. {remedy}"))
+}
+
 /// Makes the directory and the configuration with fresh keys, once, for this user alone.
 fn make_directory(directory: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let path = config::file_in(directory);
-    let random = |_| std::io::Error::other("the random source failed");
-    let (jwt, session) = (new_secret().map_err(random)?, [new_secret().map_err(random)?, new_secret().map_err(random)?]);
+    let (jwt, session_key) = settings::fresh_keys()?;
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     let mut file = match file {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
         Err(error) => return Err(error),
     };
-    // Two secrets of 43 characters each hold 512 random bits; hashed, they are the 64 bytes of a key.
-    let session_key: Vec<u8> = session.iter().flat_map(|half| secret_hash(half)).collect();
     writeln!(
         file,
         "# Made by `hailgate demo`. The keys are good for this directory only.\n\
          environment = \"development\"\n\
          database_url = {}\n\
          jwt_secret = \"{jwt}\"\n\
-         session_key = \"{}\"",
+         session_key = \"{session_key}\"",
         toml::Value::from(format!("sqlite://{}", config::database_in(directory).display())),
-        hex::encode(session_key)
     )?;
     file.sync_all()
 }
 
 /// Accounts and thread, made once; sign-in codes and a token, made anew.
 fn prepare(config: &Config, tokens: &Tokens) -> Result<Prepared, Failure> {
-    let mut store = open::store(config)?;
+    let mut store = open::store(&config.database, &config.limits)?;
     let now = SystemClock.now();
     let user = |name: &str| UserId::parse(name).map_err(|reason| Failure::Failed(reason.into_owned()));
     let (mut writes, mut codes) = (Vec::new(), Vec::new());
@@ -181,7 +210,7 @@ fn listen(asked: bool, address: SocketAddr) -> Result<TcpListener, Failure> {
             _ => break,
         }
     }
-    last.map_err(|error| Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind.")))
+    last.map_err(|error| not_listening(address, &error))
 }
 
 /// What the newcomer reads, at once: whoever reads it through a pipe wants it now.

@@ -7,21 +7,26 @@ mod backup;
 mod bench;
 mod check;
 mod demo;
+mod help;
 mod logging;
 mod reload;
 mod serve;
+mod settings;
 mod token;
+mod version;
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{
-    Args, Parser, Subcommand,
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
     builder::{PathBufValueParser, TypedValueParser},
 };
+use clap_complete::Shell;
 
 use crate::{
     config::{self, Complaint, Config, Shape, Sources},
@@ -31,15 +36,11 @@ use crate::{
 
 /// An actor-based WebSocket gateway: browser chat over WebSocket, with REST beside it.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, long_version = version::LONG)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed · 2 wrong arguments · 69 the store, the port or the server to check\n\
-    cannot be used, another process serves the database, or a writer that hangs was left behind · 70 a vital part ended\n\
-    by a bug, or the end was asked for twice and took too long · 78 the configuration is refused, or a probe or check failed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -52,10 +53,15 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check the configuration and run the start-up probe, without serving; or ask a running server from outside.
     Check(check::CheckArgs),
+    /// Write a configuration file to begin with, or list the settings in force.
+    ///
+    /// Without options it prints a file in which every setting stands as a comment, with its default, its variable and what it
+    /// means. It needs no keys, no database and no valid configuration.
+    Config(settings::ConfigArgs),
     /// Print a token that signs a program in as a user.
     ///
     /// The token has the permissions named here and no others, whatever the account has. Where the database is at hand, no token
-    /// is printed that would open nothing; elsewhere the account is not looked up.
+    /// is printed that would open nothing; elsewhere the account is not looked up, and stderr says so.
     Token(token::TokenArgs),
     /// Copy the database into a new file, whole, beside a running server.
     ///
@@ -68,32 +74,88 @@ enum Command {
     User(accounts::UserArgs),
     /// Load a server with many users, and judge whether every message arrived.
     Bench(bench::BenchArgs),
+    /// Print the completions of a shell.
+    ///
+    /// For bash: hailgate completions bash > ~/.local/share/bash-completion/completions/hailgate
+    /// For zsh: hailgate completions zsh > DIR/_hailgate, where DIR is in $fpath.
+    /// For fish: hailgate completions fish > ~/.config/fish/completions/hailgate.fish
+    #[command(verbatim_doc_comment)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print version, commit, compiler and features of this program.
+    Version,
 }
 
 /// Where the configuration is.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Where {
     /// A TOML file; variables win over it.
-    #[arg(long, global = true, value_name = "FILE", value_parser = path(), conflicts_with = "data")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = path(), value_hint = ValueHint::FilePath, display_order = 100,
+          conflicts_with = "data")]
     config: Option<PathBuf>,
     /// A data directory that `demo` has made, with keys and a database of its own.
-    #[arg(long, global = true, value_name = "DIR", value_parser = path())]
+    #[arg(long, global = true, value_name = "DIR", value_parser = path(), value_hint = ValueHint::DirPath, display_order = 101)]
     data: Option<PathBuf>,
 }
 
 impl Where {
+    /// The whole configuration, valid.
     fn load(&self, bind: Option<String>) -> Result<Config, Failure> {
+        Config::load(&self.sources(bind)?).map_err(Failure::Config)
+    }
+
+    /// Where to look for settings.
+    fn sources(&self, bind: Option<String>) -> Result<Sources, Failure> {
         let mut variables = config::environment();
-        if self.data.is_some() {
+        if let Some(directory) = &self.data {
             let (beside, passed_over) = config::beside_a_demo(variables);
             if !passed_over.is_empty() {
                 eprintln!("hailgate: a demo's directory has its own settings; not looked at: {}", passed_over.join(", "));
             }
             variables = beside;
+            has_data(directory)?;
         }
         let config = self.config.clone().or_else(|| self.data.as_deref().map(config::file_in));
-        Config::load(&Sources { variables, config, bind }).map_err(Failure::Config)
+        Ok(Sources { variables, config, bind })
     }
+}
+
+/// Whether a demo has made this directory.
+fn has_data(directory: &Path) -> Result<(), Failure> {
+    let (shown, file) = (directory.display(), config::file_in(directory));
+    let what = if !directory.exists() {
+        format!("There is no directory {shown}.")
+    } else if !directory.is_dir() {
+        format!("{shown} is no directory.")
+    } else if !file.exists() {
+        format!("No demo keeps its data in {shown}: there is no {} in it.", file.display())
+    } else {
+        return Ok(());
+    };
+    let demo = config::demo_directory().filter(|own| config::file_in(own).exists());
+    let demo = demo.map(|own| format!("Name {}, where the demo of this user is, or make one: ", own.display()));
+    let make = demo.unwrap_or_else(|| "Make one: ".to_owned());
+    let remedy = format!("{make}hailgate demo --data {shown}. For another server use --config FILE or its variables.");
+    Err(Failure::Config(vec![Complaint::new(what, &"flag --data", remedy)]))
+}
+
+/// Why the port cannot be opened, and what to do.
+fn not_listening(address: SocketAddr, error: &io::Error) -> Failure {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "Another program listens there: end it, or choose another port by --bind or HAILGATE_BIND.".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "Ports below 1024 are for root, or for programs with CAP_NET_BIND_SERVICE: choose another by --bind.".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("This machine has no such address: use one that it has, or 0.0.0.0:{} for all of them.", address.port())
+        }
+        _ => "Choose another --bind.".to_owned(),
+    };
+    Failure::Unavailable(format!("{address} cannot be listened on: {error}. {remedy}"))
 }
 
 /// A path on the command line, without white space around it.
@@ -170,7 +232,9 @@ impl Failure {
 
 /// Runs the command of the process's arguments.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let mut matches = help::completed(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+    let done = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
@@ -178,6 +242,9 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(&args),
         Command::User(args) => accounts::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::Config(args) => settings::run(&args),
+        Command::Completions { shell } => completions(shell),
+        Command::Version => print(version::LINES),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -194,4 +261,12 @@ fn print(lines: &str) -> Result<(), Failure> {
         io::ErrorKind::BrokenPipe => Failure::Unread,
         _ => Failure::Failed(format!("standard output cannot be written: {error}")),
     })
+}
+
+/// `hailgate completions`.
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    let mut command = help::completed(Cli::command());
+    clap_complete::generate(shell, &mut command, "hailgate", &mut script);
+    print(String::from_utf8_lossy(&script).trim_end())
 }

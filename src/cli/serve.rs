@@ -4,7 +4,7 @@ use std::{net::TcpListener, sync::Arc};
 
 use clap::Args;
 
-use super::{Failure, Where, logging, reload::Reload};
+use super::{Failure, Where, logging, not_listening, reload::Reload};
 use crate::{
     auth::Tokens,
     config::{Complaint, Config, Environment},
@@ -35,9 +35,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         open::prove(&config).await?;
         let lock = open::lock_to_serve(&config)?;
         let address = config.bind;
-        let port = TcpListener::bind(address).map_err(|error| {
-            Failure::Unavailable(format!("{address} cannot be listened on: {error}. Choose another --bind."))
-        })?;
+        let port = TcpListener::bind(address).map_err(|error| not_listening(address, &error))?;
         serve(&config, lock, tokens, tls, port, load, |_| Ok(())).await
     })
 }

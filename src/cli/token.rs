@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 use super::{Failure, Where, print};
 use crate::{
-    auth::token::Grant,
-    config::{Complaint, Config},
+    auth::token::{Grant, may_live},
+    config::{Signing, Stored},
     domain::{Clock, Credential, LEEWAY, Permission, Time, UserId, logins::Fallen},
-    error::{Code, Error},
     http::{gateway::SystemClock, keys, open},
     store::LoginReads as _,
 };
@@ -18,14 +20,14 @@ use crate::{
 pub struct TokenArgs {
     #[command(flatten)]
     place: Where,
-    /// Whom the token is for.
+    /// User id of the account that the token is for.
     #[arg(long, value_parser = user)]
     user: UserId,
-    /// How long it lives, at most 24h.
+    /// How long it lives, like 90s, 15m or 1h; at most 24h, unless HAILGATE_LIMIT_TOKEN_LIFETIME_MS says otherwise.
     #[arg(long, value_parser = lifetime, default_value = "1h", value_name = "TIME")]
     ttl: Duration,
     /// What it may do beyond a member's rights, whatever the account may; may stand several times.
-    #[arg(long, value_parser = permission)]
+    #[arg(long, value_parser = permission())]
     permission: Vec<Permission>,
     /// Customer tier, instead of the account's.
     #[arg(long, value_parser = super::line)]
@@ -38,9 +40,9 @@ pub(super) fn user(text: &str) -> Result<UserId, String> {
 }
 
 /// A permission on the command line.
-pub(super) fn permission(text: &str) -> Result<Permission, String> {
-    let names: Vec<&str> = Permission::ALL.iter().map(|permission| permission.name()).collect();
-    Permission::named(text).ok_or_else(|| format!("write one of: {}", names.join(", ")))
+pub(super) fn permission() -> impl TypedValueParser<Value = Permission> {
+    let names = Permission::ALL.iter().map(|permission| permission.name());
+    PossibleValuesParser::new(names).try_map(|name| Permission::named(&name).ok_or("there is no such permission"))
 }
 
 /// A time on the command line.
@@ -53,14 +55,22 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
 /// When the token is dated. Refuses to sign what would open nothing: a token for somebody without an account, where a token
 /// makes none, for a disabled account, and for one that was signed out by a clock that is ahead. Where the database is not at
 /// hand, on another machine, nobody can tell.
-fn dated(config: &Config, user: &UserId) -> Result<Time, Failure> {
+fn dated(signing: &Signing, user: &UserId) -> Result<Time, Failure> {
     let now = SystemClock.now();
-    if !config.database.exists() {
+    let Stored { database, limits } = &signing.store;
+    let made_on_use = signing.create_users && UserId::new_local(user.as_str()).is_ok();
+    if !database.exists() {
+        if !made_on_use {
+            eprintln!(
+                "hailgate: there is no database {} here, so the account {user} was not looked up: where it does not exist, the \
+                 token is refused with 401",
+                database.display()
+            );
+        }
         return Ok(now);
     }
-    let made_on_use = config.create_users && UserId::new_local(user.as_str()).is_ok();
     let credential = Credential { issued_at: Some(now), ..Credential::of(user.clone()) };
-    let store = match open::store(config) {
+    let store = match open::store(database, limits) {
         Ok(store) => store,
         Err(unopened) => {
             eprintln!("hailgate: the database cannot be asked whether the token opens anything: {unopened}");
@@ -70,6 +80,9 @@ fn dated(config: &Config, user: &UserId) -> Result<Time, Failure> {
     let Ok(standing) = actix::System::new().block_on(store.reads.standing(credential.clone(), now)) else { return Ok(now) };
     let Some(standing) = standing else {
         return if made_on_use {
+            eprintln!(
+                "hailgate: there is no account {user} yet; the first request with the token makes it (create_users is on)"
+            );
             Ok(now)
         } else {
             Err(Failure::Failed(format!(
@@ -99,7 +112,17 @@ fn dated(config: &Config, user: &UserId) -> Result<Time, Failure> {
 
 /// `hailgate token`: nothing else on stdout.
 pub fn run(args: &TokenArgs) -> Result<(), Failure> {
-    let config = args.place.load(None)?;
+    let signing = Signing::load(&args.place.sources(None)?)?;
+    let tokens = keys::signer(&signing)?;
+    // What cannot be signed at all is refused before the database is asked.
+    let limits = &signing.store.limits;
+    if !may_live(args.ttl, limits) {
+        let most = limits.token_lifetime_ms / 1_000;
+        return Err(Failure::Failed(format!(
+            "--ttl is {} s, and a token lives between 1 s and {most} s; HAILGATE_LIMIT_TOKEN_LIFETIME_MS sets the longest life",
+            args.ttl.as_secs()
+        )));
+    }
     let grant = Grant {
         user: args.user.clone(),
         ttl: args.ttl,
@@ -108,23 +131,5 @@ pub fn run(args: &TokenArgs) -> Result<(), Failure> {
         permissions: args.permission.clone(),
         tier: args.tier.clone(),
     };
-    let tokens = keys::tokens(&config)?;
-    let sign = |at| tokens.sign(&grant, at).map_err(refused);
-    // What cannot be signed at all is refused before the database is asked.
-    sign(SystemClock.now())?;
-    print(&sign(dated(&config, &args.user)?)?)
-}
-
-fn refused(error: Error) -> Failure {
-    match error.code {
-        Code::NoSigningKey => {
-            let place = "variable HAILGATE_JWT_SECRET or HAILGATE_JWT_PRIVATE_KEY (neither is set)";
-            Failure::Config(vec![Complaint::new(
-                "There is no own key to sign with.",
-                &place,
-                "Set one of them, or get a token from a trusted issuer.",
-            )])
-        }
-        _ => error.into(),
-    }
+    print(&tokens.sign(&grant, dated(&signing, &args.user)?)?)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose};
 use ipnet::IpNet;
 
 use super::{
-    Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret,
+    Complaint, Config, Environment, LogFormat, Origin, Place, SETTINGS, Secret, Setting,
     issuers::is_pem,
     read::{Values, Written},
 };
@@ -27,6 +27,9 @@ const PROXIES_MAX: usize = 64;
 /// Texts that stand in examples everywhere: a secret that holds one is nobody's secret.
 const SAMPLES: &[&str] =
     &["changeme", "change-me", "change_me", "secret", "password", "example", "12345678", "your-", "hailgate"];
+
+/// What to do where a key is missing, beside setting it.
+pub(super) const WRITE_KEYS: &str = "Or let `hailgate config --write FILE` make a file with fresh keys.";
 
 pub(super) struct Checker<'a> {
     pub values: &'a Values,
@@ -70,7 +73,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         return Err(complaints);
     }
     Ok(Config {
-        origins: origins(values, &database, workers, &limits),
+        origins: origins(values, Some((&database, workers))),
         environment,
         bind,
         tls,
@@ -163,10 +166,9 @@ impl Checker<'_> {
         }
     }
 
-    fn database(&mut self) -> Option<PathBuf> {
+    pub(super) fn database(&mut self) -> Option<PathBuf> {
         if self.written("database_url").is_none() {
-            let directory = self.values.state_directory.clone().unwrap_or_default();
-            return Some(super::database_in(&directory));
+            return Some(default_database(self.values));
         }
         let text = self.text("database_url");
         if text.starts_with("sqlite:///") && text.contains(['?', '#']) {
@@ -192,7 +194,7 @@ impl Checker<'_> {
             self.complain(
                 "session_key",
                 "HAILGATE_SESSION_KEY is missing: session cookies cannot be sealed without it.",
-                remedy,
+                format!("{remedy}. {WRITE_KEYS}"),
             );
             return None;
         }
@@ -275,7 +277,7 @@ impl Checker<'_> {
         networks
     }
 
-    fn flag(&mut self, key: &'static str) -> Option<bool> {
+    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
         match self.text(key).as_str() {
             "true" | "on" => Some(true),
             "false" | "off" => Some(false),
@@ -291,7 +293,7 @@ impl Checker<'_> {
     }
 
     /// What own tokens must say: something.
-    fn claim(&mut self, key: &str) -> String {
+    pub(super) fn claim(&mut self, key: &str) -> String {
         let text = self.text(key);
         if text.trim().is_empty() {
             self.complain(key, format!("`{key}` is empty."), "Write a text, or leave the setting out for hailgate.");
@@ -312,7 +314,7 @@ impl Checker<'_> {
 
     fn workers(&mut self) -> Option<usize> {
         if self.written("workers").is_none() {
-            return Some(std::thread::available_parallelism().map_or(1, usize::from));
+            return Some(default_workers());
         }
         let workers = self.parsed::<usize>("workers", "Write a number between 1 and 1024.")?;
         if !(1..=1024).contains(&workers) {
@@ -323,29 +325,45 @@ impl Checker<'_> {
     }
 }
 
-/// Every setting and limit, with its value and where that was written.
-fn origins(values: &Values, database: &std::path::Path, workers: usize, limits: &Limits) -> Vec<Origin> {
-    let mut origins: Vec<Origin> = SETTINGS
-        .iter()
-        .map(|setting| {
-            let written = values.settings.get(setting.key);
-            let value = match (setting.key, written) {
-                // The path of a key is no secret; nothing else would have been read.
-                ("jwt_private_key", Some(written)) if !is_pem(&written.text) => written.text.clone(),
-                (_, Some(written)) if setting.secret => format!("(set, {} characters)", written.text.chars().count()),
-                ("database_url", _) => format!("sqlite://{}", database.display()),
-                ("workers", _) => workers.to_string(),
-                (_, Some(written)) => written.text.clone(),
-                (_, None) if setting.default.is_empty() => "(not set)".to_owned(),
-                (_, None) => setting.default.to_owned(),
-            };
-            let place = written.map_or(Place::Default, |written| written.place.clone());
-            Origin { setting: setting.key.to_owned(), value, place }
-        })
-        .collect();
-    origins.extend(limits.entries().into_iter().map(|(name, value)| {
-        let place = values.limits.get(name).map_or(Place::Default, |written| written.place.clone());
-        Origin { setting: format!("limits.{name}"), value: value.to_string(), place }
-    }));
-    origins
+/// The database where none is named: in the directory that systemd gives, or in the working directory.
+fn default_database(values: &Values) -> PathBuf {
+    super::database_in(values.state_directory.as_deref().unwrap_or(Path::new("")))
+}
+
+/// Worker threads where no number is set: one a core.
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Every setting and limit, with its value and where that was written. Before the configuration is valid, without `judged`,
+/// a value that may hold a secret in a wrong place is masked.
+pub(super) fn origins(values: &Values, judged: Option<(&Path, usize)>) -> Vec<Origin> {
+    let masked = |written: &Written| format!("(set, {} characters)", written.text.chars().count());
+    let setting = |setting: &Setting| {
+        let written = values.settings.get(setting.key);
+        let value = match (setting.key, written, judged) {
+            // The path of a key is no secret; nothing else would have been read.
+            ("jwt_private_key", Some(written), Some(_)) if !is_pem(&written.text) => written.text.clone(),
+            (_, Some(written), _) if setting.secret => masked(written),
+            ("database_url", _, Some((database, _))) => format!("sqlite://{}", database.display()),
+            ("workers", _, Some((_, workers))) => workers.to_string(),
+            // Addresses with a user and a password, and of engines that are not known.
+            (_, Some(written), None) if written.text.contains('@') => masked(written),
+            ("database_url", Some(written), None) if !written.text.starts_with("sqlite:///") => masked(written),
+            (_, Some(written), _) => written.text.clone(),
+            ("database_url", None, None) => format!("sqlite://{}", default_database(values).display()),
+            ("workers", None, None) => default_workers().to_string(),
+            (_, None, _) if setting.default.is_empty() => "(not set)".to_owned(),
+            (_, None, _) => setting.default.to_owned(),
+        };
+        let place = written.map_or(Place::Default, |written| written.place.clone());
+        Origin { setting: setting.key.to_owned(), value, place }
+    };
+    let limit = |(name, default): (&'static str, u64)| {
+        let written = values.limits.get(name);
+        let value = written.map_or_else(|| default.to_string(), |written| written.text.clone());
+        let place = written.map_or(Place::Default, |written| written.place.clone());
+        Origin { setting: format!("limits.{name}"), value, place }
+    };
+    SETTINGS.iter().map(setting).chain(Limits::default().entries().into_iter().map(limit)).collect()
 }

@@ -8,8 +8,8 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Complaint, Place, Secret,
-    check::{Checker, SECRET_BYTES_MIN},
+    Complaint, Origin, Place, Secret,
+    check::{Checker, SECRET_BYTES_MIN, WRITE_KEYS},
     names,
     text::{self, Shape},
 };
@@ -65,15 +65,20 @@ pub struct TrustedIssuer {
     pub algorithms_place: Place,
 }
 
-/// Fields of `[[trusted_issuer]]`, whether each must be there, and what it means.
-pub const ISSUER_FIELDS: &[(&str, bool, &str)] = &[
-    ("issuer", true, "`iss` of its tokens, exactly"),
-    ("audience", true, "`aud` of its tokens: a text, or a list of which one must be named"),
-    ("algorithms", true, "a list like [\"RS256\"]"),
-    ("keys", true, "the path of a PEM, JWK or JWK Set file, or the https address of a JWK Set"),
-    ("prefix", true, "what stands before `:` in the names of its users, like \"corp\""),
-    ("permissions", false, "a list of the permissions that its tokens may give"),
-    ("allow_missing_typ", false, "true, if its tokens may come without `typ`"),
+/// Fields of `[[trusted_issuer]]`, whether each must be there, what it means, and a value to begin with, in TOML.
+pub const ISSUER_FIELDS: &[(&str, bool, &str, &str)] = &[
+    ("issuer", true, "`iss` of its tokens, exactly", "\"https://id.example.org\""),
+    ("audience", true, "`aud` of its tokens: a text, or a list of which one must be named", "\"chat\""),
+    ("algorithms", true, "a list like [\"RS256\"]", "[\"RS256\"]"),
+    (
+        "keys",
+        true,
+        "the path of a PEM, JWK or JWK Set file, or the https address of a JWK Set",
+        "\"https://id.example.org/jwks\"",
+    ),
+    ("prefix", true, "what stands before `:` in the names of its users, like \"corp\"", "\"corp\""),
+    ("permissions", false, "a list of the permissions that its tokens may give", "[]"),
+    ("allow_missing_typ", false, "true, if its tokens may come without `typ`", "false"),
 ];
 
 /// An entry of the file, value by value.
@@ -81,6 +86,14 @@ pub const ISSUER_FIELDS: &[(&str, bool, &str)] = &[
 pub(super) struct WrittenIssuer {
     place: Place,
     fields: BTreeMap<&'static str, (Vec<String>, Place)>,
+}
+
+impl WrittenIssuer {
+    /// Its name and where it begins, for a list of what is written.
+    pub(super) fn origin(&self) -> Origin {
+        let value = self.list("issuer").first().cloned().unwrap_or_else(|| "(no issuer)".to_owned());
+        Origin { setting: TABLE.to_owned(), value, place: self.place.clone() }
+    }
 }
 
 /// Reads `[[trusted_issuer]]`.
@@ -113,7 +126,7 @@ fn read_entry(
     let mut fields = BTreeMap::new();
     for (key, value) in table {
         let (name, place) = (key.get_ref().as_ref(), place(key.span().start));
-        let Some((known, _, meaning)) = ISSUER_FIELDS.iter().find(|(known, ..)| *known == name) else {
+        let Some((known, _, meaning, _)) = ISSUER_FIELDS.iter().find(|(known, ..)| *known == name) else {
             let remedy = names::in_file(name, names::Part::Issuer);
             complaints.push(Complaint::new(format!("`{TABLE}` has no `{name}`."), &place, remedy));
             continue;
@@ -146,7 +159,7 @@ fn read_entry(
 impl WrittenIssuer {
     fn judge(&self, complaints: &mut Vec<Complaint>) -> Option<TrustedIssuer> {
         let before = complaints.len();
-        for (name, required, meaning) in ISSUER_FIELDS {
+        for (name, required, meaning, _) in ISSUER_FIELDS {
             if *required && self.list(name).is_empty() {
                 let what = format!("A `{TABLE}` has no `{name}`.");
                 complaints.push(Complaint::new(what, self.place(name), format!("Write {name} = {meaning}.")));
@@ -222,7 +235,7 @@ impl Checker<'_> {
         (self.own_key(nobody), trusted)
     }
 
-    fn own_key(&mut self, nobody_else: bool) -> Option<OwnKey> {
+    pub(super) fn own_key(&mut self, nobody_else: bool) -> Option<OwnKey> {
         let remedy = "Set it to 32 random bytes or more, for example the output of: openssl rand -base64 48";
         match (self.written("jwt_secret").is_some(), self.written("jwt_private_key").is_some()) {
             (true, true) => {
@@ -234,7 +247,7 @@ impl Checker<'_> {
             (false, true) => self.jwt_private_key(),
             (false, false) if nobody_else => {
                 let what = "HAILGATE_JWT_SECRET is missing: tokens cannot be verified without it.";
-                self.complain("jwt_secret", what, remedy);
+                self.complain("jwt_secret", what, format!("{remedy}. {WRITE_KEYS}"));
                 None
             }
             (false, false) => Some(OwnKey::None),

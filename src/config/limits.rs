@@ -1,5 +1,7 @@
 //! Limits as they were written: each between its least and its largest, and no two that contradict each other.
 
+use jiff::SignedDuration;
+
 use super::{Complaint, Place, check::Checker};
 use crate::domain::{Limits, RETRY_KEYS_KEPT};
 
@@ -25,7 +27,10 @@ impl Checker<'_> {
                 Ok(value) if value < *least => format!("The least is {least} {unit}."),
                 Ok(_) => format!("The largest is {LARGEST}."),
                 Err(_) if is_number(&written.text) => format!("The largest is {LARGEST}."),
-                Err(_) => format!("Write a whole number of {unit}, {least} or more."),
+                Err(_) => match in_unit(&written.text, unit) {
+                    Some(number) => format!("Write it in {unit}: {number}."),
+                    None => format!("Write a whole number of {unit}, {least} or more."),
+                },
             };
             let what = format!("The limit `{name}` cannot be {:?}.", written.text);
             self.complaints.push(Complaint::new(what, &written.place, remedy));
@@ -72,6 +77,26 @@ impl Checker<'_> {
         let written = names.iter().find_map(|name| self.values.limits.get(name));
         let place = written.map_or(Place::Default, |written| written.place.clone());
         self.complaints.push(Complaint::new(what, &place, remedy));
+    }
+}
+
+/// A duration like `10s` or a size like `64KiB` as the number that a limit of this unit takes.
+fn in_unit(text: &str, unit: &str) -> Option<u64> {
+    match unit {
+        "milliseconds" => u64::try_from(text.parse::<SignedDuration>().ok()?.as_millis()).ok(),
+        "bytes" => {
+            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            let factor: u64 = match text.get(digits.len()..)?.to_ascii_lowercase().as_str() {
+                "kb" => 1_000,
+                "mb" => 1_000_000,
+                "k" | "kib" => 1_024,
+                "m" | "mib" => 1_048_576,
+                "g" | "gib" => 1_073_741_824,
+                _ => return None,
+            };
+            digits.parse::<u64>().ok()?.checked_mul(factor)
+        }
+        _ => None,
     }
 }
 
@@ -150,5 +175,22 @@ mod tests {
             assert!(said.contains("Write a whole number of rows, 1 or more."), "{said}");
         }
         assert!(load(&[("page", "9223372036854775807")]).is_ok());
+    }
+
+    #[test]
+    fn a_duration_or_a_size_is_told_as_the_number_that_is_meant() {
+        for (name, text, number) in [
+            ("drain_ms", "10s", Some("in milliseconds: 10000.")),
+            ("drain_ms", "1m30s", Some("in milliseconds: 90000.")),
+            ("frame_bytes", "256KiB", Some("in bytes: 262144.")),
+            ("outbox_bytes", "2MB", Some("in bytes: 2000000.")),
+            ("drain_ms", "-1s", None),
+            ("frame_bytes", "KiB", None),
+            ("frame_bytes", "99999999999G", None),
+            ("page", "10s", None),
+        ] {
+            let said = load(&[(name, text)]).expect_err("no number");
+            assert!(said.contains(number.unwrap_or("Write a whole number of")), "{name} {text}: {said}");
+        }
     }
 }

@@ -47,15 +47,16 @@ pub(super) struct Values {
 }
 
 /// The variable that names the configuration file.
-const CONFIG: &str = "HAILGATE_CONFIG";
+pub const CONFIG_VARIABLE: &str = "HAILGATE_CONFIG";
 /// What the variable of every limit begins with.
-pub(super) const LIMIT_PREFIX: &str = "HAILGATE_LIMIT_";
+pub const LIMIT_PREFIX: &str = "HAILGATE_LIMIT_";
 
-pub(super) fn read(sources: &Sources) -> Result<Values, Vec<Complaint>> {
+/// What was written, as far as it can be read, and what is wrong with the rest.
+pub(super) fn read(sources: &Sources) -> (Values, Vec<Complaint>) {
     let (mut values, mut complaints) = (Values::default(), Vec::new());
     let named = |name: &str| sources.variables.iter().find(|(variable, _)| variable == name).map(|(_, value)| value);
     let flag = sources.config.clone().map(|path| (path, Place::Flag("--config")));
-    let variable = || named(CONFIG).map(|path| (PathBuf::from(path), Place::Variable(CONFIG.to_owned())));
+    let variable = || named(CONFIG_VARIABLE).map(|path| (PathBuf::from(path), Place::Variable(CONFIG_VARIABLE.to_owned())));
     if let Some((path, place)) = flag.or_else(variable) {
         match text::clean_path(path) {
             Ok(path) => read_file(&path, &mut values, &mut complaints),
@@ -82,7 +83,7 @@ pub(super) fn read(sources: &Sources) -> Result<Values, Vec<Complaint>> {
             Err(complaint) => complaints.push(complaint),
         }
     }
-    if complaints.is_empty() { Ok(values) } else { Err(complaints) }
+    (values, complaints)
 }
 
 /// A value without the white space around it, or a complaint about what stands in it.
@@ -119,7 +120,7 @@ fn read_variable(name: &str, value: &OsString, values: &mut Values, complaints: 
     let limit = limit.and_then(|limit| Limits::TABLE.iter().find(|(known, ..)| *known == limit));
     let setting = SETTINGS.iter().find(|setting| setting.variable == name);
     if setting.is_none() && limit.is_none() {
-        let ignored = name == CONFIG || kubernetes::is_of_a_service(name, value);
+        let ignored = name == CONFIG_VARIABLE || kubernetes::is_of_a_service(name, value);
         if name.starts_with("HAILGATE_") && !ignored {
             complaints.push(Complaint::new(format!("There is no setting {name}."), &place, names::variable(name)));
         }
@@ -139,12 +140,24 @@ fn read_variable(name: &str, value: &OsString, values: &mut Values, complaints: 
     }
 }
 
+/// What to do about a file that cannot be read.
+fn unread(path: &Path, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            format!("Check its name, or make one: hailgate config --write {}", path.display())
+        }
+        std::io::ErrorKind::IsADirectory => "Name the file in it.".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "Let this user read it, with chown or chmod.".to_owned(),
+        _ => "Check its name and who may read it.".to_owned(),
+    }
+}
+
 fn read_file(path: &Path, values: &mut Values, complaints: &mut Vec<Complaint>) {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
             let what = format!("The configuration file cannot be read: {error}.");
-            complaints.push(Complaint::new(what, &path.display(), "Check its name and who may read it."));
+            complaints.push(Complaint::new(what, &path.display(), unread(path, &error)));
             return;
         }
     };
@@ -154,7 +167,11 @@ fn read_file(path: &Path, values: &mut Values, complaints: &mut Vec<Complaint>) 
         Err(error) => {
             let place = Place::File(path.to_owned(), line(error.span().map_or(0, |span| span.start)));
             let what = format!("The configuration file is not TOML: {}.", error.message());
-            complaints.push(Complaint::new(what, &place, "Mend that line."));
+            complaints.push(Complaint::new(
+                what,
+                &place,
+                "Mend that line: text stands in quotes, numbers do not. `hailgate config` prints a file to compare with.",
+            ));
             return;
         }
     };

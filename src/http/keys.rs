@@ -8,7 +8,7 @@ use crate::{
         issuers::{Issuers, Outside},
         keys::{self, Algorithm, OwnKeys, Rules},
     },
-    config::{Complaint, Config, KeySource, OwnKey, Place, TrustedIssuer},
+    config::{Complaint, Config, KeySource, OwnKey, Place, Signing, TrustedIssuer},
     domain::Reason,
     error::{Code, Error},
 };
@@ -19,6 +19,18 @@ const FILE_BYTES_MAX: u64 = 1_048_576;
 /// Tokens of every issuer that the configuration names.
 pub(crate) fn tokens(config: &Config) -> Result<Tokens, Vec<Complaint>> {
     issuers(config, None).map(Tokens::of)
+}
+
+/// Tokens of the own issuer alone, to sign with. Refuses where there is no own key.
+pub(crate) fn signer(signing: &Signing) -> Result<Tokens, Vec<Complaint>> {
+    let (issuer, audience) = (&signing.jwt_issuer, &signing.jwt_audience);
+    let own = own(&signing.own_key, issuer, audience, &signing.key_place).map_err(|complaint| vec![complaint])?;
+    let Some(own) = own else {
+        let place = "variable HAILGATE_JWT_SECRET or HAILGATE_JWT_PRIVATE_KEY (neither is set)";
+        let remedy = "Set one of them, name the server's own file by --config, or get a token from a trusted issuer.";
+        return Err(vec![Complaint::new("There is no own key to sign with.", &place, remedy)]);
+    };
+    Ok(Tokens::of(Issuers::new(&signing.store.limits).own(own, issuer, audience)))
 }
 
 /// Puts the keys of a configuration that was read again in force; if one is wrong, all stay as they are.
@@ -50,7 +62,9 @@ pub(crate) fn no_session_key() -> Error {
 fn issuers(config: &Config, before: Option<&Issuers>) -> Result<Issuers, Vec<Complaint>> {
     let mut complaints = Vec::new();
     let mut issuers = Issuers::new(&config.limits);
-    match own(config) {
+    let setting = if matches!(config.own_key, OwnKey::Secrets(_)) { "jwt_secret" } else { "jwt_private_key" };
+    let place = config.origins.iter().find(|origin| origin.setting == setting).map(|origin| &origin.place);
+    match own(&config.own_key, &config.jwt_issuer, &config.jwt_audience, place.unwrap_or(&Place::Default)) {
         Ok(Some(own)) => issuers = issuers.own(own, &config.jwt_issuer, &config.jwt_audience),
         Ok(None) => {}
         Err(complaint) => complaints.push(complaint),
@@ -63,23 +77,21 @@ fn issuers(config: &Config, before: Option<&Issuers>) -> Result<Issuers, Vec<Com
     if complaints.is_empty() { Ok(issuers) } else { Err(complaints) }
 }
 
-fn own(config: &Config) -> Result<Option<OwnKeys>, Complaint> {
-    let (issuer, audience) = (&config.jwt_issuer, &config.jwt_audience);
-    let (setting, keys) = match &config.own_key {
+fn own(key: &OwnKey, issuer: &str, audience: &str, place: &Place) -> Result<Option<OwnKeys>, Complaint> {
+    let keys = match key {
         OwnKey::None => return Ok(None),
         OwnKey::Secrets(secrets) => {
             let secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.bytes()).collect();
-            ("jwt_secret", OwnKeys::of_secrets(&secrets, issuer, audience))
+            OwnKeys::of_secrets(&secrets, issuer, audience)
         }
         OwnKey::PrivateKey(pem) => {
             let pem = std::str::from_utf8(pem.bytes()).map_err(|_| Reason::from("it is no text"));
-            ("jwt_private_key", pem.and_then(|pem| OwnKeys::of_pem(pem, issuer, audience)))
+            pem.and_then(|pem| OwnKeys::of_pem(pem, issuer, audience))
         }
     };
     keys.map(Some).map_err(|reason| {
-        let place = config.origins.iter().find(|origin| origin.setting == setting).map(|origin| &origin.place);
         let remedy = "Make one with: openssl genpkey -algorithm ed25519, or openssl rand -base64 48 for a secret.";
-        Complaint::new(format!("The own key cannot be used: {reason}."), place.unwrap_or(&Place::Default), remedy)
+        Complaint::new(format!("The own key cannot be used: {reason}."), place, remedy)
     })
 }
 

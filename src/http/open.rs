@@ -1,6 +1,6 @@
 //! From a configuration to a gateway: what `serve` does, and whoever mounts the gateway in an App of their own.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use super::{
     descriptors::Descriptors,
@@ -104,14 +104,14 @@ fn proven(report: &Report) -> Result<(), Unopened> {
     report.verdict().map_or(Ok(()), |verdict| Err(Unopened::Probe(verdict)))
 }
 
-/// Opens the configured database.
-pub(crate) fn store(config: &Config) -> Result<Sqlite, Unopened> {
-    Sqlite::open(&config.database, &config.limits).map_err(|error| match error {
+/// Opens a database.
+pub(crate) fn store(database: &Path, limits: &Limits) -> Result<Sqlite, Unopened> {
+    Sqlite::open(database, limits).map_err(|error| match error {
         OpenError::Outdated(_) => Unopened::Unavailable(format!(
             "the database {} cannot be opened: {error}. Start the server of this version first.",
-            config.database.display()
+            database.display()
         )),
-        error => not_opened(config, &error),
+        error => not_opened(database, &error),
     })
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn lock_to_serve(config: &Config) -> Result<ServingLock, Unopened> {
             let path = config.database.display();
             Unopened::Unavailable(format!("the database {path} cannot be served from: {unserved}. {remedy}"))
         }
-        Unserved::Linked(_) | Unserved::System(_) => not_opened(config, &unserved),
+        Unserved::Linked(_) | Unserved::System(_) => not_opened(&config.database, &unserved),
         Unserved::Lock(..) => Unopened::Unavailable(format!(
             "the database {} cannot be served from: {unserved}. Give that file to the user who runs the server.",
             config.database.display()
@@ -136,11 +136,10 @@ pub(crate) fn lock_to_serve(config: &Config) -> Result<ServingLock, Unopened> {
 /// Opens it for the one who serves from it.
 pub(crate) fn store_to_serve(config: &Config, lock: ServingLock) -> Result<Sqlite, Unopened> {
     let served = Sqlite::open_to_serve(&config.database, &config.limits, lock, config.sqlite_synchronous);
-    served.map_err(|error| not_opened(config, &error))
+    served.map_err(|error| not_opened(&config.database, &error))
 }
 
-fn not_opened(config: &Config, error: &impl fmt::Display) -> Unopened {
-    let path = &config.database;
+fn not_opened(path: &Path, error: &impl fmt::Display) -> Unopened {
     let (what, remedy) = files::obstacle(path).unwrap_or_else(|| {
         let remedy = "Check HAILGATE_DATABASE_URL, who may write there, and how much space is left.";
         (error.to_string(), remedy.to_owned())

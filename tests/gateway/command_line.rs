@@ -189,6 +189,7 @@ fn arguments_that_are_wrong_end_with_2_and_a_store_that_cannot_be_used_with_69()
 #[test]
 fn token_prints_a_token_and_nothing_else() {
     let site = Site::new(&[]);
+    assert!(site.run_with(&["user", "add", "alice", "--password-stdin"], PASSWORD).status.success());
     let output = site.run(&["token", "--user", "alice", "--ttl", "15m"]);
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).expect("UTF-8");

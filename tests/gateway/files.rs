@@ -47,6 +47,8 @@ fn check_refuses_a_database_that_cannot_be_opened_and_every_command_says_why() {
 fn a_database_that_is_there_or_can_be_made_passes() {
     let site = Site::new(&[]);
     assert_eq!(site.run(&["check"]).status.code(), Some(0), "it can be made");
+    let added = site.run_with(&["user", "add", "alice", "--password-stdin"], crate::server::PASSWORD);
+    assert_eq!(added.status.code(), Some(0));
     assert_eq!(site.run(&["user", "list"]).status.code(), Some(0));
     assert_eq!(site.run(&["check"]).status.code(), Some(0), "it is there");
     fs::write(site.directory.path().join("hailgate.db"), "").expect("a file");

@@ -70,9 +70,9 @@ fn document() -> String {
     let settings = SETTINGS
         .iter()
         .map(|setting| vec![code(setting.variable), code(setting.key), code(setting.default), words(setting.meaning)]);
-    let fields = ISSUER_FIELDS
-        .iter()
-        .map(|(name, required, meaning)| vec![code(name), if *required { "yes" } else { "no" }.to_owned(), words(meaning)]);
+    let fields = ISSUER_FIELDS.iter().map(|(name, required, meaning, _)| {
+        vec![code(name), if *required { "yes" } else { "no" }.to_owned(), words(meaning)]
+    });
     let limits = Limits::TABLE.iter().zip(Limits::LEAST).map(|((name, default, unit, meaning), least)| {
         vec![code(name), default.to_string(), least.to_string(), (*unit).to_owned(), (*meaning).to_owned()]
     });

@@ -80,7 +80,7 @@ pub fn made(place: &Where, plan: &Plan) -> Result<Vec<(String, String)>, Failure
         let account = Account::new(user, format!("Load test {number}"));
         writes.push(Write::Login(Box::new(LoginAct::CreateAccount { account, at: now, keep: true })));
     }
-    let mut store = open::store(&config)?;
+    let mut store = open::store(&config.database, &config.limits)?;
     for part in writes.chunks(ACCOUNTS_AT_ONCE) {
         let committed = store.log.commit(part).map_err(|outage| Failure::Unavailable(outage.to_string()))?;
         committed.outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
