@@ -1,25 +1,25 @@
-// composer.js: where a message is written: grows to six lines, Enter sends, counts near the limit, keeps what is unsent of each thread.
+// composer.js: where a message is written: grows to six lines, Enter sends, counts near the limit, shows the draft of each thread.
 
 import { $, on } from './dom.js';
 import { fit, onEnter } from './field.js';
 import { characters } from './text.js';
 
-const UNSENT_KEPT_MAX = 100;  // threads whose unsent text is kept
-
 export class Composer {
   #field = $('#composer');
-  #unsent = new Map();
   #thread = null;
 
   /**
+   * @param {import('./drafts.js').Drafts} drafts
    * @param {{onSend: (thread_id: string, content: string) => boolean, onWriting: (thread_id: string, writing: boolean) => void,
    *          onUp: () => void}} parts `onUp`: the arrow key in an empty field
    */
-  constructor(hailgate, parts) {
+  constructor(hailgate, drafts, parts) {
     this.hailgate = hailgate;
+    this.drafts = drafts;
     Object.assign(this, parts);
     on($('#composer-form'), 'submit', (event) => { event.preventDefault(); this.#submit(); });
-    on(this.#field, 'input', () => { this.#fit(); this.onWriting(this.#thread, this.#field.value.trim() !== ''); });
+    on(drafts, 'restored', () => this.#field.value || this.#fill());   // what was typed meanwhile counts
+    on(this.#field, 'input', () => { this.#fit(); this.#keep(); this.onWriting(this.#thread, this.#field.value.trim() !== ''); });
     on(this.#field, 'blur', () => this.onWriting(this.#thread, false));
     on(this.#field, 'keydown', onEnter(() => this.#submit()));
     on(this.#field, 'keydown', (event) => {
@@ -32,24 +32,21 @@ export class Composer {
   get max() { return this.hailgate.limits.content_chars ?? 8_000; }
 
   open(thread_id, title) {
-    this.#keep();
     if (this.#thread) this.onWriting(this.#thread, false);
     this.#thread = thread_id;
-    this.#field.value = this.#unsent.get(thread_id) ?? '';
     this.rename(title);
-    this.#fit();
+    this.#fill();
   }
 
   rename(title) { this.#field.setAttribute('aria-label', `Message to ${title}`); }
   focus() { this.#field.focus(); }
-  get written() { this.#keep(); return this.#unsent.size > 0; }
 
-  #keep() {
-    if (!this.#thread) return;
-    this.#unsent.delete(this.#thread);
-    if (this.#field.value.trim()) this.#unsent.set(this.#thread, this.#field.value);
-    if (this.#unsent.size > UNSENT_KEPT_MAX) this.#unsent.delete(this.#unsent.keys().next().value);
+  #fill() {
+    this.#field.value = this.drafts.of(this.#thread);
+    this.#fit();
   }
+
+  #keep() { if (this.#thread) this.drafts.put(this.#thread, this.#field.value); }
 
   #submit() {
     const content = this.#field.value;
@@ -57,6 +54,7 @@ export class Composer {
     if (!this.onSend(this.#thread, content)) { $('#counter').textContent = 'Too many messages are waiting to be sent'; return; }
     this.#field.value = '';
     this.#fit();
+    this.#keep();
     this.onWriting(this.#thread, false);
     this.focus();
   }

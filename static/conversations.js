@@ -6,6 +6,8 @@ import { Outbox } from './outbox.js';
 import { Composer } from './composer.js';
 import { Conversation } from './conversation.js';
 import { withdraw } from './dialogs.js';
+import { Drafts } from './drafts.js';
+import { Kept } from './kept.js';
 import { newThreadDialog } from './newthread.js';
 import { People } from './people.js';
 import { Presence, presenceDot } from './presence.js';
@@ -31,12 +33,14 @@ export class Conversations {
     this.hailgate = hailgate;
     this.shelf = shelf;
     this.model = new Model(me);
-    this.outbox = new Outbox(hailgate);
-    this.list = new ThreadList(this.model);
+    const kept = new Kept();
+    this.outbox = new Outbox(hailgate, { kept });
+    this.drafts = new Drafts(kept, me.user_id);
+    this.list = new ThreadList(this.model, this.drafts);
     this.presence = new Presence(hailgate);
     this.typists = new Typists(hailgate, this.model);
     const writing = new Writing(hailgate);
-    this.composer = new Composer(hailgate, {
+    this.composer = new Composer(hailgate, this.drafts, {
       onSend: (thread_id, content) => this.#write(thread_id, content), onWriting: (thread_id, active) => writing.now(thread_id, active), onUp: () => this.open.editLast() });
     this.open = new Conversation({
       hailgate, model: this.model, outbox: this.outbox, max: () => this.composer.max, onRead: () => this.list.draw(),
@@ -66,7 +70,13 @@ export class Conversations {
   }
 
   /** Whether something written would be lost with this window. */
-  get unsent() { return this.outbox.atRisk || this.composer.written || this.open.editing; }
+  get unsent() { return this.outbox.atRisk || this.drafts.atRisk || this.open.editing; }
+
+  /** What stays in this browser when its user signs out, in words; empty for nothing. */
+  get staying() {
+    if (this.outbox.size) return 'Your unsent messages stay in this browser and are sent when you sign in here again.';
+    return this.drafts.threads.some((thread_id) => this.model.threads.has(thread_id)) ? 'Your drafts stay in this browser and are shown when you sign in here again, to nobody else.' : '';
+  }
 
   /** Shows what was kept of an earlier visit, until the server can be asked. */
   fill(kept) {
@@ -209,6 +219,7 @@ export class Conversations {
   #gone(thread_id, { type, by } = {}) {
     this.model.forget(thread_id);
     this.open.forget(thread_id);
+    if (type === 'thread.deleted') this.drafts.put(thread_id, '');   // who was removed may be added again
     this.#keep(thread_id);
     this.list.draw();
     if (thread_id !== this.open.thread_id) return;

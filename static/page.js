@@ -98,7 +98,7 @@ on(hailgate, 'welcome', ({ detail: { epoch } }) => me && !leaving && shelf.claim
 on(windows, 'message', ({ data }) => me && data !== me.user_id && leave());
 on($('#signout'), 'click', async () => {
   if (conversations.unsent && !await confirmed('What you wrote and did not send will be lost. Sign out?', 'Sign out')) return;
-  if (conversations.outbox.size && !await confirmed('Your unsent messages stay in this browser and are sent when you sign in here again. Sign out?', 'Sign out')) return;
+  if (conversations.staying && !await confirmed(`${conversations.staying} Sign out?`, 'Sign out')) return;
   for (let sure = true; sure;) {
     leaving = true;
     const error = await hailgate.logout().then(() => null, (refused) => refused);

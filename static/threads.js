@@ -1,6 +1,6 @@
-// threads.js: the list of threads at the left: title, last message, unread count; newest activity first.
+// threads.js: the list of threads at the left: title, draft or last message, unread count; newest activity first.
 
-import { $, arrange, el, soon } from './dom.js';
+import { $, arrange, el, on, soon } from './dom.js';
 import { brief, count } from './text.js';
 
 const PREVIEW_CHARACTERS = 120;   // more than fits in the column
@@ -10,9 +10,11 @@ export class ThreadList {
   #rows = new Map();   // thread_id -> {element, drawn}
   draw = soon(() => this.#draw());
 
-  constructor(model) {
+  constructor(model, drafts) {
     this.model = model;
+    this.drafts = drafts;
     this.open = null;
+    on(drafts, 'restored', this.draw);
     this.loading();
   }
 
@@ -40,8 +42,9 @@ export class ThreadList {
   /** The row is made again only when something that it shows has changed; its link stays, and so does the focus. */
   #row(thread) {
     const { thread_id, unread, last_message, created_at } = thread;
-    const title = this.model.titleOf(thread), preview = this.#preview(last_message), at = last_message?.created_at ?? created_at;
-    const drawn = JSON.stringify([title, preview, unread, brief(at), this.open === thread_id]);
+    const title = this.model.titleOf(thread), at = last_message?.created_at ?? created_at;
+    const draft = this.open === thread_id ? '' : this.drafts.of(thread_id), preview = draft ? inOneLine(draft) : this.#preview(last_message);
+    const drawn = JSON.stringify([title, preview, draft !== '', unread, brief(at), this.open === thread_id]);
     let row = this.#rows.get(thread_id);
     if (row?.drawn === drawn) return row.element;
     if (!row) {
@@ -53,7 +56,7 @@ export class ThreadList {
     row.link.replaceChildren(
       el('span', { class: 'title', dir: 'auto' }, title),
       el('time', { class: 'at', datetime: at }, brief(at)),
-      el('span', { class: 'preview', dir: 'auto' }, preview),
+      el('span', { class: 'preview', dir: 'auto' }, draft && el('span', { class: 'draft' }, 'Draft: '), preview),
       ...(unread ? [el('span', { class: 'unread', data: { unread } }, unread > 99 ? '99+' : String(unread), el('span', { class: 'sr' }, ' unread'))] : []));
     if (this.open === thread_id) row.link.setAttribute('aria-current', 'true');
     else row.link.removeAttribute('aria-current');
@@ -65,9 +68,11 @@ export class ThreadList {
     if (!message) return 'No messages yet';
     const author = message.author === this.model.me.user_id ? 'You' : this.model.nameOf(message.author);
     if (message.deleted_at) return author === 'You' ? 'You deleted this message' : 'Message deleted';
-    return `${author}: ${message.content.slice(0, PREVIEW_CHARACTERS).replace(/\s+/g, ' ')}`;
+    return `${author}: ${inOneLine(message.content)}`;
   }
 }
+
+const inOneLine = (text) => text.slice(0, PREVIEW_CHARACTERS).replace(/\s+/g, ' ');
 
 /** "3 people", for the button that shows them. */
 export const peopleInWords = ({ member_count }) => count(member_count, 'person', 'people');

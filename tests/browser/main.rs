@@ -7,6 +7,7 @@ mod budget;
 mod chat;
 mod connection;
 mod content;
+mod drafts;
 mod driver;
 mod edit;
 mod journeys;
