@@ -7,8 +7,11 @@ import { Composer } from './composer.js';
 import { Conversation } from './conversation.js';
 import { withdraw } from './dialogs.js';
 import { Drafts } from './drafts.js';
+import { FIND_KEY, Finder } from './finder.js';
 import { Kept } from './kept.js';
+import { pageKeys } from './keys.js';
 import { newThreadDialog } from './newthread.js';
+import { Panes } from './panes.js';
 import { People } from './people.js';
 import { Presence, presenceDot } from './presence.js';
 import { lastOpen } from './shelf.js';
@@ -19,10 +22,8 @@ const PAGES_MAX = 50;      // of 100 threads; one user owns 5,000 at most
 const RETRY_MS = 3_000;
 const KEEP_EVERY_MS = 1_000;
 const MESSAGES_KEPT = 100; // of each thread that was read lately
-const WIDE = matchMedia('(min-width: 720px)');
 
 export class Conversations {
-  #app = $('#app');
   #loading = false;
   #stale = false;           // a reload was asked for while one was under way
   #changes = new Set();     // threads that differ from what is kept of them
@@ -45,7 +46,11 @@ export class Conversations {
     this.open = new Conversation({
       hailgate, model: this.model, outbox: this.outbox, max: () => this.composer.max, onRead: () => this.list.draw(),
       onLoaded: () => this.#keep(this.open.thread_id), onFocus: () => this.composer.focus() });
-    this.people = new People({ hailgate, model: this.model, presence: this.presence, onToggle: (open) => this.#people(open) });
+    this.people = new People({ hailgate, model: this.model, presence: this.presence });
+    this.panes = new Panes({ onPeople: (open) => this.#people(open) });
+    const finder = new Finder({ list: this.list, panes: this.panes, onAgain: () => this.composer.focus() });
+    pageKeys({ finder, panes: this.panes, onEscape: () => this.composer.focus() });
+    $('#nothing-find').textContent = FIND_KEY;
     $('#me').textContent = me.name;
     $('#me').title = me.user_id;
     this.#listen();
@@ -65,7 +70,6 @@ export class Conversations {
     on($('#thread-list'), 'click', ({ target }) => target.closest('a')?.hash === location.hash && this.#route());   // which changes no address
     const begin = newThreadDialog(hailgate, (thread) => { this.model.put(thread); this.list.draw(); location.hash = `thread=${thread.thread_id}`; });
     for (const button of document.querySelectorAll('.new-thread')) on(button, 'click', begin);
-    on($('#people-toggle'), 'click', () => this.#people($('#people').hidden));
     on($('#skip'), 'click', () => (this.open.thread_id ? this.composer.focus() : $('#conversation').focus()));
   }
 
@@ -212,7 +216,7 @@ export class Conversations {
     if (thread_id !== this.open.thread_id || !type.startsWith('thread.')) return;
     this.#head();
     this.open.draw();
-    if (!$('#people').hidden) this.people.refresh();
+    if (this.panes.peopleOpen) this.people.refresh();
   }
 
   /** @param event why, if an event tells it */
@@ -241,8 +245,8 @@ export class Conversations {
     const wanted = this.#wanted;
     if (!wanted) {
       const begin = this.#lastOpen;
-      if (WIDE.matches && begin && !location.hash) { history.replaceState(null, '', `#thread=${begin}`); this.#route(); return; }
-      this.#show(null, this.model.threads.size ? 'Choose a thread.' : '');
+      if (this.panes.wide && begin && !location.hash) { history.replaceState(null, '', `#thread=${begin}`); this.#route(); return; }
+      this.#show(null);
     } else if (wanted !== this.open.thread_id || !this.model.threads.has(wanted)) {
       if (this.model.threads.has(wanted) || await this.#loadThread(wanted)) this.#show(wanted);
       else this.#show(null, 'This thread is not here, or you are not in it.');
@@ -261,17 +265,19 @@ export class Conversations {
     this.list.draw();
     $('#conversation').dataset.open = Boolean(thread_id);
     $('#conversation').inert = false;   // until now it was the frame that the page begins with
-    $('#nothing-words').textContent = words;
+    $('#nothing-words').textContent = words || (this.model.threads.size ? 'Choose a thread' : 'You have no threads yet');
     this.#owner = null;
     this.#say('');
     this.typists.open(thread_id);
     $('#nothing-start').hidden = this.model.threads.size > 0;
-    this.#app.dataset.pane = thread_id || (words && location.hash) ? 'conversation' : 'threads';
-    if (!thread_id) { this.open.close(); this.#people(false); this.composer.open(null, ''); $('#thread-title').textContent = ''; this.presence.ask(null); return; }
+    $('#nothing-else').hidden = !this.model.threads.size;
+    $('#thread-title').hidden = !thread_id;
+    this.panes.show(thread_id || (words && location.hash) ? 'conversation' : 'threads');
+    if (!thread_id) { this.open.close(); this.panes.people(false); this.composer.open(null, ''); $('#thread-title').textContent = ''; this.presence.ask(null); return; }
     this.#head();
     this.composer.open(thread_id, $('#thread-title').textContent);
-    if (!$('#people').hidden) this.people.show(thread_id);
-    if (!WIDE.matches) $('#thread-title').focus({ preventScroll: true });
+    if (this.panes.peopleOpen) this.people.show(thread_id);
+    if (!this.panes.wide) $('#thread-title').focus({ preventScroll: true });
     else this.composer.focus();
     this.open.open(thread_id);
     this.presence.ask(thread_id);
@@ -308,10 +314,9 @@ export class Conversations {
   }
 
   #people(open) {
-    const panel = $('#people'), toggle = $('#people-toggle'), had = panel.contains(document.activeElement);
-    toggle.setAttribute('aria-expanded', open);
-    this.#app.dataset.people = open;
-    if (open) { this.people.show(this.open.thread_id); this.presence.ask(); $('#people-close').focus(); } else { this.people.hide(); if (had) toggle.focus(); }
+    if (!open) { this.people.hide(); return; }
+    this.people.show(this.open.thread_id);
+    this.presence.ask();
   }
 
   #write(thread_id, content) {

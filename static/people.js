@@ -1,7 +1,8 @@
 // people.js: the panel of a thread's people: who is in it, and what its owner and its members can change.
 
-import { $, el, on } from './dom.js';
+import { $, arrange, el, on } from './dom.js';
 import { asked, confirmed } from './dialogs.js';
+import { moreButton } from './menu.js';
 import { presenceDot } from './presence.js';
 import { peopleSearch } from './search.js';
 import { count } from './text.js';
@@ -9,17 +10,15 @@ import { count } from './text.js';
 const SHOWN_MAX = 500;
 
 export class People {
-  #panel = $('#people');
   #words = $('#people-words');
   #members = [];
   #reading = 0;
+  #rows = new Map();   // user_id -> {element, drawn}
   thread_id = null;
 
-  /** @param {{hailgate, model, presence, onToggle: (open: boolean) => void}} parts */
+  /** @param {{hailgate, model, presence}} parts */
   constructor(parts) {
     Object.assign(this, parts);
-    on($('#people-close'), 'click', () => this.onToggle(false));
-    on(this.#panel, 'keydown', ({ key }) => key === 'Escape' && this.onToggle(false));
     on($('#rename'), 'click', () => this.#rename());
     on($('#leave'), 'click', () => this.#leave());
     on($('#delete-thread'), 'click', () => this.#delete());
@@ -34,16 +33,12 @@ export class People {
   get #owner() { return this.#thread?.owner === this.model.me.user_id; }
 
   show(thread_id) {
-    if (thread_id !== this.thread_id) { this.#members = []; this.search.clear(); this.#words.textContent = ''; }
+    if (thread_id !== this.thread_id) { this.#members = []; this.#rows.clear(); this.search.clear(); this.#words.textContent = ''; }
     this.thread_id = thread_id;
-    this.#panel.hidden = false;
     this.refresh();
   }
 
-  hide() {
-    this.#panel.hidden = true;
-    this.thread_id = null;
-  }
+  hide() { this.thread_id = null; }
 
   /** Reads the members again; the latest reading counts. */
   async refresh() {
@@ -66,23 +61,29 @@ export class People {
     const thread = this.#thread, owner = this.#owner;
     if (!thread) return;
     $('#people-title').textContent = count(thread.member_count, 'person', 'people');
-    $('#people-owner-part').hidden = $('#owner-actions').hidden = !owner;
+    for (const part of document.querySelectorAll('#people .for-owner')) part.hidden = !owner;
     const rows = this.#members.slice(0, SHOWN_MAX).map((member) => this.#row(member, thread, owner));
     if (this.#members.length > SHOWN_MAX) rows.push(el('li', {}, `and ${this.#members.length - SHOWN_MAX} more`));
-    const list = $('#people-list'), focused = list.contains(document.activeElement) && document.activeElement.getAttribute('aria-label');
-    list.replaceChildren(...rows);
-    if (focused) ([...list.querySelectorAll('button')].find((button) => button.getAttribute('aria-label') === focused) ?? $('#people-close')).focus();
+    const list = $('#people-list'), had = list.contains(document.activeElement);
+    arrange(list, rows);
+    this.dots();
+    if (had && !list.contains(document.activeElement)) $('#people-close').focus();
   }
 
+  /** A row is made again only when something that it shows has changed: its menu may be open. */
   #row({ user_id, name }, thread, owner) {
-    const { me } = this.model, called = name || user_id;
-    const button = (words, label, act) => el('button', { type: 'button', class: 'quiet', 'aria-label': label, onclick: () => act(user_id, called) }, words);
-    return el('li', { data: { userId: user_id } },
+    const { me } = this.model, called = name || user_id, own = user_id === me.user_id;
+    const drawn = JSON.stringify([called, user_id === thread.owner, owner, thread.thread_id]), known = this.#rows.get(user_id);
+    if (known?.drawn === drawn) return known.element;
+    const element = el('li', { data: { userId: user_id } },
       presenceDot(this.presence.of(user_id)),
-      el('span', { class: 'name' }, el('bdi', {}, called), user_id === me.user_id && ' (you)'),
-      el('span', { class: 'id' }, user_id === thread.owner ? `${user_id}, owner` : user_id),
-      owner && user_id !== me.user_id && el('span', { class: 'deeds' },
-        button('Make owner', `Make owner: ${called}`, (...who) => this.#handOver(...who)), button('Remove', `Remove ${called}`, (...who) => this.#remove(...who))));
+      el('span', { class: 'name' }, el('bdi', {}, called), own && ' (you)', user_id === thread.owner && el('span', { class: 'tag' }, 'Owner')),
+      el('span', { class: 'id' }, user_id),
+      owner && !own && moreButton(`More for ${called}`, [
+        { words: 'Make owner', act: () => this.#handOver(user_id, called) },
+        { words: 'Remove from the thread', name: 'remove', danger: true, act: () => this.#remove(user_id, called) }]));
+    this.#rows.set(user_id, { element, drawn });
+    return element;
   }
 
   /** Who is here; the rows stay, and so does what is about to be clicked. */

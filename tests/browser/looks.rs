@@ -78,7 +78,7 @@ impl Window {
         self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": true, "maxTouchPoints": 1 })).await;
     }
 
-    async fn measures(&self, width: u32, height: u32, mobile: bool) {
+    pub async fn measures(&self, width: u32, height: u32, mobile: bool) {
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile });
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
     }

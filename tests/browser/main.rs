@@ -10,6 +10,7 @@ mod content;
 mod drafts;
 mod driver;
 mod edit;
+mod finding;
 mod journeys;
 mod loading;
 mod looks;
@@ -19,6 +20,7 @@ mod messages;
 mod offline;
 mod oidc;
 mod outage;
+mod panels;
 mod presence;
 #[path = "../provider/mod.rs"]
 mod provider;

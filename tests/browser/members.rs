@@ -52,12 +52,13 @@ async fn the_owners_actions_are_there_exactly_while_one_is_the_owner() {
         window.click("#people-toggle").await;
         window.has("#people-list li", 2).await;
     }
-    let actions = "#people-owner-part, #rename, #delete-thread, #people-list .deeds";
+    let actions = "#people-owner-part, #rename, #delete-thread, #people-list .more";
     alice.has(actions, 4).await;
     bob.has(actions, 0).await;
     may_delete(bob, false).await;
 
-    alice.click("[aria-label='Make owner: Bob']").await;
+    alice.click("[aria-label='More for Bob']").await;
+    alice.click(".menu :first-child").await;
     alice.sees("the question", |view| view.dialog.contains("Make Bob the owner of this thread?")).await;
     alice.click("#question-yes").await;
     bob.sees("that he owns it", |view| view.told == OWNED).await;

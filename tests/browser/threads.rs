@@ -162,7 +162,8 @@ async fn a_thread_goes_in_words_when_its_reader_is_removed_from_it() {
     let Some(Stage { alice, bob, server, .. }) = &Stage::set().await else { return };
     bob.fills("#composer", "half a sentence").await;
     alice.click("#people-toggle").await;
-    alice.click("[aria-label='Remove Bob']").await;
+    alice.click("[aria-label='More for Bob']").await;
+    alice.click(".menu .remove").await;
     alice.sees("the question", |view| view.dialog.contains("Remove Bob from this thread?")).await;
     alice.click("#question-yes").await;
     let view = bob.sees("that it is gone", |view| !view.open && view.threads.is_empty()).await;

@@ -295,8 +295,13 @@ impl Window {
 
     /// Presses these together.
     pub async fn chord(&self, keys: &[Key]) {
-        let down = keys.iter().map(|key| KeyAction::Down { value: char::from(*key) });
-        let up = keys.iter().rev().map(|key| KeyAction::Up { value: char::from(*key) });
+        self.presses_all(&keys.iter().map(|key| char::from(*key)).collect::<Vec<_>>()).await;
+    }
+
+    /// Presses keys together, as Ctrl+K: the last one while the others are held.
+    pub async fn presses_all(&self, keys: &[char]) {
+        let down = keys.iter().map(|&value| KeyAction::Down { value });
+        let up = keys.iter().rev().map(|&value| KeyAction::Up { value });
         let actions = down.chain(up).fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
         self.client.perform_actions(actions).await.expect("the keys are pressed");
     }
