@@ -14,7 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    super::{Position, Sealed},
+    super::{EncodedPage, Position},
     run, schedule,
     store::{Fact, Store, THREADS, Truth, USERS, user},
     world::{Client, World},
@@ -184,11 +184,11 @@ impl Truth for Real {
         read.expect("a store that works").threads
     }
 
-    fn page(&self, number: usize, after: u64, limit: usize) -> Sealed {
+    fn page(&self, number: usize, after: u64, limit: usize) -> EncodedPage {
         let after = Position(after);
         let page = self.store.reads.page(user(number), after, after, PageLimit::of(limit as u64));
         let page = self.runtime.block_on(page).expect("a store that works");
-        Sealed { events: page.events.iter().map(seal::seal).collect(), complete_to: page.complete_to, read: page.read }
+        EncodedPage { events: page.events.iter().map(seal::seal).collect(), complete_to: page.complete_to, read: page.read }
     }
 
     fn model(&self) -> &Store {
@@ -229,7 +229,7 @@ fn differs(real: &Real, client: &Client) -> Option<String> {
     let told: HashMap<u64, &str> = client.seen.iter().copied().zip(client.heard.iter().map(TextFrame::text)).collect();
     let mut after = client.began.unwrap_or_default();
     loop {
-        let Sealed { events, complete_to, read } = real.page(client.user, after, 50);
+        let EncodedPage { events, complete_to, read } = real.page(client.user, after, 50);
         for event in events {
             let (position, again) = (event.position.0, event.frame);
             let Some(live) = told.get(&position) else { return Some(format!("never told: {}", again.text())) };

@@ -8,10 +8,8 @@ use uuid::Uuid;
 use super::super::*;
 use crate::{
     domain::{ConnectionId, Credential, ThreadId, Time, UserId},
-    hub::{
-        Transport,
-        registry::{Registry, SeatKey},
-    },
+    outlet::Transport,
+    outlet::{EntryKey, Registry},
     wire::{Change, Envelope, SealedMarker},
 };
 
@@ -94,8 +92,8 @@ struct World {
     registry: Registry,
     thread: ThreadId,
     user: UserId,
-    key: SeatKey,
-    line: Rc<Line>,
+    key: EntryKey,
+    io: Rc<ConnectionIo>,
     log: Vec<Commit>,
     /// How many of the commits the hub has released.
     released: usize,
@@ -112,29 +110,29 @@ struct World {
     resumed: bool,
 }
 
-fn enter(registry: &mut Registry, user: &UserId) -> (SeatKey, Rc<Line>) {
-    let line = Rc::new(Line::new(&Limits::default()));
-    let sitter = Sitter {
+fn enter(registry: &mut Registry, user: &UserId) -> (EntryKey, Rc<ConnectionIo>) {
+    let io = Rc::new(ConnectionIo::new(&Limits::default()));
+    let subscriber = Subscriber {
         connection: ConnectionId::new(),
         credential: Credential::of(user.clone()),
         expires_at: Time(i64::MAX),
         transport: Transport::Socket,
     };
-    (registry.enter(sitter, Rc::clone(&line)), line)
+    (registry.register(subscriber, Rc::clone(&io)), io)
 }
 
 impl World {
     fn new() -> World {
         let (user, thread) = (UserId::parse("alice").expect("a user id"), ThreadId(Uuid::nil()));
         let mut registry = Registry::new(head(0));
-        let (key, line) = enter(&mut registry, &user);
-        registry.listen_to(&user, &HashSet::from([thread]), head(0));
+        let (key, io) = enter(&mut registry, &user);
+        registry.set_subscriptions(&user, &HashSet::from([thread]), head(0));
         World {
             registry,
             thread,
             user,
             key,
-            line,
+            io,
             log: Vec::new(),
             released: 0,
             end: 0,
@@ -166,7 +164,7 @@ impl World {
                 if let Some(Commit::Marker { at, .. }) = self.log.get(self.released).copied() {
                     self.released += 1;
                     (0..*count).for_each(|_| self.release());
-                    self.registry.read_again(&self.user, Position(at));
+                    self.registry.reread_markers(&self.user, Position(at));
                     self.look();
                 }
             }
@@ -177,10 +175,10 @@ impl World {
             Step::Tell => {}
             Step::Reconnect => {
                 self.hear();
-                self.registry.leave(self.key);
-                (self.key, self.line) = enter(&mut self.registry, &self.user);
+                self.registry.unregister(self.key);
+                (self.key, self.io) = enter(&mut self.registry, &self.user);
                 let released = self.registry.released();
-                self.registry.listen_to(&self.user, &HashSet::from([self.thread]), released);
+                self.registry.set_subscriptions(&self.user, &HashSet::from([self.thread]), released);
                 (self.reading, self.page, self.resumed) = (Some(self.cursor), None, true);
             }
         }
@@ -207,12 +205,12 @@ impl World {
             self.released = self.log.len().min(self.released + 1);
         }
         let events = self.log[..self.released].iter().filter(|commit| matches!(commit, Commit::Event(_))).count();
-        self.registry.fall_behind();
-        self.registry.listen_to(&self.user, &HashSet::from([self.thread]), head(events as u64));
+        self.registry.start_catch_up_of_all();
+        self.registry.set_subscriptions(&self.user, &HashSet::from([self.thread]), head(events as u64));
         self.look();
     }
 
-    /// Whether the seat must catch up again.
+    /// Whether the subscription must catch up again.
     fn look(&mut self) {
         let context = std::task::Context::from_waker(std::task::Waker::noop());
         if let std::task::Poll::Ready(from) = self.registry.poll_behind(self.key, &context)
@@ -234,17 +232,17 @@ impl World {
 
     fn arrive(&mut self) {
         if let Some((complete, events, read)) = self.page.take() {
-            events.into_iter().for_each(|event| self.line.send(event.to_string().as_str().into()));
+            events.into_iter().for_each(|event| self.io.send(event.to_string().as_str().into()));
             let live = read.filter(|_| self.registry.try_live(self.key, Position(complete)));
             self.reading = live.is_none().then_some(complete);
-            live.filter(|marker| !marker.is_empty()).into_iter().for_each(|marker| self.line.send(marker.as_str().into()));
+            live.filter(|marker| !marker.is_empty()).into_iter().for_each(|marker| self.io.send(marker.as_str().into()));
         }
     }
 
     /// The client hears what waits for it.
     fn hear(&mut self) {
         let context = std::task::Context::from_waker(std::task::Waker::noop());
-        while let std::task::Poll::Ready(out) = self.line.poll_out(&context) {
+        while let std::task::Poll::Ready(out) = self.io.poll_next(&context) {
             if let Some(text) = out.text() {
                 self.client.hear(text.text());
             }

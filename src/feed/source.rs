@@ -1,74 +1,74 @@
-//! What a feed stands on: the store's pages for one user, and that user's seat. A trait, so that a model can take the
-//! place of the store and of the worker thread.
+//! Source of a feed: pages of the store for one user, and the user's subscription. A trait, so that tests can replace the store and the
+//! outlet by a model.
 
 use std::{rc::Rc, sync::Arc};
 
 use super::{PAGE, PAGE_PART, Stopped};
 use crate::{
     domain::{Limits, Marker, Position},
-    hub::{Node, Seat},
+    node::Node,
+    outlet::Subscription,
     store::{Head, PageLimit},
     wire::{Envelope, seal},
 };
 
-/// The next events of one user, sealed.
+/// A page of a user's events, encoded.
 #[derive(Debug, Clone)]
-pub struct Sealed {
+pub struct EncodedPage {
     /// In position order.
     pub events: Vec<Envelope>,
-    /// Everything of this user at or below this place is among them or before them.
+    /// Every event of the user up to here is in this page or an earlier one.
     pub complete_to: Head,
-    /// Where that is the log's end: the read markers that have moved since the catch-up began.
+    /// At the end of the log: the read markers that moved since the catch-up started.
     pub read: Option<Vec<Marker>>,
 }
 
-/// See the module.
+/// Source of a feed.
 pub trait Source {
-    /// The next events after a position; or [`Stopped::Store`], [`Stopped::Pruned`].
-    fn page(&self, after: Position) -> impl Future<Output = Result<Sealed, Stopped>>;
+    /// Reads the page after a position. Fails with [`Stopped::Store`] or [`Stopped::Pruned`].
+    fn page(&self, after: Position) -> impl Future<Output = Result<EncodedPage, Stopped>>;
 
-    /// Turns the seat live, if everything up to `read` covers what its worker thread has delivered, and no marker has
-    /// passed since the page was begun.
+    /// Goes live if the outlet has not delivered further than `read`, and no marker was published since the page was requested.
     fn try_live(&self, read: Position) -> bool;
 
-    /// Waits until the seat must catch up again; from where.
+    /// Waits until the connection must catch up again. Returns the position to start from.
     fn behind(&self) -> impl Future<Output = Position>;
 }
 
-/// A seat of this node, over its store.
-pub struct Seated {
+/// The store of this node and a subscription.
+pub struct StoreSource {
     node: Arc<Node>,
-    seat: Rc<Seat>,
+    subscription: Rc<Subscription>,
 }
 
-impl Seated {
-    /// The seat's own user, whose pages are read.
-    pub fn new(node: Arc<Node>, seat: Rc<Seat>) -> Seated {
-        Seated { node, seat }
+impl StoreSource {
+    /// A source for the user of a subscription.
+    pub fn new(node: Arc<Node>, subscription: Rc<Subscription>) -> StoreSource {
+        StoreSource { node, subscription }
     }
 }
 
-/// How large a page may be: a part of the outbox in which all of it is queued at once.
-fn most(limits: &Limits) -> PageLimit {
+/// Size limit of a page: the part of the outbox that all of it must fit into.
+fn page_limit(limits: &Limits) -> PageLimit {
     PageLimit { events: PAGE.min(limits.outbox_frames / PAGE_PART).max(1), bytes: limits.outbox_bytes / PAGE_PART }
 }
 
-impl Source for Seated {
-    async fn page(&self, after: Position) -> Result<Sealed, Stopped> {
-        let (user, moved) = (self.seat.user().clone(), self.seat.begin_page(after));
-        let page = self.node.reads.page(user, after, moved, most(&self.node.limits)).await.map_err(Stopped::Store)?;
+impl Source for StoreSource {
+    async fn page(&self, after: Position) -> Result<EncodedPage, Stopped> {
+        let (user, moved) = (self.subscription.user().clone(), self.subscription.begin_page(after));
+        let page = self.node.reads.page(user, after, moved, page_limit(&self.node.limits)).await.map_err(Stopped::Store)?;
         if page.pruned {
             return Err(Stopped::Pruned);
         }
         let events = page.events.iter().map(seal::seal).collect();
-        Ok(Sealed { events, complete_to: page.complete_to, read: page.read })
+        Ok(EncodedPage { events, complete_to: page.complete_to, read: page.read })
     }
 
     fn try_live(&self, read: Position) -> bool {
-        self.seat.try_live(read)
+        self.subscription.try_live(read)
     }
 
     async fn behind(&self) -> Position {
-        self.seat.behind().await
+        self.subscription.behind().await
     }
 }

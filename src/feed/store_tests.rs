@@ -8,7 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::super::{Head, Position, Sealed};
+use super::super::{EncodedPage, Head, Position};
 use crate::{
     domain::{ThreadId, UserId},
     wire::{Change, Envelope},
@@ -33,7 +33,7 @@ pub trait Truth {
     /// The threads that somebody is a member of now.
     fn memberships(&self, user: usize) -> Vec<ThreadId>;
     /// The next events that somebody may see.
-    fn page(&self, user: usize, after: u64, limit: usize) -> Sealed;
+    fn page(&self, user: usize, after: u64, limit: usize) -> EncodedPage;
     /// What the model says of the same log.
     fn model(&self) -> &Store;
 }
@@ -181,7 +181,7 @@ impl Truth for Store {
 
     /// As the store's own query says: of threads one is a member of everything since one joined, of others the last
     /// event that says one left.
-    fn page(&self, user: usize, after: u64, limit: usize) -> Sealed {
+    fn page(&self, user: usize, after: u64, limit: usize) -> EncodedPage {
         let mut visible = Vec::new();
         for thread in 0..THREADS {
             let spans = &self.spans[user][thread];
@@ -197,7 +197,7 @@ impl Truth for Store {
         let full = visible.len() == limit;
         let complete_to = visible.last().copied().filter(|_| full).unwrap_or(self.end());
         let events = visible.iter().map(|position| Envelope::clone(&self.envelope(*position))).collect();
-        Sealed { events, complete_to: head(complete_to), read: (!full).then(Vec::new) }
+        EncodedPage { events, complete_to: head(complete_to), read: (!full).then(Vec::new) }
     }
 
     fn model(&self) -> &Store {

@@ -1,5 +1,5 @@
-//! The world around the seam: a modelled store and hub thread, and in it the real roster, registries, lines and feeds.
-//! Everything that happens between two awaits or two messages is a step of its own, so that a schedule can try every order.
+//! A model of the store and the hub's thread around the real roster, registries, connection I/O and feeds.
+//! Everything that happens between two awaits or two messages is one step, so that a schedule can try every order.
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,12 +17,10 @@ use uuid::Uuid;
 use super::super::*;
 use super::store::{Truth, USERS, head, user};
 use crate::{
+    connection_io::Outbound,
     domain::{ConnectionId, Credential, Limits, ThreadId, Time, UserId},
-    hub::{
-        Out, Transport,
-        registry::{Deadlines, Item, Registry, SeatKey},
-        roster::Roster,
-    },
+    hub::roster::Roster,
+    outlet::{EntryKey, Item, Registry, Timeouts, Transport},
 };
 
 /// User and outlet of each client: several of one user on one outlet, and on two.
@@ -37,13 +35,13 @@ const OUTBOX: u64 = 12;
 
 enum ToHub {
     Enter { client: usize, serial: u64 },
-    Listen { client: usize, serial: u64, at: Position, threads: Vec<ThreadId> },
+    SetMemberships { client: usize, serial: u64, at: Position, threads: Vec<ThreadId> },
     Leave { user: usize, outlet: usize, joining: bool },
 }
 
 enum ToOutlet {
     Deliver { envelopes: Vec<Item>, to: Head },
-    Hear { users: Vec<(UserId, Arc<HashSet<ThreadId>>)>, at: Head, behind: bool },
+    SetSubscriptions { users: Vec<(UserId, Arc<HashSet<ThreadId>>)>, at: Head, behind: bool },
 }
 
 struct Outlet {
@@ -70,18 +68,18 @@ impl Outlet {
 #[derive(Default)]
 struct Desk {
     asked: Cell<Option<Position>>,
-    read: RefCell<Option<Sealed>>,
-    answer: RefCell<Option<Sealed>>,
+    read: RefCell<Option<EncodedPage>>,
+    answer: RefCell<Option<EncodedPage>>,
 }
 
 struct Stand {
     desk: Rc<Desk>,
     registry: Rc<RefCell<Registry>>,
-    key: SeatKey,
+    key: EntryKey,
 }
 
 impl Source for Stand {
-    async fn page(&self, after: Position) -> Result<Sealed, Stopped> {
+    async fn page(&self, after: Position) -> Result<EncodedPage, Stopped> {
         self.registry.borrow_mut().begin_page(self.key, after);
         self.desk.asked.set(Some(after));
         let answer = || self.desk.answer.take().map_or(Poll::Pending, Poll::Ready);
@@ -99,7 +97,7 @@ impl Source for Stand {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
-    /// The hub has not heard of the seat.
+    /// The hub has not heard of the subscription.
     Entering,
     /// It has; the memberships are to be read.
     Entered,
@@ -111,9 +109,9 @@ enum Stage {
     Feeding,
 }
 
-struct Seat {
-    key: SeatKey,
-    line: Rc<Line>,
+struct Subscription {
+    key: EntryKey,
+    io: Rc<ConnectionIo>,
     stage: Stage,
     desk: Rc<Desk>,
     feed: Option<Pin<Box<dyn Future<Output = ()>>>>,
@@ -130,7 +128,7 @@ pub struct Client {
     pub seen: Vec<u64>,
     /// The same, word for word.
     pub heard: Vec<TextFrame>,
-    seat: Option<Seat>,
+    subscription: Option<Subscription>,
     serial: u64,
 }
 
@@ -179,27 +177,30 @@ impl<S: Truth> World<S> {
         match self.to_hub.pop_front() {
             None => return false,
             Some(ToHub::Enter { client, serial }) => {
-                let Client { user: number, outlet, seat, serial: now, .. } = &mut self.clients[client];
-                self.roster.enter(&user(*number), *outlet);
-                if let Some(seat) = seat.as_mut().filter(|_| *now == serial) {
-                    seat.stage = Stage::Entered;
+                let Client { user: number, outlet, subscription, serial: now, .. } = &mut self.clients[client];
+                self.roster.subscribe(&user(*number), *outlet);
+                if let Some(subscription) = subscription.as_mut().filter(|_| *now == serial) {
+                    subscription.stage = Stage::Entered;
                 }
             }
-            Some(ToHub::Listen { client, serial, at, threads }) => {
-                let Client { user: number, seat, serial: now, .. } = &mut self.clients[client];
-                let Some((threads, outlets)) = self.roster.listen(&user(*number), at, threads) else { return true };
-                if let Some(seat) = seat.as_mut().filter(|_| *now == serial) {
-                    seat.stage = Stage::Listening;
+            Some(ToHub::SetMemberships { client, serial, at, threads }) => {
+                let Client { user: number, subscription, serial: now, .. } = &mut self.clients[client];
+                let Some((threads, outlets)) = self.roster.set_memberships(&user(*number), at, threads) else { return true };
+                if let Some(subscription) = subscription.as_mut().filter(|_| *now == serial) {
+                    subscription.stage = Stage::Listening;
                 }
                 for outlet in outlets {
                     let entry = &mut self.outlets[outlet];
                     if !entry.behind {
                         let users = vec![(user(*number), Arc::clone(&threads))];
-                        entry.behind = !entry.try_send(ToOutlet::Hear { users, at: head(self.released), behind: false });
+                        entry.behind =
+                            !entry.try_send(ToOutlet::SetSubscriptions { users, at: head(self.released), behind: false });
                     }
                 }
             }
-            Some(ToHub::Leave { user: number, outlet, joining }) => _ = self.roster.leave(&user(number), outlet, joining),
+            Some(ToHub::Leave { user: number, outlet, joining }) => {
+                self.roster.unsubscribe(&user(number), outlet, joining);
+            }
         }
         true
     }
@@ -227,7 +228,8 @@ impl<S: Truth> World<S> {
     pub fn tick(&mut self) {
         for number in 0..OUTLETS {
             if self.outlets[number].behind {
-                let hear = ToOutlet::Hear { users: self.roster.on(number), at: head(self.released), behind: true };
+                let (users, at) = (self.roster.users_on(number), head(self.released));
+                let hear = ToOutlet::SetSubscriptions { users, at, behind: true };
                 self.outlets[number].behind = !self.outlets[number].try_send(hear);
             }
         }
@@ -246,11 +248,11 @@ impl<S: Truth> World<S> {
             Some(under_way) => under_way,
             None => match outlet.inbox.pop_front() {
                 None => return false,
-                Some(ToOutlet::Hear { users, at, behind }) => {
+                Some(ToOutlet::SetSubscriptions { users, at, behind }) => {
                     if behind {
-                        registry.fall_behind();
+                        registry.start_catch_up_of_all();
                     }
-                    users.iter().for_each(|(user, threads)| registry.listen_to(user, threads, at));
+                    users.iter().for_each(|(user, threads)| registry.set_subscriptions(user, threads, at));
                     registry.advance(at);
                     return true;
                 }
@@ -272,7 +274,7 @@ impl<S: Truth> World<S> {
     pub fn sweep(&mut self, outlet: usize) {
         self.now += PACE;
         let beats =
-            Deadlines { heartbeat: PACE * 7, grace: Duration::from_hours(1), message: Duration::MAX, stall: Duration::MAX };
+            Timeouts { heartbeat: PACE * 7, grace: Duration::from_hours(1), message: Duration::MAX, stall: Duration::MAX };
         self.outlets[outlet].registry.borrow_mut().sweep(Time(0), self.now, beats, |_| CURSOR.into());
     }
 
@@ -280,64 +282,65 @@ impl<S: Truth> World<S> {
     pub fn go(&mut self, number: usize) {
         let client = &mut self.clients[number];
         let registry = &self.outlets[client.outlet].registry;
-        let Some(seat) = &mut client.seat else {
+        let Some(subscription) = &mut client.subscription else {
             client.serial += 1;
             let limits = Limits { outbox_frames: OUTBOX, ..Limits::default() };
-            let line = Rc::new(Line::new(&limits));
-            let sitter = Sitter {
+            let io = Rc::new(ConnectionIo::new(&limits));
+            let subscriber = Subscriber {
                 connection: ConnectionId(Uuid::nil()),
                 credential: Credential::of(user(client.user)),
                 expires_at: Time(i64::MAX),
                 transport: Transport::Stream,
             };
-            let key = registry.borrow_mut().enter(sitter, Rc::clone(&line));
-            client.seat = Some(Seat { key, line, stage: Stage::Entering, desk: Rc::default(), feed: None });
+            let key = registry.borrow_mut().register(subscriber, Rc::clone(&io));
+            client.subscription = Some(Subscription { key, io, stage: Stage::Entering, desk: Rc::default(), feed: None });
             self.to_hub.push_back(ToHub::Enter { client: number, serial: client.serial });
             return;
         };
-        match seat.stage {
+        match subscription.stage {
             Stage::Entering | Stage::Asking => {}
             Stage::Entered => {
                 let (at, threads) = (Position(self.store.end()), self.store.memberships(client.user));
-                self.to_hub.push_back(ToHub::Listen { client: number, serial: client.serial, at, threads });
-                seat.stage = Stage::Asking;
+                self.to_hub.push_back(ToHub::SetMemberships { client: number, serial: client.serial, at, threads });
+                subscription.stage = Stage::Asking;
             }
             Stage::Listening => {
-                if registry.borrow_mut().poll_joined(seat.key, &noop()).is_ready() {
+                if registry.borrow_mut().poll_joined(subscription.key, &noop()).is_ready() {
                     if client.began.is_none() {
                         (client.began, client.cursor) = (Some(self.store.end()), self.store.end());
                     }
-                    let stand = Stand { desk: Rc::clone(&seat.desk), registry: Rc::clone(registry), key: seat.key };
-                    seat.feed = Some(Box::pin(feed(stand, Rc::clone(&seat.line), client.cursor)));
-                    seat.stage = Stage::Feeding;
+                    let (desk, key) = (Rc::clone(&subscription.desk), subscription.key);
+                    let stand = Stand { desk, registry: Rc::clone(registry), key };
+                    subscription.feed = Some(Box::pin(feed(stand, Rc::clone(&subscription.io), client.cursor)));
+                    subscription.stage = Stage::Feeding;
                 }
             }
             Stage::Feeding => {
-                let read = seat.desk.read.take();
+                let read = subscription.desk.read.take();
                 if read.is_some() {
-                    *seat.desk.answer.borrow_mut() = read;
-                } else if let Some(after) = seat.desk.asked.take() {
-                    *seat.desk.read.borrow_mut() = Some(self.store.page(client.user, after.0, PAGE));
+                    *subscription.desk.answer.borrow_mut() = read;
+                } else if let Some(after) = subscription.desk.asked.take() {
+                    *subscription.desk.read.borrow_mut() = Some(self.store.page(client.user, after.0, PAGE));
                 }
             }
         }
-        if seat.feed.as_mut().is_some_and(|feed| feed.as_mut().poll(&mut noop()).is_ready()) {
+        if subscription.feed.as_mut().is_some_and(|feed| feed.as_mut().poll(&mut noop()).is_ready()) {
             // The line has ended.
-            seat.feed = None;
+            subscription.feed = None;
         }
     }
 
     /// The client reads so many frames; a slow one is sent away without those that wait.
     pub fn read(&mut self, number: usize, frames: u64) -> Result<(), String> {
-        let Some(seat) = &mut self.clients[number].seat else { return Ok(()) };
-        if seat.line.closing().is_some() {
+        let Some(subscription) = &mut self.clients[number].subscription else { return Ok(()) };
+        if subscription.io.close_request().is_some() {
             self.leave(number);
             return Ok(());
         }
-        let line = Rc::clone(&seat.line);
+        let io = Rc::clone(&subscription.io);
         for _ in 0..frames {
-            let Poll::Ready(out) = line.poll_out(&noop()) else { return Ok(()) };
-            if let Out::Event { frame, position, .. } = out {
+            let Poll::Ready(out) = io.poll_next(&noop()) else { return Ok(()) };
+            if let Outbound::Event { frame, position, .. } = out {
                 self.told(number, position.0, frame)?;
             }
         }
@@ -363,9 +366,9 @@ impl<S: Truth> World<S> {
     /// The client goes, whatever it was doing.
     pub fn leave(&mut self, number: usize) {
         let client = &mut self.clients[number];
-        if let Some(seat) = client.seat.take() {
-            self.outlets[client.outlet].registry.borrow_mut().leave(seat.key);
-            let joining = matches!(seat.stage, Stage::Entering | Stage::Entered);
+        if let Some(subscription) = client.subscription.take() {
+            self.outlets[client.outlet].registry.borrow_mut().unregister(subscription.key);
+            let joining = matches!(subscription.stage, Stage::Entering | Stage::Entered);
             self.to_hub.push_back(ToHub::Leave { user: client.user, outlet: client.outlet, joining });
         }
     }
@@ -386,9 +389,9 @@ impl<S: Truth> World<S> {
             for client in 0..CLIENTS.len() {
                 self.go(client);
                 self.read(client, u64::MAX)?;
-                let live = self.clients[client].seat.as_ref().is_some_and(|seat| {
-                    let waits = seat.desk.asked.get().is_some() || seat.desk.read.borrow().is_some();
-                    seat.stage == Stage::Feeding && !waits && seat.line.outbox_bytes() == 0
+                let live = self.clients[client].subscription.as_ref().is_some_and(|subscription| {
+                    let waits = subscription.desk.asked.get().is_some() || subscription.desk.read.borrow().is_some();
+                    subscription.stage == Stage::Feeding && !waits && subscription.io.outbox_bytes() == 0
                 });
                 busy |= !live;
             }
@@ -403,14 +406,14 @@ impl<S: Truth> World<S> {
     pub fn is_empty_when_all_have_left(&mut self) -> bool {
         (0..CLIENTS.len()).for_each(|client| self.leave(client));
         while self.hub() {}
-        (0..USERS).all(|number| self.roster.on(number % OUTLETS).is_empty())
+        (0..USERS).all(|number| self.roster.users_on(number % OUTLETS).is_empty())
     }
 }
 
 /// What every transport runs, with the cursor that `caught_up` tells.
-async fn feed(stand: Stand, line: Rc<Line>, from: u64) {
-    let mut feed = Feed::new(stand, Rc::clone(&line), Position(from), 1);
+async fn feed(stand: Stand, io: Rc<ConnectionIo>, from: u64) {
+    let mut feed = Feed::new(stand, Rc::clone(&io), Position(from), 1);
     let Ok(caught_up) = feed.catch_up().await else { return };
-    line.event(CURSOR.into(), caught_up.at.position, caught_up.at.mark);
+    io.send_event(CURSOR.into(), caught_up.at.position, caught_up.at.mark);
     feed.stay_live().await;
 }

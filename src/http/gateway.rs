@@ -29,7 +29,7 @@ use crate::{
     backplane::local::Local,
     domain::{Clock, Limits, Logins, Time, Uptime, logins::SESSION_MAX},
     error::Error,
-    hub::{Accounts, Node, Parts},
+    node::{Accounts, Node, Parts},
     rest::{Site, system::Canary},
     socket::{
         Wire,

@@ -24,7 +24,7 @@ use super::{
     tls::Tls,
 };
 use crate::{
-    hub::Node,
+    node::Node,
     socket::{
         Encrypted,
         accepted::{Accepted, Connections},
@@ -144,13 +144,13 @@ pub(super) async fn until_signal(
         }
         () = signals.asked(2) => false,
     };
-    node.begin_end();
+    node.begin_shutdown();
     gateway.stopping.send_replace(true);
     tokio::select! {
         () = handle.stop(in_order) => {}
         () = signals.asked(2), if in_order => in_order = false,
     }
-    let written = node.end().await;
+    let written = node.shut_down().await;
     fresh.abort();
     if in_order {
         serving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))?;

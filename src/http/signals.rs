@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::hub;
+use crate::process;
 
 /// Time that the process gets after the second signal to end by itself. Requests under way take 5 seconds at most.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ async fn hear(mut terminate: Signal, mut interrupt: Signal, count: watch::Sender
         tokio::select! {
             Some(()) = terminate.recv() => {}
             Some(()) = interrupt.recv() => {}
-            () = over => hub::exit_now("asked twice, and the end took too long: ending at once"),
+            () = over => process::exit_now("asked twice, and the end took too long: ending at once"),
             _ = &mut gone => return,
         }
         count.send_modify(|asked| *asked += 1);
@@ -78,9 +78,9 @@ async fn hear(mut terminate: Signal, mut interrupt: Signal, count: watch::Sender
             2 => {
                 last = Some(Instant::now() + PATIENCE);
                 // This thread never waits for the log: it is what ends a process whose stderr is blocked.
-                drop(hub::log_aside(log::Level::Warn, "asked twice: not waiting any longer".to_owned()));
+                drop(process::log_detached(log::Level::Warn, "asked twice: not waiting any longer".to_owned()));
             }
-            _ => hub::exit_now("asked again: ending at once"),
+            _ => process::exit_now("asked again: ending at once"),
         }
     }
 }

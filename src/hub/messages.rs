@@ -1,65 +1,19 @@
-//! What the hub can be told and asked.
+//! What the hub is asked by connections, REST handlers and the node.
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-pub use super::permits::Permit;
-use super::{outlet::Outlet, presence::Here};
+use super::presence::PresentMembers;
 use crate::{
     auth::AuthContext,
     backplane::Batch,
-    domain::{Content, Draft, MessageId, RetryKey, Sequence, ThreadId, Time, UserId},
+    domain::{Content, Draft, MessageId, RetryKey, Sequence, ThreadId, Time},
     error::Error,
-    store::{Act, Change, Done, Head},
+    store::{Act, Change, Done},
 };
 
-/// A worker thread has made its outlet.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Meet {
-    /// Its address.
-    pub outlet: Addr<Outlet>,
-}
-
-/// A seat was taken on an outlet: keep this user's membership changes until [`Listen`]. It carries its own reply: a message whose
-/// sender waits by `send` and goes away is never handled, and the [`Leave`] that follows would count for another seat.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Enter {
-    /// Whose seat.
-    pub user: UserId,
-    /// Where.
-    pub outlet: Addr<Outlet>,
-    /// Told when it is kept, or that nobody is seated any more.
-    pub entered: oneshot::Sender<Result<(), Error>>,
-}
-
-/// The memberships of a user that has entered. The outlet is told what the user hears.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Listen {
-    /// Whose.
-    pub user: UserId,
-    /// The place in the log at which they were read.
-    pub at: Head,
-    /// The threads.
-    pub threads: Vec<ThreadId>,
-}
-
-/// A seat was given up.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Leave {
-    /// Whose.
-    pub user: UserId,
-    /// Where.
-    pub outlet: Addr<Outlet>,
-    /// Whether its [`Listen`] never came.
-    pub joining: bool,
-}
-
-/// A wish to change threads, by the user of an auth context. There is no other way to make one.
+/// A change of the log, requested by the user of an auth context. Only an auth context can make one.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Post {
@@ -67,71 +21,71 @@ pub struct Post {
     pub(super) reply: oneshot::Sender<Result<Done, Error>>,
 }
 
-/// What a post's reply arrives on.
-pub type Answer = oneshot::Receiver<Result<Done, Error>>;
+/// Receives the outcome of a [`Post`].
+pub type PostReply = oneshot::Receiver<Result<Done, Error>>;
 
 impl Post {
-    /// A message for a thread.
-    pub fn by(who: &AuthContext, at: Time, thread: ThreadId, draft: Draft, key: Option<RetryKey>) -> (Post, Answer) {
+    /// Posts a message to a thread.
+    pub fn send(who: &AuthContext, at: Time, thread: ThreadId, draft: Draft, key: Option<RetryKey>) -> (Post, PostReply) {
         Self::act(who, at, key, Act::Send { thread, draft })
     }
 
-    /// Other content for a message.
-    pub fn edit(who: &AuthContext, at: Time, message: MessageId, content: Content) -> (Post, Answer) {
+    /// Replaces the content of a message.
+    pub fn edit(who: &AuthContext, at: Time, message: MessageId, content: Content) -> (Post, PostReply) {
         Self::act(who, at, None, Act::EditMessage { message, content })
     }
 
-    /// The deletion of a message.
-    pub fn deletion(who: &AuthContext, at: Time, message: MessageId) -> (Post, Answer) {
+    /// Deletes a message.
+    pub fn delete(who: &AuthContext, at: Time, message: MessageId) -> (Post, PostReply) {
         Self::act(who, at, None, Act::DeleteMessage { message })
     }
 
-    /// A read marker.
-    pub fn read(who: &AuthContext, at: Time, thread: ThreadId, sequence: Sequence) -> (Post, Answer) {
+    /// Moves a read marker.
+    pub fn read(who: &AuthContext, at: Time, thread: ThreadId, sequence: Sequence) -> (Post, PostReply) {
         Self::act(who, at, None, Act::Read { thread, sequence })
     }
 
-    /// Any other change to a thread.
-    pub fn act(who: &AuthContext, at: Time, key: Option<RetryKey>, act: Act) -> (Post, Answer) {
+    /// Any other change of a thread.
+    pub fn act(who: &AuthContext, at: Time, key: Option<RetryKey>, act: Act) -> (Post, PostReply) {
         let (reply, answer) = oneshot::channel();
         let change = Change { id: Uuid::now_v7(), by: who.user_id().clone(), at, key, act };
         (Post { change, reply }, answer)
     }
 }
 
-/// Which members of a thread are here? Asked for a member.
+/// Asks which members of a thread are present. The caller has checked that the asking user is a member.
 #[derive(Message)]
-#[rtype(result = "Here")]
-pub struct WhoIsHere {
-    /// Of which thread.
+#[rtype(result = "PresentMembers")]
+pub struct GetPresentMembers {
+    /// The thread.
     pub thread: ThreadId,
 }
 
-/// A batch came over the backplane.
+/// A batch that arrived over the backplane.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Arrived(pub Batch);
+pub struct BatchReceived(pub Batch);
 
-/// Something has just ended by a write of this node: read the endings now, and answer when they are told. So many
-/// connections were asked to close.
+/// Reads the revocations now, because this node has just written one. The result is the number of connections that were asked to
+/// close.
 #[derive(Message)]
 #[rtype(result = "Result<u64, Error>")]
-pub struct Look;
+pub struct PollRevocations;
 
-/// Admit nobody, send everybody away; the reply comes when the last permit is back.
+/// Admits no connection from now on and closes all. Completes `empty` when the last permit is released.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Drain {
-    /// Told when no connection is left.
+    /// Completed when no connection is left.
     pub empty: oneshot::Sender<()>,
 }
 
-/// Is the hub there, and does it admit? If not, the part that keeps it from that.
+/// Asks whether the hub admits connections. The result is the part that prevents it, or `None`.
 #[derive(Message)]
 #[rtype(result = "Option<&'static str>")]
-pub struct Ready;
+pub struct CheckReadiness;
 
-/// The node has ended: stop.
+/// Stops the hub and its outlets: the node has shut down.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct End;
+pub struct Shutdown;

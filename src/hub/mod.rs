@@ -1,264 +1,273 @@
-//! The hub and what belongs to it: outlets, outboxes, the writer; and the node, which is all of them together.
+//! Hub: the node's actor for connections, presence and the release of events in log order.
+//!
+//! It runs on a thread of its own, holds no socket, and never waits in a handler: reads of the store run as actor futures.
+//!
+//! Invariants:
+//! - Events are released in log order, each once.
+//! - A user's membership changes that are released while a connection subscribes are applied to what that connection receives.
 //!
 //! Decisions: `src/docs/decisions/hub.md`.
 
-mod accounts;
-mod actor;
-mod bell;
-mod budget;
-mod closing;
-mod endings;
 mod ephemeral;
-mod guest;
-pub mod line;
-mod markers;
+mod fan_out;
+mod gap;
 pub mod messages;
-pub mod outbox;
-pub mod outlet;
 mod permits;
 mod presence;
-pub mod registry;
+mod revocations;
 pub mod roster;
-mod sleeper;
-mod steps;
-mod sweep;
-mod transport;
-mod writer;
 
 use std::{
-    future::{Ready, ready},
-    num::NonZeroU32,
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use actix::prelude::*;
-use governor::Quota;
-use serde_json::value::RawValue;
-use tokio::sync::{Semaphore, oneshot};
-use uuid::Uuid;
+use governor::clock::MonotonicClock;
+use tokio::sync::Semaphore;
 
+use self::{
+    ephemeral::{Ephemeral, TYPING_OUTLET_MAX},
+    messages::{BatchReceived, CheckReadiness, Drain, Post, Shutdown},
+    revocations::Revocations,
+    roster::{OutletIndex, Roster},
+};
 pub use self::{
-    accounts::Accounts,
-    actor::Hub,
-    bell::{EXIT_SOFTWARE, exit_now, log_aside},
-    closing::Closing,
-    guest::Guest,
-    line::{LAST_WORDS, Line},
-    outbox::Out,
-    outlet::Seat,
-    permits::Displaced,
-    presence::Here,
-    registry::{Sitter, Transport},
-    transport::{Flush, Inbound},
+    ephemeral::{TYPING_MAILBOX_MAX, Typing},
+    permits::{Displaced, Permit, Permits},
+    presence::PresentMembers,
+};
+use crate::{
+    auth::{
+        rate::{Pace, Rate},
+        rates::refusal,
+    },
+    backplane::Batch,
+    domain::{Limits, Position, UserId},
+    error::{Code, Error},
+    outlet::{
+        self, Close, CloseTarget, Outlet, OutletId, RegisterOutlet, SetMemberships, SetSubscriptions, Subscribe, Unsubscribe,
+    },
+    process::AbortGuard,
+    store::{Act, Head, Reads, Write},
     writer::Writer,
 };
-use self::{bell::Bell, budget::Budget, messages as say, permits::Permits, steps::Steps};
-use crate::{
-    backplane::{Backplane, Batch},
-    domain::{Clock, Credential, Limits, Outage, Time},
-    error::{Code, Error},
-    store::{Done, Head, Identity, Log, Reads},
-    wire::{CursorSeal, Tally, frame},
-};
 
-/// So many a second, so many at once.
-pub fn quota(per_second: u64, burst: u64) -> Quota {
-    let number = |number: u64| NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
-    Quota::per_second(number(per_second)).allow_burst(number(burst))
+/// Messages that may wait for the hub. When it is full, a post is refused with `busy`.
+const MAILBOX_CAPACITY: usize = 4_096;
+
+/// Interval of gap filling, presence changes and the retry of outlets that are behind.
+const TICK: Duration = Duration::from_secs(1);
+
+/// An outlet, as the hub knows it.
+struct OutletEntry {
+    id: OutletId,
+    address: Addr<Outlet>,
+    /// Whether a batch did not fit into its mailbox. It receives nothing until it has accepted all subscriptions anew.
+    behind: bool,
+    /// Slots in its mailbox for typing notices.
+    typing_slots: Arc<Semaphore>,
 }
 
-/// Time that the writer gets at the end to write what is queued: 16 transactions, of which each may wait for a lock.
-const END: Duration = Duration::from_secs(10);
-
-/// Where a backplane hands over what arrived.
-pub type Arrive = Box<dyn Fn(Batch) + Send + Sync>;
-
-/// The parts a node is made of; the engines behind them are chosen elsewhere.
-pub struct Parts {
-    /// The store's writing half.
-    pub log: Box<dyn Log>,
-    /// The store's reading half.
-    pub reads: Arc<dyn Reads>,
-    /// Which log it is.
-    pub identity: Identity,
-    /// Makes the backplane, given where batches arrive.
-    pub backplane: Box<dyn FnOnce(Arrive) -> Box<dyn Backplane>>,
-    /// The limits in force.
-    pub limits: Limits,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// One running process: its hub, writer and store, shared by all worker threads.
-pub struct Node {
-    /// Names this process.
-    pub node_id: Uuid,
-    /// When it started.
-    pub started_at: Time,
-    /// The log's end when it started.
-    pub born_at: Head,
-    /// The limits in force.
-    pub limits: Limits,
-    /// The same as clients are told of them.
-    pub limits_told: Box<RawValue>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// The store's reading half.
-    pub reads: Arc<dyn Reads>,
-    /// Seals cursors and page keys.
-    pub cursors: CursorSeal,
-    /// The one hub.
-    pub hub: Addr<Hub>,
-    /// The one writer.
-    pub writer: Writer,
+/// The hub actor.
+pub struct Hub {
+    limits: Limits,
+    writer: Writer,
+    reads: Arc<dyn Reads>,
+    /// Rate limiter of changes, by user.
+    sends: Rate<UserId>,
+    outlets: Vec<OutletEntry>,
+    roster: Roster,
+    ephemeral: Ephemeral,
+    /// End of the released events.
+    released: Head,
+    /// Batches that arrived before their predecessor, by the position before them.
+    early: BTreeMap<Position, Batch>,
+    filling_gap: bool,
+    /// End of the log, as read last.
+    log_end: Position,
     permits: Arc<Permits>,
-    /// By which time what is too old is deleted.
-    steps: Mutex<Steps>,
-    /// Places in the hub's mailbox for what is not kept.
-    ephemeral: Arc<Semaphore>,
-    /// What the connections may hold in memory.
-    budget: Budget,
-    ending: Arc<AtomicBool>,
-    threads: Mutex<Option<(Arbiter, oneshot::Receiver<()>)>>,
+    revocations: Revocations,
+    abort_guard: Option<AbortGuard>,
 }
 
-impl Node {
-    /// Starts the writer's thread and the hub's.
-    ///
-    /// # Errors
-    /// If the store cannot be read or the system gives no thread.
-    pub async fn start(parts: Parts) -> Result<Arc<Node>, Error> {
-        let Parts { log, reads, identity, backplane, limits, clock } = parts;
-        let born_at = reads.head().await?;
-        let last_ending = reads.last_ending().await?;
-        let steps = Mutex::new(Steps::new(clock.read(), reads.swept_at().await?));
-        let ending = Arc::new(AtomicBool::new(false));
-        let of_readers = Arc::clone(&ending);
-        reads.on_panic(Box::new(move || drop(Bell::new("a read thread", &of_readers))));
-        // The hub needs the writer and the writer, through the backplane, the hub.
-        let hub_address: Arc<OnceLock<Addr<Hub>>> = Arc::default();
-        let to_hub = Arc::clone(&hub_address);
-        let arrive = move |batch: Batch| {
-            let Some(hub) = to_hub.get() else { return };
-            if batch.markers.is_empty() {
-                // A batch that does not fit is no loss: the hub finds the hole and reads the store.
-                let _ = hub.try_send(say::Arrived(batch));
-            } else {
-                // Markers leave no hole. Each was a post, and of those only `writer_posts` are under way: no need of a bound.
-                hub.do_send(say::Arrived(batch));
-            }
-        };
-        let budget = Budget::new(limits.outboxes_bytes, Tally::default());
-        let bell = Bell::new("the writer", &ending);
-        let (writer, writer_end) = Writer::start(log, backplane(Box::new(arrive)), &limits, bell, budget.shared())
-            .map_err(|e| Error::new(Code::Internal, format!("the writer's thread did not start: {e}")))?;
-        let arbiter = Arbiter::new();
-        let (hub_limits, hub_writer, hub_reads) = (limits.clone(), writer.clone(), Arc::clone(&reads));
-        let bell = Bell::new("the hub", &ending);
-        let permits = Arc::new(Permits::new(&limits));
-        let hub_permits = Arc::clone(&permits);
-        let hub = Hub::start_in_arbiter(&arbiter.handle(), move |_| {
-            Hub::new(&hub_limits, (hub_writer, hub_reads), hub_permits, born_at, last_ending, bell)
-        });
-        let _ = hub_address.set(hub.clone());
-        Ok(Arc::new(Node {
-            node_id: Uuid::now_v7(),
-            started_at: clock.now(),
-            born_at,
-            limits_told: frame::limits(&limits),
-            limits,
-            clock,
-            reads,
-            cursors: CursorSeal::new(&identity.cursor_key),
-            hub,
+impl Hub {
+    /// A hub that has released every event up to `released`, and read every revocation up to `last_revocation`.
+    pub fn new(
+        limits: &Limits,
+        (writer, reads): (Writer, Arc<dyn Reads>),
+        permits: Arc<Permits>,
+        (released, last_revocation): (Head, u64),
+        abort_guard: AbortGuard,
+    ) -> Hub {
+        let pace = Pace { count: limits.sends_per_second, period: Duration::from_secs(1), burst: limits.sends_burst };
+        Hub {
+            limits: limits.clone(),
             writer,
+            reads,
+            sends: Rate::new("sends by user", pace, limits.rate_keys, &MonotonicClock),
+            outlets: Vec::new(),
+            roster: Roster::default(),
+            ephemeral: Ephemeral::new(limits),
+            released,
+            early: BTreeMap::new(),
+            filling_gap: false,
+            log_end: released.position,
             permits,
-            steps,
-            ephemeral: Arc::new(Semaphore::new(ephemeral::MAILBOX_EPHEMERAL)),
-            budget,
-            ending,
-            threads: Mutex::new(Some((arbiter, writer_end))),
-        }))
+            revocations: Revocations::after(last_revocation),
+            abort_guard: Some(abort_guard),
+        }
     }
 
-    /// A bell on one more part of this node.
-    pub(self) fn bell(&self, what: &'static str) -> Bell {
-        Bell::new(what, &self.ending)
+    fn index_of(&self, outlet: OutletId) -> Option<OutletIndex> {
+        self.outlets.iter().position(|entry| entry.id == outlet)
     }
 
-    /// Hands a post to the hub and waits for its outcome.
-    ///
-    /// # Errors
-    /// The refusal, `busy` if the hub's mailbox is full, or an outage.
-    pub fn post(&self, (post, answer): (say::Post, say::Answer)) -> impl Future<Output = Result<Done, Error>> + use<> {
-        // At once, not when the answer is first awaited: posts of one connection keep their order.
-        let queued = self.hub.try_send(post).is_ok();
-        async move {
-            if !queued {
-                return Err(Outage::Busy.into());
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.fill_gap(ctx);
+        self.poll_log_end(ctx);
+        for index in 0..self.outlets.len() {
+            if self.outlets[index].behind {
+                let users = self.roster.users_on(index);
+                let subscriptions = SetSubscriptions { users, at: self.released, behind: true };
+                self.outlets[index].behind = self.outlets[index].address.try_send(subscriptions).is_err();
             }
-            answer.await.unwrap_or_else(|_| Err(Code::StoreUnavailable.into()))
+        }
+        self.send_presence_changes();
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = &Addr<Outlet>> {
+        self.outlets.iter().map(|entry| &entry.address)
+    }
+}
+
+impl Actor for Hub {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
+        ctx.run_interval(TICK, Self::tick);
+        ctx.run_interval(revocations::POLL_INTERVAL, Self::poll_revocations);
+    }
+}
+
+impl Handler<RegisterOutlet> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, registration: RegisterOutlet, _: &mut Self::Context) {
+        let RegisterOutlet { id, outlet: address } = registration;
+        let typing_slots = Arc::new(Semaphore::new(TYPING_OUTLET_MAX));
+        self.outlets.push(OutletEntry { id, address, behind: false, typing_slots });
+    }
+}
+
+impl Handler<Subscribe> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, subscribe: Subscribe, _: &mut Self::Context) {
+        let Some(outlet) = self.index_of(subscribe.outlet) else { return };
+        // Registered even if it is refused: the connection's `Unsubscribe` follows in both cases.
+        self.roster.subscribe(&subscribe.user, outlet);
+        // A connection that was admitted before the drain and subscribes after it is refused here, because the drain has closed the
+        // others already. If the connection has ended, nothing waits for the reply.
+        let _ = subscribe.reply.send(self.permits.not_drained());
+    }
+}
+
+impl Handler<SetMemberships> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, memberships: SetMemberships, _: &mut Self::Context) {
+        let SetMemberships { user, at, threads } = memberships;
+        let Some((threads, outlets)) = self.roster.set_memberships(&user, at.position, threads) else { return };
+        self.ephemeral.presence.arrive(&user, &threads);
+        for index in outlets {
+            let outlet = &mut self.outlets[index];
+            let users = vec![(user.clone(), Arc::clone(&threads))];
+            if !outlet.behind {
+                let subscriptions = SetSubscriptions { users, at: self.released, behind: false };
+                outlet.behind = outlet.address.try_send(subscriptions).is_err();
+            }
         }
     }
+}
 
-    /// The right to one more socket of a user. Known at once on one node; where several count together, one has to ask.
-    ///
-    /// # Errors
-    /// `too_many_connections`, `draining`, `over_capacity`, or `store_unavailable` if it cannot be seen who was signed out.
-    pub fn admit(&self, who: &Credential) -> Ready<Result<say::Permit, Error>> {
-        ready(self.permits.admit(who))
-    }
+impl Handler<Unsubscribe> for Hub {
+    type Result = ();
 
-    /// The right to one more event stream or poll of a user, and what tells it that a socket has taken its place.
-    ///
-    /// # Errors
-    /// As for [`Node::admit`].
-    pub fn admit_stand_in(&self, who: &Credential) -> Ready<Result<(say::Permit, Displaced), Error>> {
-        ready(self.permits.admit_stand_in(who))
-    }
-
-    /// What [`Node::admit`] would answer now.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn would_admit(&self, who: &Credential) -> Ready<Result<(), Error>> {
-        ready(self.permits.would_admit(who))
-    }
-
-    /// Sends every connection away and waits until the last has left or the time is over; tells whether all left.
-    pub async fn drain(&self) -> bool {
-        let (empty, emptied) = oneshot::channel();
-        // Said once a process: no need of a bound.
-        self.hub.do_send(say::Drain { empty });
-        tokio::time::timeout(Duration::from_millis(self.limits.drain_ms), emptied).await.is_ok()
-    }
-
-    /// From here on parts may end: worker threads take their outlets with them.
-    pub fn begin_end(&self) {
-        self.ending.store(true, Ordering::Release);
-    }
-
-    /// Ends the node: writes what is queued, then stops hub and outlets. Idempotent.
-    ///
-    /// Returns whether the writer has ended. One that hangs, on a disk that does not answer, is left behind after
-    /// 10 s: what it has not acknowledged is not known to be stored, as after a crash.
-    pub async fn end(&self) -> bool {
-        let Some((arbiter, writer)) = self.threads.lock().ok().and_then(|mut threads| threads.take()) else { return true };
-        self.writer.stop();
-        let ended = tokio::time::timeout(END, writer).await;
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => log::error!("the writer's thread ended by a panic"),
-            Err(_) => log::error!("the writer did not write what was queued within {END:?}; not waiting any longer"),
+    fn handle(&mut self, unsubscribe: Unsubscribe, _: &mut Self::Context) {
+        let Unsubscribe { user, outlet, joining } = unsubscribe;
+        let Some(outlet) = self.index_of(outlet) else { return };
+        if self.roster.unsubscribe(&user, outlet, joining) {
+            self.ephemeral.presence.leave(&user, Instant::now());
         }
-        self.begin_end();
-        // A hub that is gone already has nothing left to stop.
-        let _ = self.hub.send(say::End).await;
-        arbiter.stop();
-        ended.is_ok()
+    }
+}
+
+impl Handler<Post> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, post: Post, _: &mut Self::Context) {
+        let Post { change, reply } = post;
+        let is_limited = !matches!(change.act, Act::Read { .. });
+        if is_limited && let Err(refused) = self.sends.take(&change.by) {
+            let error = refusal("sends", refused);
+            let detail = "You are sending too fast. Wait a moment.";
+            let error = if error.code == Code::RateLimited { Error { detail: detail.into(), ..error } } else { error };
+            let _ = reply.send(Err(error));
+            return;
+        }
+        if let Err((reply, outage)) = self.writer.queue(Write::Change(change), reply) {
+            let _ = reply.send(Err(outage.into()));
+        }
+    }
+}
+
+impl Handler<BatchReceived> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, received: BatchReceived, ctx: &mut Self::Context) {
+        self.receive(received.0, ctx);
+    }
+}
+
+impl Handler<Drain> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
+        if !self.permits.drain(drain.empty) {
+            return;
+        }
+        let spread_ms = self.limits.drain_ms / 2;
+        for outlet in self.addresses() {
+            // Must not be lost. Unbounded: one message per shutdown.
+            outlet.do_send(Close { target: CloseTarget::All { spread_ms }, code: Code::Draining });
+        }
+    }
+}
+
+impl Handler<CheckReadiness> for Hub {
+    type Result = Option<&'static str>;
+
+    fn handle(&mut self, _: CheckReadiness, _: &mut Self::Context) -> Option<&'static str> {
+        match (self.permits.not_drained().is_err(), self.permits.known()) {
+            (true, _) => Some("draining"),
+            (false, false) => Some("revocations"),
+            (false, true) => None,
+        }
+    }
+}
+
+impl Handler<Shutdown> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
+        for outlet in self.addresses() {
+            // Unbounded: the last message of an outlet.
+            outlet.do_send(outlet::Stop);
+        }
+        self.abort_guard = None;
+        ctx.stop();
     }
 }

@@ -1,5 +1,7 @@
-//! Permits: how many connections are open, of each user and together, and whether one more may be. Under a lock and not in the
-//! hub: every upgrade asks and gives back, and two wake-ups of another thread would cost it more than all that is decided here.
+//! Connection permits: limits the open connections of each user and of the node.
+//!
+//! Under a lock, not in the hub: every upgrade acquires and releases a permit, and two wake-ups of the hub's thread would cost more
+//! than the decision.
 
 use std::{
     collections::HashMap,
@@ -15,11 +17,11 @@ use crate::{
     error::{Code, Error},
 };
 
-/// For how long the list of endings may be unreadable before nobody is admitted.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time without a successful read of the revocations after which no connection is admitted.
+const REVOCATIONS_AGE_MAX: Duration = Duration::from_secs(5);
 
-/// See the module. One a node.
-pub(super) struct Permits {
+/// Connection permits of a node.
+pub struct Permits {
     user_max: u64,
     node_max: u64,
     held: Mutex<Held>,
@@ -28,40 +30,40 @@ pub(super) struct Permits {
 struct Held {
     users: HashMap<UserId, Open>,
     open: u64,
-    /// Numbers the stand-ins.
+    /// Number of the last stand-in.
     last: u64,
-    /// When it was last seen who was signed out.
-    seen_at: Instant,
+    /// When the revocations were read last.
+    revocations_read_at: Instant,
     drained: bool,
-    /// Told when the last permit is back.
+    /// Completed when the last permit is released.
     empty: Option<oneshot::Sender<()>>,
 }
 
-/// What one user has open.
+/// Open connections of one user.
 #[derive(Default)]
 struct Open {
     connections: u64,
-    /// Event streams and polls, oldest first: a client receives by one while it has no socket.
+    /// Event streams and long polls, oldest first: a client uses one while it has no socket.
     stand_ins: Vec<StandIn>,
 }
 
 struct StandIn {
     number: u64,
     login: Login,
-    /// Ends it; none once a socket has its place.
+    /// Ends it. `None` once a socket has replaced it.
     end: Option<oneshot::Sender<()>>,
-    /// Whether a socket was admitted in its place.
+    /// Whether a socket was admitted to replace it.
     claimed: bool,
 }
 
-/// What tells one client of a user from another.
+/// Distinguishes the clients of a user.
 type Login = (Option<SessionId>, Option<FamilyId>);
 
 fn login(credential: &Credential) -> Login {
     (credential.session, credential.family)
 }
 
-/// The right to one connection; given back when dropped.
+/// Permission for one connection; released when dropped.
 pub struct Permit {
     permits: Arc<Permits>,
     user: UserId,
@@ -71,15 +73,15 @@ pub struct Permit {
 enum Kind {
     Socket,
     StandIn(u64),
-    /// A socket over the user's limit, until this stand-in has ended.
+    /// A socket above the user's limit, until the stand-in of this number has ended.
     InPlaceOf(u64),
 }
 
-/// Tells a stand-in that a socket has taken its place.
+/// Completed when a socket replaces a stand-in.
 pub struct Displaced(oneshot::Receiver<()>);
 
 impl Displaced {
-    /// Waits for that, for ever if it does not happen.
+    /// Waits for the replacement; forever if it does not happen.
     pub async fn wait(self) {
         if self.0.await.is_err() {
             pending::<()>().await;
@@ -88,22 +90,30 @@ impl Displaced {
 }
 
 impl Permits {
-    pub(super) fn new(limits: &Limits) -> Permits {
-        let held = Held { users: HashMap::new(), open: 0, last: 0, seen_at: Instant::now(), drained: false, empty: None };
+    /// Permits with the limits in force.
+    pub fn new(limits: &Limits) -> Permits {
+        let held = Held {
+            users: HashMap::new(),
+            open: 0,
+            last: 0,
+            revocations_read_at: Instant::now(),
+            drained: false,
+            empty: None,
+        };
         Permits { user_max: limits.connections_user, node_max: limits.connections_node, held: Mutex::new(held) }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        // Nothing panics while it holds the lock, and counts are right after each line.
+        // No code panics while it holds the lock, so the counts are consistent.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more socket of a user. Where the user has as many connections as allowed, it takes the place of the oldest
-    /// stand-in of the same login; that one goes on until [`Permit::proven`].
+    /// Acquires a permit for a socket. At the user's limit, the socket replaces the oldest stand-in of the same login, which stays
+    /// open until [`Permit::proven`].
     ///
     /// # Errors
     /// As [`Permits::would_admit`].
-    pub(super) fn admit(self: &Arc<Permits>, who: &Credential) -> Result<Permit, Error> {
+    pub fn admit(self: &Arc<Permits>, who: &Credential) -> Result<Permit, Error> {
         let mut held = self.held();
         let number = self.may_admit_socket(&held, who)?;
         let open = held.count(&who.user);
@@ -115,11 +125,11 @@ impl Permits {
         Ok(Permit { permits: Arc::clone(self), user: who.user.clone(), kind })
     }
 
-    /// One more event stream or poll of a user.
+    /// Acquires a permit for an event stream or long poll.
     ///
     /// # Errors
     /// As [`Permits::would_admit`].
-    pub(super) fn admit_stand_in(self: &Arc<Permits>, who: &Credential) -> Result<(Permit, Displaced), Error> {
+    pub fn admit_stand_in(self: &Arc<Permits>, who: &Credential) -> Result<(Permit, Displaced), Error> {
         let mut held = self.held();
         self.has_room(&held, &who.user)?;
         self.may_admit(&held)?;
@@ -132,15 +142,15 @@ impl Permits {
         Ok((permit, Displaced(displaced)))
     }
 
-    /// What an upgrade would be told now.
+    /// Whether an upgrade would be admitted now.
     ///
     /// # Errors
     /// `too_many_connections`, `draining`, `store_unavailable` or `over_capacity`.
-    pub(super) fn would_admit(&self, who: &Credential) -> Result<(), Error> {
+    pub fn would_admit(&self, who: &Credential) -> Result<(), Error> {
         self.may_admit_socket(&self.held(), who).map(drop)
     }
 
-    /// The user's limits first, then the node's. The stand-in whose place the socket would take, if it needs one.
+    /// Checks the user's limit, then the node's. Returns the stand-in that the socket would replace, if it needs to.
     fn may_admit_socket(&self, held: &Held, who: &Credential) -> Result<Option<u64>, Error> {
         let full = self.has_room(held, &who.user);
         let stand_in = full.as_ref().err().and_then(|_| held.claimable(who));
@@ -182,7 +192,7 @@ impl Permits {
             match kind {
                 Kind::Socket => {}
                 Kind::StandIn(number) => open.stand_ins.retain(|stand_in| stand_in.number != *number),
-                // A socket that never worked leaves its stand-in to the next.
+                // A socket that never worked leaves its stand-in to the next one.
                 Kind::InPlaceOf(number) => {
                     open.stand_ins.iter_mut().filter(|one| one.number == *number).for_each(|one| one.claimed = false);
                 }
@@ -194,22 +204,22 @@ impl Permits {
         if held.open == 0
             && let Some(empty) = held.empty.take()
         {
-            // Whoever waited may have reached its deadline.
+            // The drain may have timed out.
             let _ = empty.send(());
         }
     }
 
-    /// It was seen just now who was signed out.
-    pub(super) fn seen(&self) {
-        self.held().seen_at = Instant::now();
+    /// Records that the revocations were read just now.
+    pub(super) fn revocations_read(&self) {
+        self.held().revocations_read_at = Instant::now();
     }
 
-    /// Whether that was lately, so that nobody stays in for long who was signed out.
+    /// Whether the revocations were read recently.
     pub(super) fn known(&self) -> bool {
         self.held().known()
     }
 
-    /// Admits nobody any more; whether somebody is still here, and then `empty` is told when the last has left.
+    /// Admits no connection from now on. Returns whether any is open; then `empty` is completed when the last permit is released.
     pub(super) fn drain(&self, empty: oneshot::Sender<()>) -> bool {
         let mut held = self.held();
         held.drained = true;
@@ -221,7 +231,7 @@ impl Permits {
         true
     }
 
-    /// Refused while the node drains.
+    /// Fails while the node drains.
     ///
     /// # Errors
     /// `draining`.
@@ -231,7 +241,7 @@ impl Permits {
 }
 
 impl Held {
-    /// One more connection of a user.
+    /// Counts one more connection of a user.
     fn count(&mut self, user: &UserId) -> &mut Open {
         self.open += 1;
         let open = self.users.entry(user.clone()).or_default();
@@ -239,25 +249,25 @@ impl Held {
         open
     }
 
-    /// The oldest stand-in of a login whose place no socket has taken.
+    /// The oldest stand-in of a login that no socket has replaced.
     fn claimable(&self, who: &Credential) -> Option<u64> {
         let free = |one: &&StandIn| !one.claimed && one.end.is_some() && one.login == login(who);
         self.users.get(&who.user)?.stand_ins.iter().find(free).map(|stand_in| stand_in.number)
     }
 
     fn known(&self) -> bool {
-        self.seen_at.elapsed() < PATIENCE
+        self.revocations_read_at.elapsed() < REVOCATIONS_AGE_MAX
     }
 }
 
 impl Permit {
-    /// The client has been heard on its socket, so it works both ways: the stand-in whose place it took ends.
+    /// Ends the stand-in that the socket replaces: the client was heard on the socket, so it works in both directions.
     pub fn proven(&mut self) {
         if let Kind::InPlaceOf(number) = std::mem::replace(&mut self.kind, Kind::Socket) {
             let mut held = self.permits.held();
             let stand_ins = held.users.get_mut(&self.user).map(|open| &mut open.stand_ins);
             let end = stand_ins.into_iter().flatten().find(|one| one.number == number).and_then(|one| one.end.take());
-            // It may have ended by itself.
+            // The stand-in may have ended already.
             let _ = end.map(|end| end.send(()));
         }
     }

@@ -1,9 +1,9 @@
-//! Who is here: users with a connection, by the threads they hear, and what the others have been told of them. A plain
-//! data structure; the hub's tick drives it.
+//! Presence: which users are online, by thread, and the changes that other users must be sent. A plain data structure; the hub's tick
+//! drives it.
 //!
-//! A user is here from the first seat until `presence_linger_ms` after the last one, so that a reconnect or the gap
-//! between two polls is no change. Every coming and every going is told, in this order, to those who are here and share
-//! a thread that is not too large; so whoever has asked who is here and hears what is told knows who is here now.
+//! A user is online from the first connection until `presence_linger_ms` after the last one, so that a reconnect or the time between
+//! two polls is no change. Every change is sent, in order, to the online users who share a thread with the user that has at most
+//! `presence_members` online members. So a client that has asked for the present members and applies the changes is up to date.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -14,45 +14,43 @@ use slab::Slab;
 
 use crate::{
     domain::{Limits, ThreadId, UserId},
+    outlet::PresenceChange,
     wire::Change,
 };
 
-/// Changes told to one user at once: a frame stays far below an outbox.
-const DELTAS_MAX: usize = 1_000;
+/// Changes sent to one user per tick, so that a frame is much smaller than an outbox.
+const CHANGES_PER_USER_MAX: usize = 1_000;
 
-/// Somebody came (true) or went.
-pub type Delta = (UserId, bool);
-
-/// Which members of a thread are here.
+/// The online members of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Here {
-    /// By id; not all of them where they are too many to be told.
+pub struct PresentMembers {
+    /// Users, sorted by id; at most `presence_members`.
     pub users: Vec<UserId>,
-    /// How many they are.
+    /// Number of online members.
     pub count: u64,
-    /// Whether those who are here are told who comes and goes.
+    /// Whether the members are sent presence changes of this thread.
     pub told: bool,
 }
 
 struct User {
     id: UserId,
     threads: HashSet<ThreadId>,
-    /// When the last seat was given up; none while there is one.
+    /// When the last connection ended; `None` while there is one.
     left: Option<Instant>,
-    /// Whether the coming has been told.
+    /// Whether others have been sent that the user is online.
     told: bool,
-    /// Whether it stands in `changed`.
+    /// Whether the user is in `changed`.
     queued: bool,
 }
 
-/// See the module.
+/// Online users of this node.
 pub struct Presence {
     users: Slab<User>,
     by_id: HashMap<UserId, usize>,
     threads: HashMap<ThreadId, HashSet<usize>>,
-    /// Of whom something may have to be told, each once.
+    /// Users whose change may have to be sent, each once.
     changed: VecDeque<usize>,
-    /// Who left when, in this order; some have come back since.
+    /// When users left, in order. Some have come back since.
     leaving: VecDeque<(Instant, UserId)>,
     linger: Duration,
     members_max: usize,
@@ -60,7 +58,7 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Nobody is here.
+    /// No user is online.
     pub fn new(limits: &Limits) -> Presence {
         let size = |max| usize::try_from(max).unwrap_or(usize::MAX);
         Presence {
@@ -75,7 +73,8 @@ impl Presence {
         }
     }
 
-    /// A user has a seat and hears these threads. Of one who is here already nothing changes: the log keeps the threads.
+    /// Records that a user has a connection and receives these threads. For a user who is online already, events keep the threads up
+    /// to date.
     pub fn arrive(&mut self, id: &UserId, threads: &HashSet<ThreadId>) {
         let number = *self.by_id.entry(id.clone()).or_insert_with(|| {
             let user = User { id: id.clone(), threads: HashSet::new(), left: None, told: false, queued: false };
@@ -93,15 +92,15 @@ impl Presence {
         self.queue(number);
     }
 
-    /// A user has given up the last seat.
+    /// Records that the last connection of a user has ended.
     pub fn leave(&mut self, id: &UserId, now: Instant) {
         let Some(&number) = self.by_id.get(id) else { return };
         self.users[number].left = Some(now);
         self.leaving.push_back((now, id.clone()));
     }
 
-    /// An event changes who is a member.
-    pub fn release(&mut self, thread: ThreadId, change: &Change) {
+    /// Applies the membership change of an event.
+    pub fn apply(&mut self, thread: ThreadId, change: &Change) {
         match change {
             Change::None => {}
             Change::Added(users) => {
@@ -124,22 +123,22 @@ impl Presence {
         }
     }
 
-    /// Which members of a thread are here.
-    pub fn here(&self, thread: ThreadId) -> Here {
+    /// The online members of a thread.
+    pub fn members(&self, thread: ThreadId) -> PresentMembers {
         let members = self.threads.get(&thread);
         let count = members.map_or(0, HashSet::len);
         let numbers = members.into_iter().flatten().take(self.members_max);
         let mut users: Vec<UserId> = numbers.map(|number| self.users[*number].id.clone()).collect();
         users.sort();
-        Here { users, count: count as u64, told: count <= self.members_max }
+        PresentMembers { users, count: count as u64, told: count <= self.members_max }
     }
 
-    /// What is to be told now, and to whom. What would be too much waits for the next tick.
-    pub fn tick(&mut self, now: Instant) -> HashMap<UserId, Vec<Delta>> {
+    /// The changes to send now, by receiver. Changes beyond `presence_told_per_second` wait for the next tick.
+    pub fn tick(&mut self, now: Instant) -> HashMap<UserId, Vec<PresenceChange>> {
         while let Some((left, _)) = self.leaving.front().filter(|(left, _)| now.duration_since(*left) >= self.linger) {
             let left = *left;
             let number = self.leaving.pop_front().and_then(|(_, id)| self.by_id.get(&id).copied());
-            // Who has come back in the meantime may have left again, and stands in the list for that.
+            // A user who has come back may have left again; then there is a later entry.
             if let Some(number) = number.filter(|number| self.users[*number].left == Some(left)) {
                 self.queue(number);
             }
@@ -152,7 +151,7 @@ impl Presence {
             let over = user.left.is_some_and(|left| now.duration_since(left) >= self.linger);
             if !user.told {
                 user.told = true;
-                // Of who is gone already the coming is told first: somebody may have seen it by asking.
+                // For a user who has left already, the coming is sent first: another client may have seen it by asking.
                 pairs += self.tell(number, true, &mut told, &mut full);
                 if over {
                     self.queue(number);
@@ -165,8 +164,8 @@ impl Presence {
         told
     }
 
-    /// Tells those who share a thread with a user that they came or went; what it cost.
-    fn tell(&self, number: usize, online: bool, told: &mut HashMap<UserId, Vec<Delta>>, full: &mut bool) -> usize {
+    /// Adds a change of a user for those who share a thread with them. Returns the cost.
+    fn tell(&self, number: usize, online: bool, told: &mut HashMap<UserId, Vec<PresenceChange>>, full: &mut bool) -> usize {
         let user = &self.users[number];
         let mut done = HashSet::from([number]);
         let mut cost = 1;
@@ -178,7 +177,7 @@ impl Presence {
                 if other.left.is_none() {
                     let deltas = told.entry(other.id.clone()).or_default();
                     deltas.push((user.id.clone(), online));
-                    *full |= deltas.len() >= DELTAS_MAX;
+                    *full |= deltas.len() >= CHANGES_PER_USER_MAX;
                 }
             }
         }

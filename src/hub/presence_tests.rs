@@ -96,7 +96,7 @@ impl World {
     fn ask(&mut self, user: u8) {
         let believed = self.believed.entry(user).or_default();
         for (thread, members) in self.members.iter().filter(|(_, members)| members.contains(&user)) {
-            let answer = self.presence.here(thread_id(*thread));
+            let answer = self.presence.members(thread_id(*thread));
             assert!(answer.told && answer.count == answer.users.len() as u64);
             believed.retain(|other| !members.contains(other));
             believed.extend(members.iter().filter(|member| answer.users.contains(&user_id(**member))));
@@ -119,7 +119,7 @@ impl World {
             Step::Leave { .. } => {}
             Step::Add { user, thread } => {
                 self.members.entry(thread).or_default().insert(user);
-                self.presence.release(thread_id(thread), &Change::Added(vec![user_id(user)]));
+                self.presence.apply(thread_id(thread), &Change::Added(vec![user_id(user)]));
                 // Who becomes a member asks, and whoever hears of a new one asks about it.
                 for member in self.members[&thread].clone() {
                     if self.seated.contains(&member) {
@@ -129,11 +129,11 @@ impl World {
             }
             Step::Remove { user, thread } => {
                 self.members.entry(thread).or_default().remove(&user);
-                self.presence.release(thread_id(thread), &Change::Removed(user_id(user)));
+                self.presence.apply(thread_id(thread), &Change::Removed(user_id(user)));
             }
             Step::End { thread } => {
                 self.members.remove(&thread);
-                self.presence.release(thread_id(thread), &Change::Ended);
+                self.presence.apply(thread_id(thread), &Change::Ended);
             }
             Step::Tick { millis } => self.tick(millis)?,
         }
@@ -217,7 +217,7 @@ fn a_thread_of_the_limit_is_told_and_one_person_more_is_told_nothing() {
         crowd(&mut presence, 0, 0..people);
         let pairs: usize = presence.tick(now).values().map(Vec::len).sum();
         assert_eq!(pairs > 0, told, "{people} people: {pairs} pairs");
-        let here = presence.here(thread_id(0));
+        let here = presence.members(thread_id(0));
         assert_eq!((here.count, here.told, here.users.len()), (u64::from(people), told, most as usize));
     }
 }
@@ -241,7 +241,7 @@ fn ten_thousand_people_who_come_at_once_cost_a_bounded_number_of_pairs_a_tick() 
         }
         let now_told: usize = told.values().map(Vec::len).sum();
         assert!(now_told as u64 <= limits.presence_told_per_second + limits.presence_members, "{now_told} at once");
-        assert!(told.values().all(|deltas| deltas.len() <= DELTAS_MAX));
+        assert!(told.values().all(|deltas| deltas.len() <= CHANGES_PER_USER_MAX));
         (ticks, pairs) = (ticks + 1, pairs + now_told);
     }
     assert_eq!(pairs, 10_000 * 49, "each of those in a small thread, and nobody for the large one");

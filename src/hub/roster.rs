@@ -1,5 +1,6 @@
-//! Who is present on this node, what they hear, and which outlets therefore get which thread's events.
-//! A plain data structure over outlet numbers: the hub decides by it.
+//! Roster: the connected users of this node, the threads they receive, and the routes from threads to outlets.
+//!
+//! A plain data structure over outlet indexes. The hub routes by it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,67 +12,70 @@ use crate::{
     wire::Change,
 };
 
-/// An outlet's number on this node.
-pub type OutletNumber = usize;
+/// Index of an outlet in the hub.
+pub type OutletIndex = usize;
 
+/// A user with a connection.
 #[derive(Default)]
 struct Present {
-    /// Seats on each outlet.
-    seats: HashMap<OutletNumber, usize>,
-    /// Seats whose memberships are being read.
+    /// Number of connections, by outlet.
+    connections: HashMap<OutletIndex, usize>,
+    /// Number of connections whose memberships are being read.
     joining: usize,
-    /// Membership changes released since the first of those entered.
+    /// Membership changes released since the first of those subscribed; `true` for an added member.
     changes: Vec<(Position, ThreadId, bool)>,
-    /// Whether `threads` is known; from then on releases keep it.
+    /// Whether `threads` has been read. From then on, released events update it.
     known: bool,
     threads: Arc<HashSet<ThreadId>>,
 }
 
-/// Who hears a thread on this node. Exists while somebody does.
+/// Subscribers of a thread on this node. Exists while there are any.
 #[derive(Default)]
 struct Route {
-    /// How many of the users on each outlet.
-    outlets: HashMap<OutletNumber, usize>,
+    /// Number of users, by outlet.
+    outlets: HashMap<OutletIndex, usize>,
     users: HashSet<UserId>,
 }
 
-/// What a user hears and where their seats are.
-pub type Heard = (Arc<HashSet<ThreadId>>, Vec<OutletNumber>);
+/// The threads that a user receives, and the outlets of the user's connections.
+pub type Subscriptions = (Arc<HashSet<ThreadId>>, Vec<OutletIndex>);
 
-/// Present users and the routes of threads to outlets.
+/// Connected users, and the routes from threads to outlets.
 #[derive(Default)]
 pub struct Roster {
     users: HashMap<UserId, Present>,
-    /// Users with a seat whose memberships are being read.
+    /// Users with a connection whose memberships are being read.
     joining: HashSet<UserId>,
     routes: Routes,
 }
 
 impl Roster {
-    /// A seat was taken; its memberships are about to be read, so changes to them are kept from now on.
-    pub fn enter(&mut self, user: &UserId, outlet: OutletNumber) {
+    /// Registers a connection. Its memberships are about to be read, so membership changes are recorded from now on.
+    pub fn subscribe(&mut self, user: &UserId, outlet: OutletIndex) {
         let present = self.users.entry(user.clone()).or_default();
         present.joining += 1;
         self.joining.insert(user.clone());
-        let seats = present.seats.entry(outlet).or_default();
-        *seats += 1;
-        if *seats == 1 {
+        let connections = present.connections.entry(outlet).or_default();
+        *connections += 1;
+        if *connections == 1 {
             for thread in present.threads.iter() {
                 route(&mut self.routes, *thread, user, &[outlet]);
             }
         }
     }
 
-    /// The memberships of a user as read at a position. What changed since is applied; the result is what the
-    /// user hears. Only the first read counts: it may be ahead of what is released, which its own seat makes up for by
-    /// reading the store, but another seat that is live already must still hear what lies between.
-    pub fn listen(&mut self, user: &UserId, at: Position, threads: Vec<ThreadId>) -> Option<Heard> {
+    /// Sets the memberships of a user as read at a position, applies the changes recorded since, and returns the user's
+    /// subscriptions.
+    ///
+    /// Only the first read is applied. A read may be ahead of the released events. Its own connection reads the events between from
+    /// the store, but another connection of the user that is live already must still receive them.
+    pub fn set_memberships(&mut self, user: &UserId, at: Position, threads: Vec<ThreadId>) -> Option<Subscriptions> {
         let present = self.users.get_mut(user)?;
-        let outlets: Vec<OutletNumber> = present.seats.keys().copied().collect();
+        let outlets: Vec<OutletIndex> = present.connections.keys().copied().collect();
         if std::mem::replace(&mut present.known, true) {
-            let heard = Arc::clone(&present.threads);
+            let current = Arc::clone(&present.threads);
             self.joined(user);
-            return Some((heard, outlets));
+            return Some((current, outlets));
         }
         let mut threads: HashSet<ThreadId> = threads.into_iter().collect();
         for (position, thread, added) in &present.changes {
@@ -89,12 +93,12 @@ impl Roster {
         for new in present.threads.difference(&before) {
             route(&mut self.routes, *new, user, &outlets);
         }
-        let heard = Arc::clone(&present.threads);
+        let current = Arc::clone(&present.threads);
         self.joined(user);
-        Some((heard, outlets))
+        Some((current, outlets))
     }
 
-    /// One seat less waits; with the user's last of them the kept changes have served.
+    /// Records that one connection has joined. With the user's last joining connection, the recorded changes are dropped.
     fn joined(&mut self, user: &UserId) {
         let Some(present) = self.users.get_mut(user) else { return };
         present.joining = present.joining.saturating_sub(1);
@@ -104,21 +108,21 @@ impl Roster {
         }
     }
 
-    /// A seat was given up, perhaps while it was still joining; whether it was the user's last.
-    pub fn leave(&mut self, user: &UserId, outlet: OutletNumber, joining: bool) -> bool {
+    /// Unregisters a connection, which may still be joining. Returns whether it was the user's last one.
+    pub fn unsubscribe(&mut self, user: &UserId, outlet: OutletIndex, joining: bool) -> bool {
         if joining {
             self.joined(user);
         }
         let Some(present) = self.users.get_mut(user) else { return false };
-        let Some(seats) = present.seats.get_mut(&outlet) else { return false };
-        *seats -= 1;
-        if *seats == 0 {
-            present.seats.remove(&outlet);
+        let Some(connections) = present.connections.get_mut(&outlet) else { return false };
+        *connections -= 1;
+        if *connections == 0 {
+            present.connections.remove(&outlet);
             for thread in present.threads.iter() {
                 unroute(&mut self.routes, *thread, &[outlet]);
             }
         }
-        let last = present.seats.is_empty();
+        let last = present.connections.is_empty();
         if last {
             for thread in present.threads.iter() {
                 forget(&mut self.routes, *thread, user);
@@ -129,23 +133,24 @@ impl Roster {
         last
     }
 
-    /// Whether a present user hears a thread.
-    pub fn hears(&self, user: &UserId, thread: ThreadId) -> bool {
+    /// Whether a connected user receives a thread.
+    pub fn is_subscribed(&self, user: &UserId, thread: ThreadId) -> bool {
         self.users.get(user).is_some_and(|present| present.threads.contains(&thread))
     }
 
-    /// Where a thread is heard, and by how many users there.
-    pub fn hearing(&self, thread: ThreadId) -> impl Iterator<Item = (OutletNumber, usize)> {
+    /// Outlets with subscribers of a thread, and the number of users on each.
+    pub fn subscribers(&self, thread: ThreadId) -> impl Iterator<Item = (OutletIndex, usize)> {
         self.routes.get(&thread).into_iter().flat_map(|route| &route.outlets).map(|(outlet, users)| (*outlet, *users))
     }
 
-    /// Where a user has seats.
-    pub fn seats_of(&self, user: &UserId) -> impl Iterator<Item = OutletNumber> {
-        self.users.get(user).into_iter().flat_map(|present| present.seats.keys().copied())
+    /// Outlets with connections of a user.
+    pub fn outlets_of(&self, user: &UserId) -> impl Iterator<Item = OutletIndex> {
+        self.users.get(user).into_iter().flat_map(|present| present.connections.keys().copied())
     }
 
-    /// Where an event goes, in log order: applies what it changes, before for who is added, after for who is removed.
-    pub fn release(&mut self, position: Position, thread: ThreadId, change: &Change) -> Vec<OutletNumber> {
+    /// Applies the membership change of an event, in log order, and returns the outlets that receive the event. An added member
+    /// receives it, and so does a removed one.
+    pub fn release(&mut self, position: Position, thread: ThreadId, change: &Change) -> Vec<OutletIndex> {
         if let Change::Added(users) = change {
             users.iter().for_each(|user| self.change(position, user, thread, true));
         }
@@ -161,7 +166,7 @@ impl Roster {
         outlets
     }
 
-    /// Present users for whom the end of a thread may change something; some twice. As many as hear it or are joining, not all.
+    /// Connected users that the end of a thread may concern, some of them twice: its subscribers and the joining users, not all.
     fn concerned(&self, thread: ThreadId) -> impl Iterator<Item = &UserId> {
         self.routes.get(&thread).into_iter().flat_map(|route| &route.users).chain(&self.joining)
     }
@@ -171,7 +176,7 @@ impl Roster {
         if present.joining > 0 {
             present.changes.push((position, thread, added));
         }
-        let outlets: Vec<OutletNumber> = present.seats.keys().copied().collect();
+        let outlets: Vec<OutletIndex> = present.connections.keys().copied().collect();
         let threads = Arc::make_mut(&mut present.threads);
         if added && threads.insert(thread) {
             route(&mut self.routes, thread, user, &outlets);
@@ -181,17 +186,17 @@ impl Roster {
         }
     }
 
-    /// Everybody with a seat on an outlet, and what they hear.
-    pub fn on(&self, outlet: OutletNumber) -> Vec<(UserId, Arc<HashSet<ThreadId>>)> {
-        let here = self.users.iter().filter(|(_, present)| present.seats.contains_key(&outlet));
-        here.map(|(user, present)| (user.clone(), Arc::clone(&present.threads))).collect()
+    /// Users with a connection on an outlet, each with the threads they receive.
+    pub fn users_on(&self, outlet: OutletIndex) -> Vec<(UserId, Arc<HashSet<ThreadId>>)> {
+        let users = self.users.iter().filter(|(_, present)| present.connections.contains_key(&outlet));
+        users.map(|(user, present)| (user.clone(), Arc::clone(&present.threads))).collect()
     }
 }
 
 type Routes = HashMap<ThreadId, Route>;
 
-/// A user hears a thread on these outlets too.
-fn route(routes: &mut Routes, thread: ThreadId, user: &UserId, outlets: &[OutletNumber]) {
+/// Adds a user to the route of a thread, on these outlets.
+fn route(routes: &mut Routes, thread: ThreadId, user: &UserId, outlets: &[OutletIndex]) {
     let route = routes.entry(thread).or_default();
     route.users.insert(user.clone());
     for outlet in outlets {
@@ -199,8 +204,8 @@ fn route(routes: &mut Routes, thread: ThreadId, user: &UserId, outlets: &[Outlet
     }
 }
 
-/// One user less hears a thread on these outlets.
-fn unroute(routes: &mut Routes, thread: ThreadId, outlets: &[OutletNumber]) {
+/// Removes one user from the counts of these outlets.
+fn unroute(routes: &mut Routes, thread: ThreadId, outlets: &[OutletIndex]) {
     let Some(route) = routes.get_mut(&thread) else { return };
     for outlet in outlets {
         if let Some(users) = route.outlets.get_mut(outlet) {
@@ -212,7 +217,7 @@ fn unroute(routes: &mut Routes, thread: ThreadId, outlets: &[OutletNumber]) {
     }
 }
 
-/// A user hears a thread no more, on any outlet.
+/// Removes a user from the route of a thread.
 fn forget(routes: &mut Routes, thread: ThreadId, user: &UserId) {
     let Some(route) = routes.get_mut(&thread) else { return };
     route.users.remove(user);

@@ -14,7 +14,7 @@ enum Step {
         outlet: usize,
     },
     /// The oldest joining seat of this user reads its memberships now and tells them.
-    Listen {
+    SetMemberships {
         user: u8,
     },
     Leave {
@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
     let (user, outlet, thread) = (0..3u8, 0..2usize, 0..3u8);
     prop_oneof![
         3 => (user.clone(), outlet.clone()).prop_map(|(user, outlet)| Step::Enter { user, outlet }),
-        3 => user.clone().prop_map(|user| Step::Listen { user }),
+        3 => user.clone().prop_map(|user| Step::SetMemberships { user }),
         2 => (user.clone(), outlet).prop_map(|(user, outlet)| Step::Leave { user, outlet }),
         2 => (user.clone(), thread.clone()).prop_map(|(user, thread)| Step::Add { user, thread }),
         2 => (user, thread.clone()).prop_map(|(user, thread)| Step::Remove { user, thread }),
@@ -114,21 +114,21 @@ impl World {
     fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
             Step::Enter { user, outlet } => {
-                self.roster.enter(&user_id(user), outlet);
+                self.roster.subscribe(&user_id(user), outlet);
                 self.seats.push(Seat { user, outlet, listens_from: None });
             }
-            Step::Listen { user } => {
+            Step::SetMemberships { user } => {
                 let at = self.log.len() as u64;
                 let threads = (0..3).filter(|thread| member(&self.in_store, *thread, user)).map(thread_id).collect();
                 if let Some(seat) = self.seats.iter_mut().find(|seat| seat.user == user && seat.listens_from.is_none()) {
                     seat.listens_from = Some(at);
-                    self.roster.listen(&user_id(user), Position(at), threads);
+                    self.roster.set_memberships(&user_id(user), Position(at), threads);
                 }
             }
             Step::Leave { user, outlet } => {
                 if let Some(index) = self.seats.iter().position(|seat| seat.user == user && seat.outlet == outlet) {
                     let seat = self.seats.remove(index);
-                    self.roster.leave(&user_id(user), outlet, seat.listens_from.is_none());
+                    self.roster.unsubscribe(&user_id(user), outlet, seat.listens_from.is_none());
                 }
             }
             Step::Add { user, thread } if !member(&self.in_store, thread, user) => self.commit(thread, Fact::Added(user)),
@@ -195,7 +195,7 @@ proptest! {
             prop_assert!(!heard.known || *heard.threads == truth);
         }
         for seat in std::mem::take(&mut world.seats) {
-            world.roster.leave(&user_id(seat.user), seat.outlet, seat.listens_from.is_none());
+            world.roster.unsubscribe(&user_id(seat.user), seat.outlet, seat.listens_from.is_none());
         }
         prop_assert!(world.roster.users.is_empty() && world.roster.routes.is_empty());
     }
@@ -206,16 +206,20 @@ fn the_end_of_a_thread_concerns_who_hears_it_and_who_joins_and_nobody_else() {
     let mut roster = Roster::default();
     let (ended, other) = (ThreadId(Uuid::from_u128(1)), ThreadId(Uuid::from_u128(2)));
     for user in 0..200 {
-        roster.enter(&user_id(user), 0);
-        roster.listen(&user_id(user), Position(0), if user < 3 { vec![ended, other] } else { vec![other] });
+        roster.subscribe(&user_id(user), 0);
+        roster.set_memberships(&user_id(user), Position(0), if user < 3 { vec![ended, other] } else { vec![other] });
     }
-    roster.enter(&user_id(250), 1);
+    roster.subscribe(&user_id(250), 1);
     let mut concerned: Vec<&UserId> = roster.concerned(ended).collect();
     concerned.sort_unstable();
     assert_eq!(concerned, [&user_id(0), &user_id(1), &user_id(2), &user_id(250)]);
     assert_eq!(roster.release(Position(1), ended, &Change::Ended), [0]);
-    assert!(!roster.routes.contains_key(&ended) && !roster.hears(&user_id(0), ended) && roster.hears(&user_id(0), other));
-    (0..200).for_each(|user| _ = roster.leave(&user_id(user), 0, false));
-    roster.leave(&user_id(250), 1, true);
+    assert!(
+        !roster.routes.contains_key(&ended)
+            && !roster.is_subscribed(&user_id(0), ended)
+            && roster.is_subscribed(&user_id(0), other)
+    );
+    (0..200).for_each(|user| _ = roster.unsubscribe(&user_id(user), 0, false));
+    roster.unsubscribe(&user_id(250), 1, true);
     assert!(roster.routes.is_empty() && roster.joining.is_empty() && roster.users.is_empty(), "nothing is left behind");
 }

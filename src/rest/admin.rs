@@ -7,7 +7,7 @@ use crate::{
     auth::AuthContext,
     domain::{LoginAct, LoginDone, Permission, UserId},
     error::{Code, Error},
-    hub::Node,
+    node::Node,
     wire::rest::RevokedAnswer,
 };
 

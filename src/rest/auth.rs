@@ -13,7 +13,7 @@ use crate::{
     },
     domain::{Account, LoginAct, LoginDone, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
     error::{Code, Error},
-    hub::Node,
+    node::Node,
     wire::{
         rest::{LinkBody, LoginBody, MeAnswer},
         shape,

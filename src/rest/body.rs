@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     error::{Code, Error},
-    hub::Node,
+    node::Node,
     wire::rest,
 };
 

@@ -20,10 +20,12 @@ use super::{
 };
 use crate::{
     auth::AuthContext,
+    connection_io::{Closing, ConnectionIo, Outbound},
     domain::{Marker, Reset},
     error::{Code, Error},
-    feed::{self, Feed, Opening, Seated, Stopped},
-    hub::{Closing, Guest, Line, Node, Out, Transport},
+    feed::{self, Feed, Opening, Stopped, StoreSource},
+    node::Node,
+    outlet::{ConnectionIdentity, Transport},
     socket::Cutter,
     store::Head,
     wire::{
@@ -78,15 +80,15 @@ async fn poll(
 ) -> Result<HttpResponse, Error> {
     let (_permit, displaced) = node.admit_stand_in(who.credential()).await?;
     let _kept = Cutter::keep(request);
-    let line = Rc::new(Line::new(&node.limits));
-    let opening = feed::open(node, Guest::new(who).sitter(Transport::Poll), &line, since).await?;
+    let io = Rc::new(ConnectionIo::new(&node.limits));
+    let opening = feed::open(node, ConnectionIdentity::new(who).subscriber(Transport::Poll), &io, since).await?;
     if let Some(reset) = opening.reset {
         return Err(does_not_hold(reset));
     }
     let since = opening.at.position;
     let (events, at) = tokio::select! {
         biased;
-        heard = hear(node, opening, &line, wait) => heard?,
+        heard = hear(node, opening, &io, wait) => heard?,
         () = displaced.wait() => {
             let detail = "A socket has taken the place of this poll. Go on with its cursor there.";
             return Err(Error::new(Code::TooManyConnections, detail).after_ms(5_000));
@@ -103,53 +105,63 @@ fn does_not_hold(reset: Reset) -> Error {
 
 /// What was missed, a page of it at most; if that is nothing, whatever comes until the time is over. And the place up to
 /// which that is everything.
-async fn hear(node: &Arc<Node>, opening: Opening, line: &Rc<Line>, wait: Duration) -> Result<(Vec<TextFrame>, Head), Error> {
-    let Opening { seat, at, .. } = opening;
-    let mut feed = Feed::new(Seated::new(Arc::clone(node), Rc::clone(&seat)), Rc::clone(line), at.position, seat.seed());
+async fn hear(
+    node: &Arc<Node>,
+    opening: Opening,
+    io: &Rc<ConnectionIo>,
+    wait: Duration,
+) -> Result<(Vec<TextFrame>, Head), Error> {
+    let Opening { subscription, at, .. } = opening;
+    let mut feed = Feed::new(
+        StoreSource::new(Arc::clone(node), Rc::clone(&subscription)),
+        Rc::clone(io),
+        at.position,
+        subscription.seed(),
+    );
     let mut caught_up = None;
     // In this order: of what was missed as much as possible is queued before it is taken.
     tokio::select! {
         biased;
-        _ = line.close_asked() => {}
+        _ = io.close_requested() => {}
         done = feed.catch_up() => match done {
             Ok(done) => caught_up = Some(done.at),
             Err(Stopped::Store(outage)) => return Err(outage.into()),
             Err(Stopped::Pruned) => return Err(does_not_hold(Reset::Expired)),
-            Err(Stopped::Line) => {}
+            Err(Stopped::Closed) => {}
         },
-        () = line.holds_something() => {}
+        () = io.has_queued() => {}
     }
     if caught_up.is_some() {
         tokio::select! {
             biased;
-            _ = line.close_asked() => {}
-            () = line.holds_something() => {}
+            _ = io.close_requested() => {}
+            () = io.has_queued() => {}
             () = feed.stay_live() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
-    match line.closing() {
+    match io.close_request() {
         // Too much came at once: what had room is told, the next poll goes on behind it.
         None | Some(Closing { code: Code::SlowReader, .. }) => {}
         Some(closing) => return Err(closing.refusal()),
     }
-    let (events, mut at, all) = taken(line, at);
+    let (events, mut at, all) = taken(io, at);
     // No await since the last was taken: if nothing is left, the rest up to where the thread has come is not this user's.
-    if all && line.closing().is_none() {
-        let further = caught_up.into_iter().chain(seat.reached());
+    if all && io.close_request().is_none() {
+        let further = caught_up.into_iter().chain(subscription.live_position());
         at = further.fold(at, |at, head| if head.position > at.position { head } else { at });
     }
     Ok((events, at))
 }
 
-/// What waits in the line, a page of it at most; the place to which that leads; and whether it was all.
-fn taken(line: &Line, mut at: Head) -> (Vec<TextFrame>, Head, bool) {
+/// Takes at most a page of queued events. Returns them, the position of the last, and whether that was all.
+fn taken(io: &ConnectionIo, mut at: Head) -> (Vec<TextFrame>, Head, bool) {
     let waker = Context::from_waker(Waker::noop());
     let mut events = Vec::new();
     while (events.len() as u64) < feed::PAGE {
-        let Poll::Ready(out) = line.poll_out(&waker) else { return (events, at, true) };
+        let Poll::Ready(out) = io.poll_next(&waker) else { return (events, at, true) };
         // Of markers it is enough to have been woken: the answer brings them as they are at its end.
-        if let Out::Event { frame, position, mark } = out {
+        if let Outbound::Event { frame, position, mark } = out {
             at = Head { position, mark, ..at };
             events.push(frame);
         }

@@ -11,7 +11,7 @@ use crate::{
     },
     domain::{LoginAct, LoginDone, SessionId, Time, logins::Login},
     error::{Code, Error},
-    hub::Node,
+    node::Node,
     wire::{
         rest::{LoginShape, LoginsAnswer, PasswordBody},
         shape,

@@ -7,7 +7,8 @@ use crate::{
     auth::AuthContext,
     domain::{MessageId, Position, RetryKey, Sequence, ThreadId},
     error::Error,
-    hub::{Node, messages::Post},
+    hub::messages::Post,
+    node::Node,
     store::{Done, Head, Window},
     wire::{
         cursor::Purpose,
@@ -30,7 +31,7 @@ pub async fn send(
 ) -> Result<HttpResponse, Error> {
     let (thread, draft, key) = SendBody::from(body.0).accept(&node.limits)?;
     let key = one_key(key, idempotency_key(&request)?)?;
-    match node.post(Post::by(&who, node.clock.now(), thread, draft, key)).await? {
+    match node.post(Post::send(&who, node.clock.now(), thread, draft, key)).await? {
         Done::Message { message, duplicate } => {
             let answer = SentAnswer { message: (&message).into(), duplicate };
             Ok(if duplicate { ok(&answer) } else { created(&answer) })
@@ -139,7 +140,7 @@ pub async fn edit(
 /// # Errors
 /// `not_found`, `forbidden`, `rate_limited`, or an outage.
 pub async fn delete(who: AuthContext, path: web::Path<String>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
-    match node.post(Post::deletion(&who, node.clock.now(), id(&path)?)).await? {
+    match node.post(Post::delete(&who, node.clock.now(), id(&path)?)).await? {
         Done::Message { message, .. } => Ok(ok(&MessageShape::from(&message))),
         _ => Err(odd()),
     }

@@ -24,7 +24,8 @@ use crate::{
     auth::{Browsers, Passwords, Provider, Trips},
     domain::Logins,
     error::{Code, Error},
-    hub::{Node, messages::Look},
+    hub::messages::PollRevocations,
+    node::Node,
 };
 
 pub use self::body::Body;
@@ -70,7 +71,7 @@ fn nothing() -> HttpResponse {
 
 /// Has every connection closed whose login has ended by now; how many.
 async fn close_ended(node: &Node) -> Result<u64, Error> {
-    match tokio::time::timeout(PATIENCE, node.hub.send(Look)).await {
+    match tokio::time::timeout(PATIENCE, node.hub.send(PollRevocations)).await {
         Ok(Ok(closed)) => closed,
         // What was written is; the hub reads it with the next look, within half a second.
         _ => Err(Error::from(Code::Busy).after_ms(500)),

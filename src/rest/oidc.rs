@@ -14,7 +14,7 @@ use crate::{
     auth::{Provider, Rates, oidc::Trip, provider_error},
     domain::{LoginAct, LoginDone, Reading, RequestId, Time},
     error::{Code, Error},
-    hub::Node,
+    node::Node,
 };
 
 /// Longest code or state that is looked at, in bytes.

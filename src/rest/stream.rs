@@ -8,9 +8,12 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     auth::AuthContext,
+    connection_io::{CLOSE_TIMEOUT, ConnectionIo},
     error::{Code, Error},
     feed::{self, Opening},
-    hub::{Displaced, Guest, LAST_WORDS, Line, Node, Transport, messages::Permit},
+    hub::{Displaced, Permit},
+    node::Node,
+    outlet::{ConnectionIdentity, Transport},
     socket::{Cut, Cutter, Occupied, event_stream},
     wire::{frame, sse::Event},
 };
@@ -31,29 +34,29 @@ pub(super) async fn open(
 ) -> Result<HttpResponse, Error> {
     let (permit, displaced) = node.admit_stand_in(who.credential()).await?;
     let place = (permit, Cutter::keep(request));
-    let (line, guest) = (Rc::new(Line::new(&node.limits)), Guest::new(who));
+    let (io, identity) = (Rc::new(ConnectionIo::new(&node.limits)), ConnectionIdentity::new(who));
     let last = request.headers().get(LAST_EVENT_ID).filter(|id| !id.is_empty());
     // One that is no text is no cursor either.
     let since = last.map(|id| id.to_str().unwrap_or_default().to_owned()).or(since);
-    let opening = feed::open(&node, guest.sitter(Transport::Stream), &line, since.as_deref()).await?;
-    if let Some(closing) = line.closing() {
+    let opening = feed::open(&node, identity.subscriber(Transport::Stream), &io, since.as_deref()).await?;
+    if let Some(closing) = io.close_request() {
         return Err(closing.refusal());
     }
     let cut = Cut::of(request);
     cut.unless_confirmed_within(Duration::from_millis(node.limits.heartbeat_grace_ms));
-    line.set_cut(move || cut.now());
-    let first = first(&opening, &node, guest);
-    let (lines, epoch) = (Rc::clone(&line), opening.at.epoch);
-    let response = event_stream::answer(request, HttpResponse::Ok(), first, lines, epoch, Arc::clone(&node));
-    actix_rt::spawn(attend(node, opening, line, place, displaced));
+    io.set_abort(move || cut.now());
+    let first = first(&opening, &node, identity);
+    let (connections, epoch) = (Rc::clone(&io), opening.at.epoch);
+    let response = event_stream::answer(request, HttpResponse::Ok(), first, connections, epoch, Arc::clone(&node));
+    actix_rt::spawn(attend(node, opening, io, place, displaced));
     Ok(response)
 }
 
 /// `connection_established`; and where the client's cursor does not hold, a `reset`, after which it goes on from the head.
-fn first(opening: &Opening, node: &Node, guest: Guest<'_>) -> Bytes {
+fn first(opening: &Opening, node: &Node, identity: ConnectionIdentity<'_>) -> Bytes {
     let id = Some(opening.cursor.as_str());
     let mut bytes = BytesMut::new();
-    let established = opening.established(node, guest);
+    let established = opening.established(node, identity);
     bytes.extend_from_slice(&Event { id, data: established.text(), ..Event::default() }.bytes());
     if let Some(reset) = opening.reset {
         let reset = frame::Reset { code: feed::reset_code(reset).name(), cursor: &opening.cursor };
@@ -62,30 +65,30 @@ fn first(opening: &Opening, node: &Node, guest: Guest<'_>) -> Bytes {
     bytes.freeze()
 }
 
-/// Feeds the line until the transport has ended, or somebody asks to close and the last words have had their time.
-async fn attend(node: Arc<Node>, opening: Opening, line: Rc<Line>, place: (Permit, Occupied), displaced: Displaced) {
+/// Runs the feed until the transport has ended, or a close is requested and the close timeout has passed.
+async fn attend(node: Arc<Node>, opening: Opening, io: Rc<ConnectionIo>, place: (Permit, Occupied), displaced: Displaced) {
     let follow = async {
-        feed::follow(node, opening, Rc::clone(&line)).await;
+        feed::follow(node, opening, Rc::clone(&io)).await;
         pending::<()>().await;
     };
     let gives_way = async {
         displaced.wait().await;
-        line.close(Code::TooManyConnections);
+        io.request_close(Code::TooManyConnections);
         pending::<()>().await;
     };
     let farewell = async {
-        line.finish(line.close_asked().await);
-        tokio::time::sleep(LAST_WORDS).await;
-        line.cut();
+        io.send_bye(io.close_requested().await);
+        tokio::time::sleep(CLOSE_TIMEOUT).await;
+        io.abort();
     };
     tokio::select! {
         () = follow => {}
         () = gives_way => {}
         () = farewell => {}
-        () = line.ended() => {}
+        () = io.transport_ended() => {}
     }
     drop(place);
     // The body has ended, but its last bytes may still be on their way: not for ever.
-    tokio::time::sleep(LAST_WORDS).await;
-    line.cut();
+    tokio::time::sleep(CLOSE_TIMEOUT).await;
+    io.abort();
 }

@@ -10,7 +10,8 @@ use crate::{
     auth::Verdict,
     domain::Uptime,
     error::Error,
-    hub::{Node, messages::Ready},
+    hub::messages::CheckReadiness,
+    node::Node,
     store::Write,
     wire::{
         rest::{BuildInfo, HealthAnswer, InfoAnswer, SignInWays},
@@ -58,7 +59,7 @@ pub async fn ready(node: web::Data<Node>, site: web::Data<Site>) -> HttpResponse
 }
 
 async fn failing(node: &Arc<Node>) -> Option<&'static str> {
-    match tokio::time::timeout(PATIENCE, node.hub.send(Ready)).await {
+    match tokio::time::timeout(PATIENCE, node.hub.send(CheckReadiness)).await {
         Ok(Ok(None)) => {}
         Ok(Ok(failing)) => return failing,
         _ => return Some("hub"),

@@ -7,7 +7,8 @@ use crate::{
     auth::{AuthContext, Rates},
     domain::{RetryKey, Sequence, ThreadId, UserId},
     error::{Code, Error},
-    hub::{Node, messages::Post},
+    hub::messages::Post,
+    node::Node,
     store::{Act, Done, ThreadView},
     wire::{
         cursor::Purpose,

@@ -16,7 +16,7 @@ use crate::{
         logins::{Refreshed, SecretHash, TICKET, Ticket},
     },
     error::{Code, Error},
-    hub::Node,
+    node::Node,
     wire::{
         rest::{RefreshBody, TicketAnswer, TokensAnswer},
         shape,

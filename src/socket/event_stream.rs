@@ -1,5 +1,6 @@
-//! The transport of server-sent events: the body of an answer that does not end, out of a line. It only goes out: the
-//! client is heard no more, and whether it is still there is the TCP connection's to say.
+//! Transport of server-sent events: a response body that writes the outbox until the connection closes.
+//!
+//! It is outbound only. Whether the client is still there is known from the TCP connection alone.
 
 use std::{
     convert::Infallible,
@@ -18,24 +19,25 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::{
+    connection_io::{ConnectionIo, Outbound},
     domain::Cursor,
-    hub::{Line, Node, Out},
+    node::Node,
     wire::{
         cursor::Purpose,
         sse::{self, Event},
     },
 };
 
-/// Answers with a stream: the first words, then what the line holds until it says farewell.
+/// Answers with an event stream: `first`, then the frames of the outbox up to `bye`.
 pub fn answer(
     request: &HttpRequest,
     mut response: HttpResponseBuilder,
     first: Bytes,
-    line: Rc<Line>,
+    io: Rc<ConnectionIo>,
     epoch: Uuid,
     node: Arc<Node>,
 ) -> HttpResponse {
-    let body = Stream { first: Some(first), line, epoch, node, ended: false };
+    let body = Stream { first: Some(first), io, epoch, node, ended: false };
     let mut response = response
         .insert_header((header::CONTENT_TYPE, sse::MEDIA_TYPE))
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -51,7 +53,7 @@ pub fn answer(
 
 struct Stream {
     first: Option<Bytes>,
-    line: Rc<Line>,
+    io: Rc<ConnectionIo>,
     epoch: Uuid,
     /// Seals the cursors.
     node: Arc<Node>,
@@ -59,25 +61,25 @@ struct Stream {
 }
 
 impl Stream {
-    fn bytes(&mut self, out: Out) -> Bytes {
+    fn bytes(&mut self, out: Outbound) -> Bytes {
         match out {
-            Out::Event { frame, position, mark } => {
+            Outbound::Event { frame, position, mark } => {
                 let id = self.node.cursors.seal(Purpose::Cursor, Cursor { epoch: self.epoch, position, mark });
                 Event { id: Some(&id), data: frame.text(), ..Event::default() }.bytes()
             }
-            Out::Text(frame) => Event { data: frame.text(), ..Event::default() }.bytes(),
-            Out::Ping | Out::Pong(_) | Out::Binary(_) => {
+            Outbound::Text(frame) => Event { data: frame.text(), ..Event::default() }.bytes(),
+            Outbound::Ping | Outbound::Pong(_) | Outbound::Binary(_) => {
                 // There is no answer to come: that the connection takes it is all there is to hear.
-                self.line.hear();
+                self.io.record_activity();
                 sse::BEAT
             }
-            Out::Bye { closing, .. } | Out::Close { closing, .. } => {
+            Outbound::Bye { closing, .. } | Outbound::Close { closing, .. } => {
                 self.ended = true;
                 let (name, retry_ms) = (Some("bye"), closing.retry_after_ms);
                 Event { name, retry_ms, data: &closing.bye().data(), ..Event::default() }.bytes()
             }
             // Nothing comes in on a stream, no close frame either.
-            Out::Closed(_) => Bytes::new(),
+            Outbound::CloseAnswer(_) => Bytes::new(),
         }
     }
 }
@@ -89,7 +91,7 @@ impl MessageBody for Stream {
         BodySize::Stream
     }
 
-    /// The library asks while the client reads, and stops asking while it does not: then the line fills.
+    /// The library polls while the client reads. While it does not, the outbox fills.
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         let stream = self.get_mut();
         if let Some(first) = stream.first.take() {
@@ -98,13 +100,13 @@ impl MessageBody for Stream {
         if stream.ended {
             return Poll::Ready(None);
         }
-        let out = ready!(stream.line.poll_out(cx));
+        let out = ready!(stream.io.poll_next(cx));
         Poll::Ready(Some(Ok(stream.bytes(out))))
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.line.hang_up();
+        self.io.mark_transport_ended();
     }
 }

@@ -5,7 +5,7 @@ use actix_http::ws::Item;
 use bytes::BytesMut;
 use bytestring::ByteString;
 
-use crate::{error::Code, hub::Inbound};
+use crate::{connection_io::Inbound, error::Code};
 
 /// The message under way.
 #[derive(Debug, Default)]

@@ -1,8 +1,10 @@
-//! The seam between a connection and its transport. A transport moves frames between the wire and a [`Line`]:
-//! it reads only while the line lets it, judges every frame by its header before its payload is kept, and ends when
-//! it has written the close frame. Nothing above knows which transport it is.
+//! WebSocket transports. A transport moves frames between a TCP connection and a [`ConnectionIo`].
 //!
-//! [`Line`]: crate::hub::Line
+//! Invariants:
+//! - It reads only while [`ConnectionIo`] allows it.
+//! - It checks every frame by its header before it buffers the payload.
+//! - It ends when it has written the close frame.
+//! - Code above this room does not know which transport a connection has.
 //!
 //! Decisions: `src/docs/decisions/transport.md`.
 
@@ -41,8 +43,8 @@ pub use self::{
     raw::Wire,
 };
 use crate::{
+    connection_io::{ConnectionIo, Inbound},
     error::{Code, Error},
-    hub::{Inbound, Line},
 };
 
 /// What a client sends, one frame at a time; ends when the connection does.
@@ -64,7 +66,7 @@ impl Stream for Frames {
 
 /// What is to happen with a connection when its upgrade has been answered.
 struct Taken {
-    line: Rc<Line>,
+    io: Rc<ConnectionIo>,
     gate: Gate,
     start: Box<dyn FnOnce(Frames)>,
 }
@@ -73,8 +75,8 @@ struct Taken {
 #[derive(Clone, Default)]
 struct Offer(Rc<RefCell<Option<Taken>>>);
 
-/// Answers an upgrade with 101. When that is written, `start` gets what the client sends, and the transport takes what the line
-/// holds; the gate judges what comes. If it cannot be written, `start` is dropped.
+/// Answers an upgrade with 101. Once that is written, `start` gets the inbound frames, as far as the gate accepts them, and the transport
+/// writes the outbox. If it cannot be written, `start` is dropped.
 ///
 /// # Errors
 /// `bad_upgrade`, if the library refuses what the slot has passed.
@@ -82,20 +84,20 @@ pub fn accept(
     request: &HttpRequest,
     payload: Payload,
     proof: UpgradeSlot,
-    line: &Rc<Line>,
+    io: &Rc<ConnectionIo>,
     gate: Gate,
     start: impl FnOnce(Frames) + 'static,
 ) -> Result<HttpResponse, Error> {
     let Some(Offer(offer)) = request.extensions().get().cloned() else {
-        let response = web_actors::upgrade(request, payload, proof, Rc::clone(line), gate)?;
+        let response = web_actors::upgrade(request, payload, proof, Rc::clone(io), gate)?;
         let cut = Cut::of(request);
-        line.set_cut(move || cut.now());
-        start(Frames::of(web_actors::Arriving(Rc::clone(line))));
+        io.set_abort(move || cut.now());
+        start(Frames::of(web_actors::Arriving(Rc::clone(io))));
         return Ok(response);
     };
     Cutter::take(request);
-    let (line, start) = (Rc::clone(line), Box::new(start));
-    *offer.borrow_mut() = Some(Taken { line, gate, start });
+    let (io, start) = (Rc::clone(io), Box::new(start));
+    *offer.borrow_mut() = Some(Taken { io, gate, start });
     Ok(ws::handshake_response(request.head()).finish().map_into_boxed_body().into())
 }
 

@@ -25,8 +25,8 @@ use tokio::{
 
 use super::{Frames, Taken, fragments::Fragments, gate::Gate};
 use crate::{
+    connection_io::{ConnectionIo, DirectWriter, Inbound},
     error::Code,
-    hub::{Flush, Inbound, Line},
 };
 
 /// A byte stream under HTTP that can be taken over.
@@ -67,17 +67,17 @@ thread_local! {
 
 /// Takes a connection over: from here on it belongs to `taken`. `read` is what came with the request's head.
 pub(super) fn open<T: Wire>(stream: T, read: &[u8], taken: Taken) {
-    let Taken { line, gate, start } = taken;
+    let Taken { io, gate, start } = taken;
     let socket = Rc::new(Socket {
         stream: RefCell::new(Some(stream)),
         waker: RefCell::new(Waker::noop().clone()),
         full: Cell::new(false),
         state: Cell::new(State::Open),
     });
-    line.attach(Rc::<Socket<T>>::clone(&socket));
+    io.attach_direct_writer(Rc::<Socket<T>>::clone(&socket));
     let mut reader = Reader {
         socket,
-        line,
+        io,
         codec: Codec::new().max_size(usize::try_from(gate.message_bytes_max()).unwrap_or(usize::MAX)),
         gate,
         fragments: Fragments::default(),
@@ -110,10 +110,10 @@ struct Socket<T> {
 }
 
 impl<T: Wire> Socket<T> {
-    fn write(&self, line: &Line, cx: &mut Context<'_>) {
+    fn write(&self, io: &ConnectionIo, cx: &mut Context<'_>) {
         let mut stream = self.stream.borrow_mut();
         let Some(stream) = stream.as_mut().filter(|_| self.state.get() == State::Open) else { return };
-        let written = match line.poll_write(|pieces| stream.poll_pieces(cx, pieces)) {
+        let written = match io.poll_write(|pieces| stream.poll_pieces(cx, pieces)) {
             // What a stream with a buffer of its own keeps back is written here.
             Poll::Ready(Ok(last)) => Pin::new(stream).poll_flush(cx).map_ok(|()| last),
             other => other,
@@ -127,13 +127,13 @@ impl<T: Wire> Socket<T> {
     }
 }
 
-impl<T: Wire> Flush for Socket<T> {
-    fn flush(&self, line: &Line) {
+impl<T: Wire> DirectWriter for Socket<T> {
+    fn write_now(&self, io: &ConnectionIo) {
         if self.full.get() {
             return;
         }
         let waker = self.waker.borrow();
-        self.write(line, &mut Context::from_waker(&waker));
+        self.write(io, &mut Context::from_waker(&waker));
         if self.state.get() != State::Open {
             waker.wake_by_ref();
         }
@@ -170,7 +170,7 @@ enum Reading {
 /// The connection's side of it, and what was read and is not handed over.
 struct Reader<T: Wire> {
     socket: Rc<Socket<T>>,
-    line: Rc<Line>,
+    io: Rc<ConnectionIo>,
     gate: Gate,
     codec: Codec,
     fragments: Fragments,
@@ -182,7 +182,7 @@ struct Reader<T: Wire> {
 
 impl<T: Wire> Drop for Reader<T> {
     fn drop(&mut self) {
-        self.line.hang_up();
+        self.io.mark_transport_ended();
     }
 }
 
@@ -193,7 +193,7 @@ impl<T: Wire> Reader<T> {
             self.unread.truncate(from + before);
             self.reading = Reading::UpTo(code);
         }
-        self.line.receiving(self.gate.unfinished());
+        self.io.set_unfinished(self.gate.unfinished());
     }
 
     /// The next whole frame of what was read, or what is wrong behind the last.
@@ -207,7 +207,7 @@ impl<T: Wire> Reader<T> {
             if matches!(inbound, Inbound::Fault(_) | Inbound::Closed) {
                 self.reading = Reading::Off;
             }
-            self.line.hear_of(&inbound);
+            self.io.record_inbound(&inbound);
             return Some(inbound);
         }
         // The gate has seen it all before: what it let through and the codec does not take is a fault as well.
@@ -226,13 +226,13 @@ impl<T: Wire> Reader<T> {
             Frame::Text(bytes) => text(bytes).map_or(Inbound::Fault(Code::NotUtf8), Inbound::Text),
             Frame::Continuation(item) => self.fragments.take(item),
             Frame::Ping(data) => {
-                self.line.pong(&data);
+                self.io.pong(&data);
                 Inbound::Control
             }
             Frame::Pong(_) => Inbound::Control,
             Frame::Binary(bytes) => Inbound::Binary(Bytes::copy_from_slice(&bytes)),
             Frame::Close(reason) => {
-                self.line.answer_close(reason);
+                self.io.answer_close(reason);
                 Inbound::Closed
             }
         }
@@ -249,7 +249,7 @@ impl<T: Wire> Reader<T> {
         } else if self.unread.is_empty() {
             self.unread = BytesMut::new();
         }
-        self.line.set_buffered(self.unread.capacity() + self.fragments.memory());
+        self.io.set_buffered(self.unread.capacity() + self.fragments.memory());
     }
 
     /// Reads once; how many bytes.
@@ -277,7 +277,7 @@ impl<T: Wire> Reader<T> {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
         self.socket.full.set(false);
-        self.socket.write(&self.line, cx);
+        self.socket.write(&self.io, cx);
         match self.socket.state.get() {
             State::Open => {}
             // The connection ends now; only its stream stays for a while.
@@ -288,9 +288,9 @@ impl<T: Wire> Reader<T> {
             State::Gone => return Poll::Ready(None),
         }
         // Who queues something from now on wakes this; where something is left, the socket does.
-        _ = self.line.poll_queued(cx);
+        _ = self.io.poll_queued(cx);
         loop {
-            ready!(self.line.poll_wanted(cx));
+            ready!(self.io.poll_read_wanted(cx));
             if let Some(inbound) = self.next_read() {
                 return Poll::Ready(Some(inbound));
             }

@@ -1,7 +1,7 @@
-//! The transport on actix-web-actors: a pump actor between the response body that the library polls and the line.
+//! Transport on actix-web-actors: an actor that copies frames between the response body, which the library polls, and [`ConnectionIo`].
 //!
-//! The library polls its actor only while the peer reads, so the pump holds no policy and no timer: those are in
-//! the connection, which cuts the socket from outside when the pump is stuck.
+//! The library polls the actor only while the peer reads, so the actor has no policy and no timer. The connection has them, and aborts
+//! the TCP connection when the actor is stuck.
 
 use std::{
     cell::Cell,
@@ -19,15 +19,15 @@ use futures_util::Stream;
 
 use super::{UpgradeSlot, fragments::Fragments, gate::Gate};
 use crate::{
+    connection_io::{Closing, ConnectionIo, Inbound, Outbound},
     error::{Code, Error},
-    hub::{Closing, Inbound, Line, Out},
     wire::frame::Reply,
 };
 
-/// Bytes the pump hands to the library in one poll; what it holds is unbounded otherwise.
+/// Bytes passed to the library per poll. The library's own buffer has no limit.
 const PUMP: usize = 64 * 1024;
 
-/// Answers an upgrade with 101 and pumps between its stream, as far as the gate lets it in, and the line.
+/// Answers an upgrade with 101 and starts the actor.
 ///
 /// # Errors
 /// `bad_upgrade`, if the library refuses what the slot has passed.
@@ -35,19 +35,19 @@ pub(super) fn upgrade(
     request: &HttpRequest,
     payload: Payload,
     _proof: UpgradeSlot,
-    line: Rc<Line>,
+    io: Rc<ConnectionIo>,
     gate: Gate,
 ) -> Result<HttpResponse, Error> {
     let fault = Rc::new(Cell::new(None));
     let codec = Codec::new().max_size(usize::try_from(gate.message_bytes_max()).unwrap_or(usize::MAX));
-    let incoming = Incoming { payload, gate, line: Rc::clone(&line), fault: Rc::clone(&fault), ended: false };
-    let pump = Pump { line, fault, fragments: Fragments::default(), broken: false };
+    let incoming = Incoming { payload, gate, io: Rc::clone(&io), fault: Rc::clone(&fault), ended: false };
+    let pump = Pump { io, fault, fragments: Fragments::default(), broken: false };
     let response = WsResponseBuilder::new(pump, request, incoming).codec(codec).start();
     response.map_err(|error| Error::new(Code::BadUpgrade, format!("The upgrade request is malformed: {error}.")))
 }
 
 struct Pump {
-    line: Rc<Line>,
+    io: Rc<ConnectionIo>,
     fault: Rc<Cell<Option<Code>>>,
     fragments: Fragments,
     /// The library has found a fault, and would tell it again at every poll.
@@ -64,7 +64,7 @@ impl Actor for Pump {
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        self.line.hang_up();
+        self.io.mark_transport_ended();
     }
 }
 
@@ -72,23 +72,23 @@ impl Drop for Pump {
 impl StreamHandler<Result<Message, ProtocolError>> for Pump {
     fn handle(&mut self, frame: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
         match frame {
-            Ok(Message::Text(text)) => self.line.arrived(Inbound::Text(text)),
-            Ok(Message::Binary(data)) => self.line.arrived(Inbound::Binary(data)),
-            Ok(Message::Continuation(item)) => self.line.arrived(self.fragments.take(item)),
+            Ok(Message::Text(text)) => self.io.push_inbound(Inbound::Text(text)),
+            Ok(Message::Binary(data)) => self.io.push_inbound(Inbound::Binary(data)),
+            Ok(Message::Continuation(item)) => self.io.push_inbound(self.fragments.take(item)),
             Ok(Message::Ping(data)) => {
-                self.line.pong(&data);
-                self.line.arrived(Inbound::Control);
+                self.io.pong(&data);
+                self.io.push_inbound(Inbound::Control);
             }
-            Ok(Message::Pong(_) | Message::Nop) => self.line.arrived(Inbound::Control),
+            Ok(Message::Pong(_) | Message::Nop) => self.io.push_inbound(Inbound::Control),
             Ok(Message::Close(reason)) => {
-                self.line.arrived(Inbound::Closed);
+                self.io.push_inbound(Inbound::Closed);
                 ctx.close(reason);
                 ctx.stop();
             }
             Err(_) if self.broken => {}
             Err(error) => {
                 self.broken = true;
-                self.line.arrived(Inbound::Fault(fault(&error)));
+                self.io.push_inbound(Inbound::Fault(fault(&error)));
             }
         }
     }
@@ -96,7 +96,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Pump {
     fn finished(&mut self, ctx: &mut Self::Context) {
         match self.fault.take() {
             // The connection answers with the close code; the pump lives until that is written.
-            Some(code) => self.line.arrived(Inbound::Fault(code)),
+            Some(code) => self.io.push_inbound(Inbound::Fault(code)),
             None => ctx.stop(),
         }
     }
@@ -111,8 +111,8 @@ fn fault(error: &ProtocolError) -> Code {
     }
 }
 
-/// What has arrived on a line.
-pub(super) struct Arriving(pub(super) Rc<Line>);
+/// Inbound frames of a connection.
+pub(super) struct Arriving(pub(super) Rc<ConnectionIo>);
 
 impl Stream for Arriving {
     type Item = Inbound;
@@ -122,7 +122,7 @@ impl Stream for Arriving {
     }
 }
 
-/// To the client: moves frames out of the line while the library asks for them.
+/// Moves frames from the outbox to the library while it asks for them.
 struct Outgoing;
 
 impl ActorFuture<Pump> for Outgoing {
@@ -131,20 +131,20 @@ impl ActorFuture<Pump> for Outgoing {
     fn poll(self: Pin<&mut Self>, pump: &mut Pump, ctx: &mut ws::WebsocketContext<Pump>, cx: &mut Context<'_>) -> Poll<()> {
         let mut pumped = 0;
         while pumped < PUMP {
-            let out = ready!(pump.line.poll_out(cx));
+            let out = ready!(pump.io.poll_next(cx));
             pumped += out.wire().len();
             match out {
-                Out::Text(frame) | Out::Event { frame, .. } => ctx.text(frame.to_text()),
-                Out::Binary(frame) => ctx.binary(Out::payload(&frame)),
-                Out::Ping => ctx.ping(b""),
-                Out::Pong(frame) => ctx.pong(&Out::payload(&frame)),
-                Out::Bye { closing, .. } => {
+                Outbound::Text(frame) | Outbound::Event { frame, .. } => ctx.text(frame.to_text()),
+                Outbound::Binary(frame) => ctx.binary(Outbound::payload(&frame)),
+                Outbound::Ping => ctx.ping(b""),
+                Outbound::Pong(frame) => ctx.pong(&Outbound::payload(&frame)),
+                Outbound::Bye { closing, .. } => {
                     ctx.text(Reply::Bye(closing.bye()).frame().to_text());
                     return end(closing, ctx);
                 }
-                Out::Close { closing, .. } => return end(closing, ctx),
+                Outbound::Close { closing, .. } => return end(closing, ctx),
                 // The library answers a close frame by itself, in `handle`.
-                Out::Closed(_) => {}
+                Outbound::CloseAnswer(_) => {}
             }
         }
         // More waits: come again once the library has written this.
@@ -161,11 +161,11 @@ fn end(closing: Closing, ctx: &mut WebsocketContext<Pump>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// The client's bytes behind the gate, read only while the line lets us.
+/// Inbound bytes that the gate has accepted. Read only while [`ConnectionIo`] allows it.
 struct Incoming {
     payload: Payload,
     gate: Gate,
-    line: Rc<Line>,
+    io: Rc<ConnectionIo>,
     fault: Rc<Cell<Option<Code>>>,
     ended: bool,
 }
@@ -177,7 +177,7 @@ impl Stream for Incoming {
         if self.ended {
             return Poll::Ready(None);
         }
-        ready!(self.line.poll_may_read(cx));
+        ready!(self.io.poll_may_read(cx));
         let chunk = ready!(Pin::new(&mut self.payload).poll_next(cx));
         // A payload error is a peer that has gone: the stream ends.
         let Some(Ok(chunk)) = chunk else {
@@ -186,9 +186,9 @@ impl Stream for Incoming {
         };
         match self.gate.pass(&chunk) {
             Ok(frames) => {
-                self.line.let_in(frames);
-                self.line.receiving(self.gate.unfinished());
-                self.line.set_buffered(usize::try_from(self.gate.unfinished_bytes()).unwrap_or(usize::MAX));
+                self.io.admit_frames(frames);
+                self.io.set_unfinished(self.gate.unfinished());
+                self.io.set_buffered(usize::try_from(self.gate.unfinished_bytes()).unwrap_or(usize::MAX));
                 Poll::Ready(Some(Ok(chunk)))
             }
             Err((before, code)) => {

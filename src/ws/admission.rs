@@ -1,4 +1,4 @@
-//! Admission: `GET /ws` is refused before the upgrade, or accepted; never accepted and then refused.
+//! Admission of `GET /ws`: refused before the upgrade, or accepted. An accepted connection is never refused afterwards.
 //!
 //! Decisions: `src/docs/decisions/upgrades.md`.
 
@@ -20,10 +20,13 @@ use crate::{
         address::Forwarding,
         carried::{SUBPROTOCOL, offers_subprotocol},
     },
+    connection_io::ConnectionIo,
     domain::ConnectionId,
     error::Error,
     feed,
-    hub::{Guest, Line, Node, Transport, messages::Permit},
+    hub::Permit,
+    node::Node,
+    outlet::{ConnectionIdentity, Transport},
     socket::{self, Cutter, UpgradeSlot, gate::Gate},
     wire::{
         problem::Arrival,
@@ -31,7 +34,7 @@ use crate::{
     },
 };
 
-/// The proof that an upgrade may become a connection. Without one no connection can be built.
+/// Proof that an upgrade was admitted. A connection cannot be built without one.
 pub struct Admitted {
     context: AuthContext,
     connection_id: ConnectionId,
@@ -40,7 +43,7 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// Who was admitted.
+    /// Auth context of the upgrade.
     pub fn context(&self) -> &AuthContext {
         &self.context
     }
@@ -50,18 +53,19 @@ impl Admitted {
         self.since.as_deref()
     }
 
-    /// Who was admitted, and the right to be here.
+    /// The auth context and the connection permit.
     pub(super) fn into_parts(self) -> (AuthContext, Permit) {
         (self.context, self.permit)
     }
 
-    /// The connection's name and whose it is.
-    pub fn guest(&self) -> Guest<'_> {
-        Guest { connection: self.connection_id, context: &self.context }
+    /// Identity of the connection.
+    pub fn identity(&self) -> ConnectionIdentity<'_> {
+        ConnectionIdentity { connection: self.connection_id, context: &self.context }
     }
 }
 
-/// In the order of refusal: the address's limit, origin, credentials, the form of the upgrade, the user's limits, capacity.
+/// Checks, in the order of refusal: rate limit of the address, origin, credentials, form of the upgrade, limits of the user, capacity of
+/// the node.
 async fn admit(
     request: &HttpRequest,
     slot: Result<UpgradeSlot, Error>,
@@ -76,8 +80,8 @@ async fn admit(
     Ok((Admitted { context, connection_id: ConnectionId::new(), since, permit }, slot))
 }
 
-/// `POST /api/ws/preflight`: always 200, with the verdict that an upgrade with these credentials would get now. A browser
-/// does not see why its upgrade was refused: it asks here. Uses nothing up but one of the user's requests.
+/// `POST /api/ws/preflight`: 200 with the verdict that an upgrade with these credentials would get now. Browsers hide why an upgrade was
+/// refused, so clients ask here. It counts as one request of the user and consumes nothing else.
 pub async fn preflight(request: HttpRequest, node: web::Data<Node>) -> HttpResponse {
     let verdict = would_admit(&request, &node).await;
     let refused = verdict.as_ref().err();
@@ -140,19 +144,19 @@ async fn open(
     judge: Arc<Judge>,
 ) -> Result<HttpResponse, Error> {
     let (admitted, slot) = admit(request, slot, &node).await?;
-    let line = Rc::new(Line::new(&node.limits));
-    // Everything that can fail comes before the answer: once accepted, a connection is not refused.
-    let opening = feed::open(&node, admitted.guest().sitter(Transport::Socket), &line, admitted.since()).await?;
-    if let Some(closing) = line.closing() {
+    let io = Rc::new(ConnectionIo::new(&node.limits));
+    // Everything that can fail comes before the response: an accepted connection is not refused.
+    let opening = feed::open(&node, admitted.identity().subscriber(Transport::Socket), &io, admitted.since()).await?;
+    if let Some(closing) = io.close_request() {
         return Err(closing.refusal());
     }
     let subprotocol = offers_subprotocol(request.headers());
-    let (gate, lines) = (Gate::of(&node.limits), Rc::clone(&line));
-    let start = move |frames| Connection::open(admitted, opening, lines, node, judge, frames);
-    let mut response = socket::accept(request, payload, slot, &line, gate, start)?;
+    let (gate, task_io) = (Gate::of(&node.limits), Rc::clone(&io));
+    let start = move |frames| Connection::open(admitted, opening, task_io, node, judge, frames);
+    let mut response = socket::accept(request, payload, slot, &io, gate, start)?;
     if subprotocol {
-        // This one alone: the other that the client offered is its token. A browser fails the connection if it offered
-        // subprotocols and the answer names none.
+        // Only this one: the other offered subprotocol is the token. A browser fails the connection if it offered subprotocols and the
+        // response selects none.
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     Ok(response)

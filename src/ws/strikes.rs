@@ -1,25 +1,27 @@
-//! Strikes: so many offences within a minute and a connection is closed.
+//! Strikes: counts violations within a sliding window, to close connections that go on.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
+/// Length of the window.
 const WINDOW: Duration = Duration::from_secs(60);
-const STRIKES: usize = 10;
+/// Violations within the window at which a connection is closed.
+const STRIKES_MAX: usize = 10;
 
-/// The offences of the last minute.
+/// Violations within the window.
 #[derive(Debug, Default)]
 pub(super) struct Strikes(VecDeque<Instant>);
 
 impl Strikes {
-    /// Notes an offence; whether it is one too many.
+    /// Records a violation. Returns whether the connection is to be closed.
     pub fn strike(&mut self, now: Instant) -> bool {
         while self.0.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
             self.0.pop_front();
         }
         self.0.push_back(now);
-        self.0.len() >= STRIKES
+        self.0.len() >= STRIKES_MAX
     }
 }
 

@@ -18,9 +18,9 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, dev::AppConfig, web}
 use clap::{Parser, ValueEnum};
 use futures_util::Stream;
 use hailgate::{
+    connection_io::{CLOSE_TIMEOUT, Closing, ConnectionIo, Inbound},
     domain::Limits,
     error::Error,
-    hub::{Closing, Inbound, LAST_WORDS, Line},
     socket::{self, Cutter, Frames, UpgradeSlot, gate::Gate, upgrade},
 };
 
@@ -87,11 +87,11 @@ async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpRespons
     let payload = payload.into_inner();
     let slot = UpgradeSlot::of(&request, &payload)?;
     let limits = limits();
-    let line = Rc::new(Line::new(&limits));
+    let io = Rc::new(ConnectionIo::new(&limits));
     let gate = Gate::of(&limits).and_binary();
-    let echoing = Rc::clone(&line);
+    let echoing = Rc::clone(&io);
     let start = |frames| drop(actix_web::rt::spawn(echo(echoing, frames)));
-    socket::accept(&request, payload, slot, &line, gate, start)
+    socket::accept(&request, payload, slot, &io, gate, start)
 }
 
 fn limits() -> Limits {
@@ -100,26 +100,26 @@ fn limits() -> Limits {
 }
 
 /// In the place of the gateway's connection: takes what comes and sends it back, as fast as the client reads.
-async fn echo(line: Rc<Line>, mut frames: Frames) {
+async fn echo(io: Rc<ConnectionIo>, mut frames: Frames) {
     loop {
         // What waits for the client is written in the same turn in which the next frame is looked for.
         let next = poll_fn(|cx| {
-            line.set_reading(line.poll_room(cx).is_ready());
+            io.set_reading(io.poll_page_room(cx).is_ready());
             Pin::new(&mut frames).poll_next(cx)
         });
         match next.await {
-            Some(Inbound::Text(text)) => line.send((&*text).into()),
-            Some(Inbound::Binary(data)) => line.send_binary(&data),
+            Some(Inbound::Text(text)) => io.send((&*text).into()),
+            Some(Inbound::Binary(data)) => io.send_binary(&data),
             Some(Inbound::Control | Inbound::Fragment) => {}
             Some(Inbound::Fault(code)) => {
-                line.finish_without_words(Closing::from(code));
+                io.send_close(Closing::from(code));
                 break;
             }
             Some(Inbound::Closed) | None => break,
         }
     }
     let end = async { while poll_fn(|cx| Pin::new(&mut frames).poll_next(cx)).await.is_some() {} };
-    if tokio::time::timeout(LAST_WORDS, end).await.is_err() {
-        line.cut();
+    if tokio::time::timeout(CLOSE_TIMEOUT, end).await.is_err() {
+        io.abort();
     }
 }

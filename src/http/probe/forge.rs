@@ -205,7 +205,7 @@ impl Forge {
     /// Ends the node.
     pub(super) async fn end(self) {
         self.gateway.node.drain().await;
-        self.gateway.node.end().await;
+        self.gateway.node.shut_down().await;
     }
 
     /// A credential, ready to travel.

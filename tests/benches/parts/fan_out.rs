@@ -4,11 +4,10 @@ use std::{rc::Rc, sync::Arc};
 
 use criterion::{BatchSize, Criterion, Throughput};
 use hailgate::{
+    connection_io::ConnectionIo,
     domain::{ConnectionId, Credential, Limits, Position, Time},
-    hub::{
-        Line, Sitter, Transport,
-        registry::{Item, Registry},
-    },
+    outlet::{Item, Registry},
+    outlet::{Subscriber, Transport},
     store::Head,
     wire::seal::seal,
 };
@@ -41,22 +40,22 @@ fn head(position: u64) -> Head {
 }
 
 /// A registry whose seats are all live and hear one thread.
-fn full_room() -> (Registry, Vec<Rc<Line>>) {
+fn full_room() -> (Registry, Vec<Rc<ConnectionIo>>) {
     let mut registry = Registry::new(head(0));
     let (limits, threads) = (Limits::default(), [thread()].into());
-    let lines = (0..LISTENERS).map(|number| {
-        let (line, user) = (Rc::new(Line::new(&limits)), user(&format!("user{number}")));
-        let sitter = Sitter {
+    let connections = (0..LISTENERS).map(|number| {
+        let (io, user) = (Rc::new(ConnectionIo::new(&limits)), user(&format!("user{number}")));
+        let subscriber = Subscriber {
             connection: ConnectionId::new(),
             credential: Credential::of(user.clone()),
             expires_at: Time(i64::MAX),
             transport: Transport::Socket,
         };
-        let seat = registry.enter(sitter, Rc::clone(&line));
-        registry.listen_to(&user, &threads, head(0));
+        let seat = registry.register(subscriber, Rc::clone(&io));
+        registry.set_subscriptions(&user, &threads, head(0));
         assert!(registry.try_live(seat, Position(0)));
-        line
+        io
     });
-    let lines = lines.collect();
-    (registry, lines)
+    let connections = connections.collect();
+    (registry, connections)
 }
