@@ -160,11 +160,7 @@ async fn a_thread_opens_at_its_first_unread_message_however_many_there_are() {
         bob.sees("the place", |view| view.marks.iter().any(|mark| mark == "New messages")).await;
         let view = in_view(bob).await;
         assert!(view.line && view.after == format!("number {from}"), "{:?} after {:?}", view.texts, view.after);
-        assert_eq!(
-            view.texts.first().map(String::as_str) < Some(view.after.as_str()),
-            true,
-            "what was read stands above it"
-        );
+        assert!(view.texts.first().map(String::as_str) < Some(view.after.as_str()), "what was read stands above it");
         let (left, read) = told(&program, &thread).await;
         assert!(left > 0 && read < u64::from(last), "not all is read: {left} after {read}");
 
@@ -283,10 +279,10 @@ async fn a_short_conversation_stands_at_the_composer_and_the_way_to_the_end_cove
     for number in 1..=60 {
         let text = format!("{number} {}", "words that go on and on ".repeat(20));
         if number % 2 == 0 {
-            server.post(&text).await
+            server.post(&text).await;
         } else {
-            server.program_of("bob").post(&server.thread, &text).await
-        };
+            server.program_of("bob").post(&server.thread, &text).await;
+        }
     }
     let covers = "const box = document.querySelector('#to-end').getBoundingClientRect();
         return [...document.querySelectorAll('.bubble')].some((one) => { const it = one.getBoundingClientRect();
