@@ -329,7 +329,7 @@ async fn a_wide_window_begins_with_the_thread_that_was_open_last_or_with_none() 
     other.fills("#signin-password", "correct horse battery staple").await;
     other.click("#signin-submit").await;
     let view = other.sees("the threads", |view| view.threads.len() == 3 && view.connection == "live").await;
-    assert!(!view.open && view.nothing_words == "Choose a thread.", "{view:#?}");
+    assert!(!view.open && view.nothing_words == "Choose a thread", "{view:#?}");
     assert_eq!(unread(&view, "Plans"), 1, "nothing is read by itself");
 }
 
