@@ -37,7 +37,7 @@ pub use self::{
     template::template,
     text::{Shape, clean, clean_path},
 };
-use crate::domain::{Limits, Synchronous};
+use crate::domain::{Limits, Synchronous, UserId};
 
 /// Where the program runs. Nothing about who gets in depends on it, except that development is for this machine only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Worker threads.
     pub workers: usize,
+    /// Accounts into which a browser may sign in again without a password. No setting names them: only `hailgate demo` has some.
+    pub demo: Vec<UserId>,
     /// Every limit.
     pub limits: Limits,
     /// Each setting, what it is and where that was written, secrets masked.

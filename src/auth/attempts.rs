@@ -146,7 +146,7 @@ impl<C: Clock + Clone> Attempt<'_, C> {
 fn refusal(refused: Refused) -> Error {
     match refused {
         Refused::Limited(wait) => {
-            let detail = "Too many failed logins. Wait for as long as Retry-After says, then try again.";
+            let detail = "Too many failed logins. Wait a little, then try again.";
             Error::new(Code::RateLimited, detail).after_ms(super::rates::wait_ms(wait))
         }
         Refused::TooMany | Refused::Full => {

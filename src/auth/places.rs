@@ -95,8 +95,7 @@ impl Places {
 }
 
 fn too_many(what: &str) -> Error {
-    let detail =
-        format!("Too many logins {what} are being looked at. Wait for as long as Retry-After says, then try again.");
+    let detail = format!("Too many logins {what} are being looked at. Wait a moment, then try again.");
     Error::new(Code::RateLimited, detail).after_ms(1_000)
 }
 

@@ -180,7 +180,7 @@ pub(super) fn wait_ms(wait: Duration) -> u64 {
 pub fn refusal(what: &str, refused: Refused) -> Error {
     match refused {
         Refused::Limited(wait) => {
-            let detail = format!("Too many {what}. Wait for as long as Retry-After says, then try again.");
+            let detail = format!("Too many {what}. Wait a little, then try again.");
             Error::new(Code::RateLimited, detail).after_ms(wait_ms(wait))
         }
         Refused::TooMany | Refused::Full => {

@@ -63,7 +63,8 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     make_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
     let place = Where { config: None, data: Some(directory.clone()) };
     let load = || place.load(args.bind.clone());
-    let config = load()?;
+    let mut config = load()?;
+    config.demo = PEOPLE.iter().map(|(name, _, _)| user(name)).collect::<Result<_, _>>()?;
     let tokens = keys::tokens(&config)?;
     if config.environment != Environment::Development {
         return Err(Failure::Failed(format!(
@@ -142,11 +143,14 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
     file.sync_all()
 }
 
+fn user(name: &str) -> Result<UserId, Failure> {
+    UserId::parse(name).map_err(|reason| Failure::Failed(reason.into_owned()))
+}
+
 /// Accounts and thread, made once; sign-in codes and a token, made anew.
 fn prepare(config: &Config, tokens: &Tokens) -> Result<Prepared, Failure> {
     let mut store = open::store(&config.database, &config.limits)?;
     let now = SystemClock.now();
-    let user = |name: &str| UserId::parse(name).map_err(|reason| Failure::Failed(reason.into_owned()));
     let (mut writes, mut codes) = (Vec::new(), Vec::new());
     for (name, display, _) in PEOPLE {
         let account = Account::new(user(name)?, display);

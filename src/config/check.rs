@@ -73,6 +73,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         return Err(complaints);
     }
     Ok(Config {
+        demo: Vec::new(),
         origins: origins(values, Some((&database, workers))),
         environment,
         bind,

@@ -27,7 +27,7 @@ use crate::{
         Reseal, Tokens, Trips, Ways, notes::Notes,
     },
     backplane::local::Local,
-    domain::{Clock, Limits, Logins, Time, Uptime, logins::SESSION_MAX},
+    domain::{Clock, Limits, Logins, Time, Uptime, UserId, logins::SESSION_MAX},
     error::Error,
     node::{Accounts, Node, Parts},
     rest::{Site, system::Canary},
@@ -79,6 +79,8 @@ pub struct Admission {
     pub environment: &'static str,
     /// Whether one-time sign-in links are taken.
     pub links: bool,
+    /// Accounts of a demo, into which a browser may sign in again without a password.
+    pub demo: Vec<UserId>,
     /// The provider of sign-ins.
     pub oidc: Option<Arc<Provider>>,
     /// Whether requests leave no line in the log: the probe's are nobody's traffic.
@@ -177,6 +179,7 @@ impl Gateway {
         let site = web::Data::new(Site {
             environment: admission.environment,
             links: admission.links,
+            demo: admission.demo.clone(),
             passwords,
             oidc: admission.oidc.clone(),
             trips: Trips::new(Arc::clone(&admission.keys), admission.cookies),

@@ -15,6 +15,7 @@ use crate::{
     config::{Complaint, Config, Environment, Oidc},
     domain::Limits,
     error::Error,
+    rest::demo,
     store::sqlite::{OpenError, ServingLock, Sqlite, Unserved},
 };
 
@@ -185,6 +186,7 @@ fn admission(config: &Config, tokens: Arc<Tokens>, keys: Arc<KeyRing>, port: u16
         query_tokens: config.query_tokens,
         environment: config.environment.name(),
         links: development,
+        demo: demo::of_this_machine(&config.demo, development, config.bind),
         oidc: None,
         quiet: false,
     }

@@ -7,7 +7,7 @@ use super::assets;
 use crate::{
     auth::Ways,
     error::Code,
-    rest::{admin, auth, events, logins, messages, oidc, system, threads, tokens, users},
+    rest::{admin, auth, demo, events, logins, messages, oidc, system, threads, tokens, users},
     ws::admission,
 };
 
@@ -104,6 +104,7 @@ routes! {
     "/ws"                                   { Upgrade   get    admission::connect; }
     "/api/auth/login"                       { Public    post   auth::login; }
     "/api/auth/link"                        { Public    post   auth::link; }
+    "/api/auth/demo/{user_id}"              { Configured post  demo::sign_in; }
     "/api/auth/oidc/login"                  { Configured get   oidc::login; }
     "/api/auth/oidc/callback"               { Configured get   oidc::callback; }
     "/api/auth/logout"                      { Protected post   auth::logout; }

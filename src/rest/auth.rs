@@ -93,7 +93,7 @@ pub async fn link(
 }
 
 /// Signs somebody in, and says as whom.
-fn sign_in(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> Result<HttpResponse, Error> {
+pub(super) fn sign_in(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> Result<HttpResponse, Error> {
     let Renewed { session_id, login, browser } = renew(request, site, account, now)?;
     let extensions = request.extensions();
     let request_id = extensions.get::<RequestId>().map_or("", |id| &id.0);

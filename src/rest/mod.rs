@@ -4,6 +4,7 @@ mod accept;
 pub mod admin;
 pub mod auth;
 mod body;
+pub mod demo;
 pub mod events;
 pub mod logins;
 pub mod messages;
@@ -22,7 +23,7 @@ use serde::Serialize;
 
 use crate::{
     auth::{Browsers, Passwords, Provider, Trips},
-    domain::Logins,
+    domain::{Logins, UserId},
     error::{Code, Error},
     hub::messages::PollRevocations,
     node::Node,
@@ -36,6 +37,8 @@ pub struct Site {
     pub environment: &'static str,
     /// Whether one-time sign-in links are taken: in development only.
     pub links: bool,
+    /// Accounts of `hailgate demo`, into which a browser may sign in again without a password; empty everywhere else.
+    pub demo: Vec<UserId>,
     /// Verifies passwords.
     pub passwords: Passwords,
     /// The provider of sign-ins; `None`: there is none.

@@ -20,8 +20,8 @@ use crate::{
 /// Longest code or state that is looked at, in bytes.
 const PART_BYTES_MAX: usize = 4_096;
 
-/// What is said where no provider is set.
-pub const NOT_SET_UP: &str = "No sign-in provider is set up here.";
+/// What is said by a way to sign in that only some servers have.
+pub const NOT_SET_UP: &str = "This way to sign in is not set up here.";
 
 /// What a provider sends back with somebody (RFC 6749 section 4.1.2). Providers add more; that is ignored.
 #[derive(Deserialize)]

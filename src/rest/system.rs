@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use tokio::sync::Mutex;
 
-use super::{Site, ok};
+use super::{Site, demo, ok};
 use crate::{
     auth::Verdict,
     domain::Uptime,
@@ -15,7 +15,7 @@ use crate::{
     store::Write,
     wire::{
         rest::{BuildInfo, HealthAnswer, InfoAnswer, SignInWays},
-        shape,
+        shape::{self, UserShape},
     },
 };
 
@@ -71,10 +71,10 @@ async fn failing(node: &Arc<Node>) -> Option<&'static str> {
     }
 }
 
-/// `GET /api/system/info`: more for those who are signed in.
+/// `GET /api/system/info`: more for those who are signed in, and in a demo for a browser that was.
 ///
 /// # Errors
-/// `stack_broken`.
+/// `stack_broken`; in a demo an outage.
 pub async fn info(request: HttpRequest, node: web::Data<Node>, site: web::Data<Site>) -> Result<HttpResponse, Error> {
     let node_id = node.node_id.to_string();
     let signed_in = Verdict::of(&request)?.who().is_ok();
@@ -85,6 +85,8 @@ pub async fn info(request: HttpRequest, node: web::Data<Node>, site: web::Data<S
         started_at: shape::time(node.started_at),
         node_id: &node_id,
     });
-    let sign_in = SignInWays { password: true, oidc: site.oidc.as_ref().map(|provider| provider.name()) };
+    let accounts = demo::accounts(&request, &site, node.clock.now()).await?;
+    let demo = (!site.demo.is_empty()).then(|| accounts.iter().map(UserShape::from).collect());
+    let sign_in = SignInWays { password: true, oidc: site.oidc.as_ref().map(|provider| provider.name()), demo };
     Ok(ok(&InfoAnswer { name: "hailgate", environment: site.environment, sign_in, build }))
 }

@@ -341,13 +341,16 @@ pub struct InfoAnswer<'a> {
     pub build: Option<BuildInfo<'a>>,
 }
 
-/// How people sign in: with a password, and at a provider where one is set, by its name.
+/// How people sign in: with a password, at a provider where one is set, by its name, and in a demo as one of its accounts: those that
+/// this browser may choose.
 #[derive(Debug, Serialize)]
 #[allow(missing_docs, reason = "named as on the wire")]
 pub struct SignInWays<'a> {
     pub password: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oidc: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demo: Option<Vec<UserShape<'a>>>,
 }
 
 /// Which program answers.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{Marker, Message, Person, Sequence, Thread, Time};
+use crate::domain::{Account, Marker, Message, Person, Sequence, Thread, Time};
 
 /// RFC 3339 in UTC with milliseconds.
 pub fn time(time: Time) -> String {
@@ -25,6 +25,12 @@ pub struct UserShape<'a> {
 impl<'a> From<&'a Person> for UserShape<'a> {
     fn from(person: &'a Person) -> Self {
         UserShape { user_id: person.user_id.as_str(), name: &person.name }
+    }
+}
+
+impl<'a> From<&'a Account> for UserShape<'a> {
+    fn from(account: &'a Account) -> Self {
+        UserShape { user_id: account.user_id.as_str(), name: &account.name }
     }
 }
 

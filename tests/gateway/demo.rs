@@ -57,6 +57,46 @@ async fn demo_prints_links_that_sign_in_exactly_once_from_its_own_page() {
     }
 }
 
+/// Asks to be signed in as one of the demo's accounts, with these cookies, from this origin.
+async fn sign_in_again(server: &Server, name: &str, cookies: &str, origin: Option<&str>) -> Answer {
+    let request = client().post(server.url(&format!("/api/auth/demo/{name}"))).header("Cookie", cookies);
+    ask(origin.into_iter().fold(request, |request, origin| request.header("Origin", origin))).await
+}
+
+#[tokio::test]
+async fn a_browser_that_opened_a_link_may_sign_in_again_and_no_other() {
+    let server = demo(&Arc::new(Site::empty()));
+    let (origin, code) = link(&server, "alice");
+    let signed_in = use_link(&server, &origin, &code).await;
+    let cookies: Vec<&str> =
+        signed_in.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()).collect();
+    let known =
+        cookies.iter().find_map(|value| value.split(';').next().filter(|pair| pair.starts_with("hailgate-browser=")));
+    let known = known.unwrap_or_else(|| panic!("no cookie of a known browser: {cookies:?}"));
+    for (name, cookies, from, status, code) in [
+        ("alice", "", Some(&*origin), 401, "bad_login"),
+        ("alice", "hailgate-browser=forged", Some(&*origin), 401, "bad_login"),
+        ("carol", known, Some(&*origin), 401, "bad_login"),
+        ("alice", known, Some("http://evil.test"), 403, "foreign_origin"),
+        ("alice", known, Some("null"), 403, "foreign_origin"),
+        ("alice", known, None, 403, "foreign_origin"),
+    ] {
+        let answer = sign_in_again(&server, name, cookies, from).await;
+        answer.problem(status, code);
+        assert_eq!(answer.header("set-cookie"), "");
+    }
+    let offers = async |cookies: &str| {
+        let told = ask(client().get(server.url("/api/system/info")).header("Cookie", cookies)).await.json(200);
+        told["sign_in"]["demo"].clone()
+    };
+    assert_eq!(offers("").await, json!([]), "who was never here is told that it is a demo, and no names");
+    let both = json!([{"user_id": "alice", "name": "Alice"}, {"user_id": "bob", "name": "Bob"}]);
+    assert_eq!(offers(known).await, both);
+    for name in ["alice", "bob"] {
+        assert_eq!(sign_in_again(&server, name, known, Some(&origin)).await.json(200)["user_id"], name);
+    }
+}
+
 #[tokio::test]
 async fn demo_run_twice_in_one_directory_uses_accounts_thread_and_messages_again() {
     let site = Arc::new(Site::empty());

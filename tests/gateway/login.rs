@@ -137,6 +137,13 @@ async fn a_logout_ends_this_login_and_its_sockets_and_no_other() {
 }
 
 #[tokio::test]
+async fn the_sign_in_of_a_demo_is_not_there_on_any_other_server() {
+    let server = Server::shared();
+    server.nobody().post("/api/auth/demo/alice", Value::Null).await.problem(404, "not_found");
+    assert_eq!(server.nobody().get("/api/system/info").await.json(200)["sign_in"], json!({"password": true}));
+}
+
+#[tokio::test]
 async fn a_sign_in_link_is_not_found_outside_development() {
     let server = Server::shared();
     server.nobody().post("/api/auth/link", json!({"code": "x"})).await.problem(404, "not_found");

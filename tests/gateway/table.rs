@@ -29,6 +29,7 @@ pub const PROTECTED: &[Route] = &[
 pub const PUBLIC: &[Route] = &[
     ("/api/auth/login", &["POST"]),
     ("/api/auth/link", &["POST"]),
+    ("/api/auth/demo/alice", &["POST"]),
     ("/api/auth/refresh", &["POST"]),
     ("/api/ws/preflight", &["POST"]),
     ("/api/auth/oidc/login", &["GET"]),

@@ -192,6 +192,7 @@ impl Forge {
             query_tokens: manner.query_tokens,
             environment: manner.environment.name(),
             links: development,
+            demo: Vec::new(),
             oidc: None,
             quiet: true,
         };
