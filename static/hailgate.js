@@ -229,17 +229,18 @@ export class Hailgate extends Rest {
     this.#phase = 'ended';
   }
 
-  async logout() {
-    await super.logout();
+  async logout(how) {
+    await super.logout(how);
     this.leaveUser();
   }
 
   /** Ends the sign-in for this browser's tabs, without a word to the server. */
   leaveUser() {
+    this.user = null;
     this.#end('signed_out');
     this.#users?.postMessage(null);
     this.#tabs?.close();
-    this.#tabs = this.user = null;
+    this.#tabs = null;
   }
 
   /** Also remembers where a cursor lies in what the other tabs are told meanwhile. */

@@ -16,3 +16,8 @@ export async function keepPage() {
     active.postMessage({ files: [...document.querySelectorAll(FILES)].map((file) => file.href || file.src) });
   } catch { /* a browser that refuses keeps nothing, and the page works without */ }
 }
+
+/** Whether the page can be loaded again now, with or without the server: it is kept only once all its files are. */
+export async function opensWithoutServer() {
+  try { return Boolean(navigator.serviceWorker.controller && await caches.match('/')); } catch { return false; }
+}

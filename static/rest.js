@@ -90,11 +90,13 @@ export class Rest extends EventTarget {
   whoami() { return this.rest('GET', '/api/auth/me'); }
   me() { return this.#signedIn(this.whoami()); }
   login(username, password) { return this.#signedIn(this.rest('POST', '/api/auth/login', { body: { username, password } })); }
+  /** Signs in again in `hailgate demo`, in a browser that has opened one of its links. */
+  demo(user_id) { return this.#signedIn(this.rest('POST', `/api/auth/demo/${encodeURIComponent(user_id)}`)); }
   /** Signs in with a one-time code. */
   link(code) { return this.#signedIn(this.rest('POST', '/api/auth/link', { body: { code } })); }
-  async logout() { await this.rest('POST', '/api/auth/logout'); }
+  async logout(how) { await this.rest('POST', '/api/auth/logout', how); }
   /** Ends one sign-in of ours by its public id, whichever the cookie names now. */
-  endSession(session_id) { return this.rest('DELETE', `/api/auth/sessions/${encodeURIComponent(session_id)}`); }
+  endSession(session_id, how) { return this.rest('DELETE', `/api/auth/sessions/${encodeURIComponent(session_id)}`, how); }
   /** The verdict that an upgrade would get now. */
   preflight() { return this.rest('POST', '/api/ws/preflight'); }
   /** People by the first letters (two or more) of name or id. */

@@ -35,20 +35,20 @@ export class Shelf {
     return quietly(this.#do('readonly', async (owners, threads) => {
       const owner = await answered(owners.get('owner'));
       if (!owner || owner.user_id !== label.get()) return null;
-      const { user_id, epoch, name } = owner;
+      const { user_id, epoch, name, session_id } = owner;
       this.#owner = { user_id, epoch };
-      return { me: { user_id, name }, kept: await answered(threads.getAll()) };
+      return { me: { user_id, name, session_id }, kept: await answered(threads.getAll()) };
     }));
   }
 
   /** It is this user's from now on, of this log. What anybody else left is gone when this resolves. */
-  claim({ user_id, name }, epoch = null) {
+  claim({ user_id, name = user_id, session_id }, epoch = null) {
     label.set(user_id);
     return quietly(this.#do('readwrite', async (owners, threads) => {
       const owner = await answered(owners.get('owner')), same = owner?.user_id === user_id;
       if (!same || (epoch && owner.epoch && owner.epoch !== epoch)) threads.clear();
       const { epoch: known } = this.#owner = { user_id, epoch: epoch ?? (same ? owner.epoch : null) };
-      owners.put({ user_id, name, epoch: known }, 'owner');
+      owners.put({ user_id, name, session_id, epoch: known }, 'owner');
     }));
   }
 

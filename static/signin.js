@@ -1,6 +1,6 @@
 // signin.js: the sign-in view: name and password, or a one-time link that brings its code in the fragment.
 
-import { $, on } from './dom.js';
+import { $, el, on } from './dom.js';
 import { SENTENCES, span } from './words.js';
 
 /** Takes `#signin=CODE` out of the address before anything else, so that it is neither kept nor used twice. */
@@ -38,9 +38,10 @@ export class SignIn {
   #form = $('#signin-form');
   #words = $('#signin-words');
 
-  /** @param {(me: object) => void} onSignedIn */
-  constructor(hailgate, onSignedIn) {
+  /** @param {{before: () => Promise<void>, onSignedIn: (me: object) => void}} parts `before` is what must come before every sign-in */
+  constructor(hailgate, { before, onSignedIn }) {
     this.hailgate = hailgate;
+    this.before = before;
     this.onSignedIn = onSignedIn;
     on(this.#form, 'submit', (event) => { event.preventDefault(); this.#submit(); });
   }
@@ -55,10 +56,21 @@ export class SignIn {
     const { username, password } = this.#form.elements;
     if (!this.#form.contains(document.activeElement)) (username.value ? password : username).focus();
     this.hailgate.rest('GET', '/api/system/info').then(({ sign_in }) => {
+      this.#offerDemo(sign_in.demo);
       const other = $('#signin-oidc');
       other.textContent = `Sign in with ${sign_in.oidc}`;
       other.hidden = !sign_in.oidc;
     }, () => {});   // whoever cannot be asked signs nobody in either
+  }
+
+  /** In a demo nobody has a password. `accounts` are those that this browser may choose; null: this is no demo. */
+  #offerDemo(accounts = null) {
+    const place = $('#signin-demo');
+    place.hidden = accounts === null;
+    if (accounts === null) return;
+    place.replaceChildren(
+      el('p', {}, accounts.length ? 'This is a demo. Go on as' : 'This is a demo. Open a sign-in link that it printed where it was started. Start it again for new links.'),
+      ...accounts.map(({ user_id, name }) => el('button', { type: 'button', onclick: () => this.#enter(() => this.hailgate.demo(user_id), { wrong: 'Open a sign-in link of this demo first' }) }, name)));
   }
 
   hide() {
@@ -80,17 +92,27 @@ export class SignIn {
   }
 
   async #submit() {
-    const { username, password } = this.#form.elements, button = $('#signin-submit');
+    const { username, password } = this.#form.elements;
     const missing = [username, password].find((field) => !field.value.trim());
     if (missing) { this.#say(`Enter your ${missing === username ? 'name' : 'password'}`, 'error', [missing]); missing.focus(); return; }
+    if (!await this.#enter(() => this.hailgate.login(username.value.trim(), password.value), { fields: [username, password] })) {
+      password.focus();
+      password.select();
+    }
+  }
+
+  /** @returns {Promise<boolean>} whether somebody is signed in */
+  async #enter(ask, { fields = [], wrong = SENTENCES.bad_login }) {
+    const button = $('#signin-submit');
     button.disabled = true;
     this.#say('Signing in', 'note');
     try {
-      this.onSignedIn(await this.hailgate.login(username.value.trim(), password.value));
+      await this.before();
+      this.onSignedIn(await ask());
+      return true;
     } catch (error) {
-      this.#say(refusal(error), 'error', error.code === 'bad_login' ? [username, password] : []);
-      password.focus();
-      password.select();
+      if (error.code === 'bad_login') this.#say(wrong, 'error', fields); else this.#say(refusal(error));
+      return false;
     } finally {
       button.disabled = false;
     }

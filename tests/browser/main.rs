@@ -29,6 +29,7 @@ mod reading;
 mod refusals;
 mod seed;
 mod server;
+mod signout;
 mod threads;
 mod typing;
 mod window;
