@@ -116,7 +116,7 @@ async function goodbye(kept, told = signOut.settle()) {
   hailgate.leaveUser();
   $('#app').hidden = true;
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
-  signIn.show('Signing out', 'note');
+  signIn.show('Signing out', 'note', false);
   const [, error] = await Promise.all([shelf.wipe(), told]);
   if (!error || (kept && await opensWithoutServer())) { leave(); return; }
   // To load the page again would show the browser's own error page.

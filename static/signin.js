@@ -49,13 +49,14 @@ export class SignIn {
   /**
    * The form may have been in sight before; only now is it known that somebody must sign in, and nothing typed is lost.
    * @param {'error' | 'note'} [kind]
+   * @param {boolean} [asks] whether the server is asked for other ways to sign in; not by a page that is about to be loaded again
    */
-  show(words = '', kind = 'error') {
+  show(words = '', kind = 'error', asks = true) {
     $('#signin').hidden = $('#signin-submit').disabled = false;
     this.#say(words, kind);
     const { username, password } = this.#form.elements;
     if (!this.#form.contains(document.activeElement)) (username.value ? password : username).focus();
-    this.hailgate.rest('GET', '/api/system/info').then(({ sign_in }) => {
+    if (asks) this.hailgate.rest('GET', '/api/system/info').then(({ sign_in }) => {
       this.#offerDemo(sign_in.demo);
       const other = $('#signin-oidc');
       other.textContent = `Sign in with ${sign_in.oidc}`;
