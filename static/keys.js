@@ -3,7 +3,7 @@
 import { $, on } from './dom.js';
 import { FIND_KEY, isFindKey } from './finder.js';
 
-/** @param {{finder: import('./finder.js').Finder, panes: import('./panes.js').Panes, onEscape: () => void}} parts */
+/** @param {{finder, panes, onEscape: () => void}} parts a `Finder`, `Panes`, and what Escape does elsewhere */
 export function pageKeys({ finder, panes, onEscape }) {
   const help = $('#keys'), show = () => help.showModal();
   $('#keys-find').textContent = FIND_KEY;

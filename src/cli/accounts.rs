@@ -120,8 +120,27 @@ pub fn run(args: UserArgs) -> Result<(), Failure> {
     }
     let mut store = open::store(&database, &limits)?;
     let user = args.command.user().cloned();
-    let (acts, said) = match args.command {
-        UserCommand::List => return list(&store.reads),
+    let Some((acts, said)) = changes(args.command)? else { return list(&store.reads) };
+    let writes: Vec<Write> = acts.into_iter().map(|act| Write::Login(Box::new(act))).collect();
+    let committed =
+        store.log.commit(&writes).map_err(|outage| Failure::Unavailable(format!("nothing was changed: {outage}")))?;
+    let mut held = None;
+    for outcome in committed.outcomes {
+        match outcome? {
+            Done::Login(LoginDone::Permissions(permissions)) => held = Some(named(&permissions)),
+            Done::Login(LoginDone::NoSuchUser) => return Err(no_user(user.as_ref())),
+            Done::Login(LoginDone::NameTaken) => return Err(taken(user.as_ref())),
+            _ => {}
+        }
+    }
+    eprintln!("{said}{}", held.map(|held| format!(": {held}")).unwrap_or_default());
+    Ok(())
+}
+
+/// The changes that a command makes, and the sentence that reports them; `None` for the list.
+fn changes(command: UserCommand) -> Result<Option<(Vec<LoginAct>, String)>, Failure> {
+    Ok(Some(match command {
+        UserCommand::List => return Ok(None),
         UserCommand::Add { name, display, email, password_stdin, permission } => {
             let said = format!("{name} was added");
             let account = Account {
@@ -159,21 +178,7 @@ pub fn run(args: UserArgs) -> Result<(), Failure> {
             let fewer = LoginAct::ChangePermissions { user: user.clone(), give: Vec::new(), take: permission };
             (vec![LoginAct::Revoke { user, at: now() }, fewer], said)
         }
-    };
-    let writes: Vec<Write> = acts.into_iter().map(|act| Write::Login(Box::new(act))).collect();
-    let committed =
-        store.log.commit(&writes).map_err(|outage| Failure::Unavailable(format!("nothing was changed: {outage}")))?;
-    let mut held = None;
-    for outcome in committed.outcomes {
-        match outcome? {
-            Done::Login(LoginDone::Permissions(permissions)) => held = Some(named(&permissions)),
-            Done::Login(LoginDone::NoSuchUser) => return Err(no_user(user.as_ref())),
-            Done::Login(LoginDone::NameTaken) => return Err(taken(user.as_ref())),
-            _ => {}
-        }
-    }
-    eprintln!("{said}{}", held.map(|held| format!(": {held}")).unwrap_or_default());
-    Ok(())
+    }))
 }
 
 fn now() -> Time {

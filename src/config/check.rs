@@ -53,7 +53,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     checker.secrets_differ(own_key.as_ref(), session_keys.as_deref());
     let (jwt_issuer, jwt_audience) = (checker.claim("jwt_issuer"), checker.claim("jwt_audience"));
     let private_key_file = checker.private_key_file();
-    let complaints = checker.complaints;
+    let Checker { complaints, .. } = checker;
     let parts = (environment, bind, database, synchronous, own_key, session_keys, log_format, workers, limits);
     let (
         Some(environment),
@@ -69,10 +69,7 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
     else {
         return Err(complaints);
     };
-    if !complaints.is_empty() {
-        return Err(complaints);
-    }
-    Ok(Config {
+    let config = Config {
         demo: Vec::new(),
         origins: origins(values, Some((&database, workers))),
         environment,
@@ -95,7 +92,8 @@ pub(super) fn check(values: &Values) -> Result<Config, Vec<Complaint>> {
         log_format,
         workers,
         limits,
-    })
+    };
+    if complaints.is_empty() { Ok(config) } else { Err(complaints) }
 }
 
 impl Checker<'_> {

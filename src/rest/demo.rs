@@ -36,6 +36,9 @@ pub async fn sign_in(
 }
 
 /// The accounts that this browser may sign in to: all of the demo's if it has signed in to one of them before, else none.
+///
+/// # Errors
+/// If the store cannot be read.
 pub async fn accounts(request: &HttpRequest, site: &Site, now: Time) -> Result<Vec<Account>, Error> {
     let (mut accounts, mut known) = (Vec::new(), false);
     for user in &site.demo {
