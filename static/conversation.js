@@ -7,7 +7,7 @@ import { Marks } from './marks.js';
 import { messageElement } from './message.js';
 import { Reading, UNREAD_MAX } from './reading.js';
 import { Scroll } from './scroll.js';
-import { dayInWords, dayOf, minute } from './text.js';
+import { capped, dayInWords, dayOf, minute } from './text.js';
 import { confirmed, withdraw } from './dialogs.js';
 import { Editor } from './editor.js';
 
@@ -261,9 +261,9 @@ export class Conversation {
   /** The ways to the end and to what was jumped over. */
   #offer(view) {
     const unread = this.thread?.unread ?? 0, { skipped, through } = this.#reading;
-    const words = unread ? `To the end: ${counted(unread)}` : 'To the end', toEnd = $('#to-end');
+    const words = unread ? `To the end: ${capped(unread)} new ${unread === 1 ? 'message' : 'messages'}` : 'To the end', toEnd = $('#to-end');
     toEnd.hidden = this.#scroll.atEnd;
-    $('#to-end-count').textContent = unread ? (unread > 99 ? '99+' : unread) : '';
+    $('#to-end-count').textContent = unread ? capped(unread) : '';
     toEnd.setAttribute('aria-label', words);
     toEnd.title = words;
     $('#to-first').hidden = !(skipped && view && view.after > through);
@@ -300,7 +300,7 @@ export class Conversation {
     for (const message of messages) {
       const day = dayOf(message.created_at), words = dayInWords(message.created_at), news = message.sequence && message.sequence === this.#newFrom;
       const newDay = !before || dayOf(before.created_at) !== day;
-      if (newDay) mark(`day ${day} ${words}`, () => el('li', { class: 'day' }, el('h3', {}, words)));
+      if (newDay) mark(`day ${day} ${words}`, () => el('li', { class: 'day' }, el('h2', {}, words)));
       if (news) mark('news', () => el('li', { class: 'new-line' }, 'New messages'));
       const element = this.#element(message, drawn);
       element.classList.toggle('head', newDay || Boolean(news) || !sameGroup(before, message));

@@ -81,6 +81,7 @@ const exactTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeSt
 const thisYear = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
 const otherYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
 const shortDay = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const SHOWN_MAX = 99;
 
 export const minute = (at) => clock.format(new Date(at));
 export const exact = (at) => exactTime.format(new Date(at));
@@ -98,5 +99,8 @@ export function dayInWords(at, now = new Date()) {
 
 /** For a list: the time if today, else the day. */
 export const brief = (at, now = new Date()) => (dayOf(at) === now.toDateString() ? minute(at) : shortDay.format(new Date(at)));
+
+/** "99+" for more than anybody counts. */
+export const capped = (n) => (n > SHOWN_MAX ? `${SHOWN_MAX}+` : String(n));
 
 export const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;

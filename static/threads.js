@@ -2,13 +2,9 @@
 
 import { $, arrange, el, on, soon } from './dom.js';
 import { fold, matcher } from './filter.js';
-import { brief, count } from './text.js';
+import { brief, capped, count } from './text.js';
 
 const PREVIEW_CHARACTERS = 120;   // more than fits in the column
-const UNREAD_SHOWN_MAX = 99;
-
-/** "99+" for more than anybody counts. */
-const capped = (unread) => (unread > UNREAD_SHOWN_MAX ? `${UNREAD_SHOWN_MAX}+` : String(unread));
 
 export class ThreadList {
   #list = $('#thread-list');

@@ -25,7 +25,7 @@ use crate::{
 const SLOW: (u32, u32) = (400, 50_000);
 
 /// Requests and bytes of a first visit, with 100 messages: the page, its files, its worker and icon, what REST tells, the socket.
-const FIRST_MOST: (u64, u64) = (60, 150_000);
+const FIRST_MOST: (u64, u64) = (60, 175_000);
 /// The same when the page has been here before: the page, what REST tells, the socket, the worker.
 const AGAIN_MOST: (u64, u64) = (10, 24_000);
 

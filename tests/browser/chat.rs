@@ -28,7 +28,7 @@ async fn a_sign_in_link_leaves_the_address_and_works_once() {
 
     other.go(link).await;
     let view = other.sees("that the link has been used", |view| view.signin && !view.signin_words.is_empty()).await;
-    assert!(view.signin_words.starts_with("This sign-in link does not work: "), "{}", view.signin_words);
+    assert!(view.signin_words.starts_with("This sign-in link has been used"), "{}", view.signin_words);
     assert!(!view.address.contains("signin"), "{}", view.address);
     assert_eq!(view.connection_words, "", "nothing has ended on a first visit");
     other.is_clean().await;
@@ -103,7 +103,7 @@ async fn signing_out_shows_the_sign_in_form_ends_the_session_and_a_password_open
     alice.fills("#signin-name", "alice").await;
     alice.fills("#signin-password", "wrong horse battery staple").await;
     alice.click("#signin-submit").await;
-    alice.sees("that the password is wrong", |view| view.signin_words == "Name or password is wrong.").await;
+    alice.sees("that the password is wrong", |view| view.signin_words == "Name or password is wrong").await;
     // The wrong one is selected: typing replaces it.
     alice.types("correct horse battery staple").await;
     alice.presses(Key::Enter).await;
