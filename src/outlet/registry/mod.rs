@@ -328,7 +328,7 @@ impl Registry {
     }
 
     /// Sends pings and cursor frames that are due, and requests a close of connections whose credentials or timeouts expired.
-    /// Called every [`SWEEP_INTERVAL`]; the caller flushes. `cursor` makes a cursor frame.
+    /// Called every `SWEEP_INTERVAL`; the caller flushes. `cursor` makes a cursor frame.
     pub fn sweep(&mut self, now: Time, instant: Instant, timeouts: Timeouts, cursor: impl FnMut(Head) -> TextFrame) {
         let enforced = self.enforces_timeouts(instant);
         for (_, entry) in &mut self.entries {
