@@ -2,7 +2,7 @@
 
 import { $, arrange, el, on, soon } from './dom.js';
 import { fold, matcher } from './filter.js';
-import { brief, capped, count } from './text.js';
+import { brief, capped, count, pieces } from './text.js';
 
 const PREVIEW_CHARACTERS = 120;   // more than fits in the column
 
@@ -103,11 +103,12 @@ export class ThreadList {
     if (!message) return 'No messages yet';
     const author = message.author === this.model.me.user_id ? 'You' : this.model.nameOf(message.author);
     if (message.deleted_at) return author === 'You' ? 'You deleted this message' : 'Message deleted';
-    return `${author}: ${inOneLine(message.content)}`;
+    return `${author}: ${inOneLine(message.content, (cut) => pieces(cut).map(({ text }) => text).join(''))}`;
   }
 }
 
-const inOneLine = (text) => text.slice(0, PREVIEW_CHARACTERS).replace(/\s+/g, ' ');
+/** @param {(cut: string) => string} shown what is seen of a message: code without its backticks */
+const inOneLine = (text, shown = (cut) => cut) => shown(text.slice(0, PREVIEW_CHARACTERS)).replace(/\s+/g, ' ');
 
 /** "3 people", for the button that shows them. */
 export const peopleInWords = ({ member_count }) => count(member_count, 'person', 'people');

@@ -32,6 +32,9 @@ async fn addresses_are_links_and_code_is_shown_without_its_backticks() {
                 format!("https://example.org/a{safe}")
             ])
         );
+        let preview = "return document.querySelector('#thread-list .preview').textContent";
+        let preview = window.run(preview, json!([])).await;
+        assert!(preview.as_str().is_some_and(|text| text.contains("Run cargo test:")), "{preview}");
         // What is selected and copied has its lines.
         let copied = "getSelection().selectAllChildren([...document.querySelectorAll('.text')].at(-1)); return getSelection().toString()";
         let copied = window.run(copied, json!([])).await;

@@ -47,8 +47,9 @@ impl Person<'_> {
     async fn both<'a>(driver: &Driver, server: &'a Server, port: u16) -> [Person<'a>; 2] {
         let [one, other] = PEOPLE.map(async |(name, _, size)| {
             let window = driver.window().await;
-            window.has_size(size).await;
             window.go(&format!("http://127.0.0.1:{port}/")).await;
+            window.has_size(size).await;
+            window.reload().await;
             window.sees("the sign-in form", |view| view.signin).await;
             Person { name, size, window, server, faults: RefCell::default() }
         });
@@ -58,6 +59,7 @@ impl Person<'_> {
 
     /// Checks the state that is shown.
     async fn is_at(&self, state: &str) {
+        assert_eq!(self.window.has_fingers().await, self.size == Size::Narrow, "{state}");
         let faults = self.window.faults(state, self.size).await;
         self.faults.borrow_mut().extend(faults);
     }

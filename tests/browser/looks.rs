@@ -5,7 +5,7 @@ use std::{env, fs, path::PathBuf};
 
 use serde_json::json;
 
-use crate::window::{Entry, Window};
+use crate::window::{Entry, Window, until};
 
 /// The size of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,12 @@ impl Window {
     pub async fn phone(&self) {
         self.measures(390, 844, true).await;
         self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": true, "maxTouchPoints": 1 })).await;
+        until("a window without a mouse", || async { self.has_fingers().await }).await;
+    }
+
+    /// Whether it is used without a mouse. A page in a new process of the browser forgets it.
+    pub async fn has_fingers(&self) -> bool {
+        self.run("return matchMedia('(hover: none) and (pointer: coarse)').matches", json!([])).await == true
     }
 
     pub async fn measures(&self, width: u32, height: u32, mobile: bool) {

@@ -56,17 +56,6 @@ pub async fn rect(window: &Window, selector: &str) -> [f64; 4] {
     serde_json::from_value(window.run(script, json!([selector])).await).expect("four numbers")
 }
 
-/// As large as a phone, and touched with fingers.
-async fn becomes_a_phone(window: &Window) {
-    let screen = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
-    window.devtools("Emulation.setDeviceMetricsOverride", screen).await;
-    window.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": true, "maxTouchPoints": 1 })).await;
-    until("a window without a mouse", || async {
-        window.run("return matchMedia('(hover: none) and (pointer: coarse)').matches", json!([])).await == true
-    })
-    .await;
-}
-
 async fn taps(window: &Window, x: f64, y: f64) {
     let touch = |kind: &str, points: Value| json!({ "type": kind, "touchPoints": points });
     window.devtools("Input.dispatchTouchEvent", touch("touchStart", json!([{ "x": x, "y": y }]))).await;
@@ -283,7 +272,7 @@ async fn on_a_phone_one_button_of_the_tapped_message_opens_its_actions() {
     alice.writes("twice").await;
     alice.writes("alice").await;
     alice.sees_messages(&[HELLO, "and bob", "twice", "alice"]).await;
-    becomes_a_phone(alice).await;
+    alice.phone().await;
     alice.has("#messages button", 0).await;
     let last = "#messages > .message:last-child";
     taps_on(alice, &format!("{last} .bubble")).await;

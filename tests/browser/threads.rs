@@ -169,6 +169,10 @@ async fn a_thread_goes_in_words_when_its_reader_is_removed_from_it() {
     let view = bob.sees("that it is gone", |view| !view.open && view.threads.is_empty()).await;
     assert!(view.nothing_words.starts_with("Alice removed you from this thread."), "{}", view.nothing_words);
     assert!(view.messages.is_empty(), "nothing of it stays: {:?}", view.messages);
+    let nobody = "return document.querySelector('#head-presence').checkVisibility()";
+    bob.narrow().await;
+    assert_eq!(bob.run(nobody, json!([])).await, false, "nobody is present where nobody is written to");
+    bob.wide().await;
     server.post("not for bob").await;
     alice.sees_messages(&[HELLO, "not for bob"]).await;
     bob.reload().await;
