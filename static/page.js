@@ -90,15 +90,22 @@ async function signedIn(who) {
   keepPage();
 }
 
+/** From now on the page decides what is in sight, no longer the frame that it begins with. */
+function leaveFrame() {
+  $('#app').inert = false;
+  document.documentElement.classList.add('begun');
+}
+
 function show() {
   signIn.hide();
-  $('#app').hidden = $('#app').inert = false;   // inert: the frame that the page begins with
+  leaveFrame();
+  $('#app').hidden = false;
   conversations ??= new Conversations(hailgate, { user_id: me.user_id, name: me.name ?? me.user_id }, shelf);
 }
 
 function askWho(words, kind) {
   $('#app').hidden = true;
-  $('#app').inert = false;
+  leaveFrame();
   signIn.show(words, kind);
 }
 
@@ -115,6 +122,7 @@ async function goodbye(kept, told = signOut.settle()) {
   leaving = true;
   hailgate.leaveUser();
   $('#app').hidden = true;
+  leaveFrame();
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   signIn.show('Signing out', 'note', false);
   const [, error] = await Promise.all([shelf.wipe(), told]);

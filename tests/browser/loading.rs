@@ -71,6 +71,9 @@ async fn the_frame_and_its_skeletons_are_in_sight_without_any_script() {
     // Nothing in it can be used yet.
     window.run("document.querySelector('#composer').focus()", json!([])).await;
     assert_eq!(window.look().await.focus, "BODY");
+    // A browser may paint before it has read more of the document than the form.
+    window.run("document.querySelector('#signin ~ #app').remove()", json!([])).await;
+    assert!(places(&window, &["#signin"]).await["#signin"].is_null(), "what hides the form is not what follows it");
 }
 
 #[tokio::test]
