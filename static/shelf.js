@@ -34,7 +34,7 @@ export class Shelf {
   read() {
     return quietly(this.#do('readonly', async (owners, threads) => {
       const owner = await answered(owners.get('owner'));
-      if (!owner || owner.user_id !== label.get()) return null;
+      if (!owner?.session_id || owner.user_id !== label.get()) return null;   // without it (an older page) nobody could sign out there
       const { user_id, epoch, name, session_id } = owner;
       this.#owner = { user_id, epoch };
       return { me: { user_id, name, session_id }, kept: await answered(threads.getAll()) };
