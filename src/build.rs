@@ -1,6 +1,6 @@
 //! Tells the program which commit it was built from, when, and by what; `unknown` where neither git nor a variable says.
 
-use std::{env, process::Command};
+use std::{env, path::Path, process::Command};
 
 fn main() {
     println!("cargo::rerun-if-env-changed=HAILGATE_GIT_COMMIT");
@@ -10,6 +10,10 @@ fn main() {
         let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8(output.stdout).ok()?.trim().to_owned()).filter(|text| !text.is_empty())
     };
+    // The commit changes with none of the files above.
+    if let Some(log) = asked("git", &["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
+        println!("cargo::rerun-if-changed={log}");
+    }
     let told = |name: &str, program: &str, arguments: &[&str]| {
         let value = env::var(name).ok().or_else(|| asked(program, arguments)).unwrap_or_else(|| "unknown".to_owned());
         println!("cargo::rustc-env={name}={value}");

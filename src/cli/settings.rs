@@ -67,8 +67,8 @@ fn write(path: &Path) -> Result<(), Failure> {
     let text = config::template(&[("jwt_secret", jwt_secret), ("session_key", session_key)]);
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let written = file.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
+        // A part of it would stand in the way of the next try.
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| drop(fs::remove_file(path)))
     });
     let shown = path.display();
     written.map_err(|error| {

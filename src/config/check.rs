@@ -346,8 +346,8 @@ pub(super) fn origins(values: &Values, judged: Option<(&Path, usize)>) -> Vec<Or
             (_, Some(written), _) if setting.secret => masked(written),
             ("database_url", _, Some((database, _))) => format!("sqlite://{}", database.display()),
             ("workers", _, Some((_, workers))) => workers.to_string(),
-            // Addresses with a user and a password, and of engines that are not known.
-            (_, Some(written), None) if written.text.contains('@') => masked(written),
+            // Addresses with a user and a password or a query, and of engines that are not known.
+            (_, Some(written), None) if written.text.contains(['@', '?', '#']) => masked(written),
             ("database_url", Some(written), None) if !written.text.starts_with("sqlite:///") => masked(written),
             (_, Some(written), _) => written.text.clone(),
             ("database_url", None, None) => format!("sqlite://{}", default_database(values).display()),

@@ -25,7 +25,7 @@ pub async fn sign_in(
     if site.demo.is_empty() {
         return Err(Error::new(Code::NotFound, NOT_SET_UP));
     }
-    // A browser names its page in every POST; the cookie alone must not be enough for a program that got hold of it.
+    // A browser names its page in every POST. What names none is no browser, and has credentials of its own.
     if !request.headers().contains_key(ORIGIN) {
         return Err(Error::new(Code::ForeignOrigin, "Only a page of this server may ask for this."));
     }
@@ -35,7 +35,8 @@ pub async fn sign_in(
     auth::sign_in(&request, &site, &account.ok_or_else(refused)?, now)
 }
 
-/// The accounts that this browser may sign in to: all of the demo's if it has signed in to one of them before, else none.
+/// The accounts that this browser may sign in to: all of the demo's without a password if it has signed in to one of the demo's before,
+/// else none.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -44,7 +45,10 @@ pub async fn accounts(request: &HttpRequest, site: &Site, now: Time) -> Result<V
     for user in &site.demo {
         let Some(account) = site.logins.account(user.clone()).await?.filter(|account| !account.disabled) else { continue };
         known |= site.browsers.claim(request, user.as_str(), now).is_some_and(|claim| claim.judge(&account).is_some());
-        accounts.push(account);
+        // Who has set a password wants to be asked for it.
+        if account.password_hash.is_none() {
+            accounts.push(account);
+        }
     }
     Ok(if known { accounts } else { Vec::new() })
 }

@@ -121,3 +121,21 @@ async fn short_lists_secrets_streams_and_refusals_are_never_packed() {
     let answer = stream.header("Accept-Encoding", "gzip").send().await.expect("a stream");
     assert_eq!((answer.status().as_u16(), answer.headers().get("content-encoding")), (200, None));
 }
+
+#[tokio::test]
+async fn a_list_that_would_keep_a_worker_busy_is_not_packed() {
+    let server = generous();
+    let alice = server.person();
+    let thread = alice.thread(&[]).await;
+    // Each of these characters is six bytes of JSON.
+    let content = "\u{1}".repeat(8_000);
+    for _ in 0..6 {
+        alice.say(&thread, &content).await;
+    }
+    let path = format!("/api/messages?thread_id={thread}");
+    let got = get(&alice, &format!("{path}&limit=5"), "gzip").await;
+    assert_eq!(got.coding, "gzip", "{} bytes", got.bytes);
+    let got = get(&alice, &path, "gzip").await;
+    assert!(got.coding.is_empty() && got.bytes > 256 * 1024, "{} bytes", got.bytes);
+    assert_eq!(got.json["messages"].as_array().map(Vec::len), Some(6));
+}

@@ -95,6 +95,11 @@ async fn a_browser_that_opened_a_link_may_sign_in_again_and_no_other() {
     for name in ["alice", "bob"] {
         assert_eq!(sign_in_again(&server, name, known, Some(&origin)).await.json(200)["user_id"], name);
     }
+    // Who has set a password is asked for it.
+    let input = "correct horse battery staple\n";
+    assert!(server.site.run_with(&["user", "passwd", "bob", "--password-stdin", "--data", "data"], input).status.success());
+    sign_in_again(&server, "bob", known, Some(&origin)).await.problem(401, "bad_login");
+    assert_eq!(offers(known).await, json!([{"user_id": "alice", "name": "Alice"}]));
 }
 
 #[tokio::test]
