@@ -21,7 +21,7 @@ use crate::{
 /// Writes per transaction. More would only delay the first of them.
 const BATCH_WRITES_MAX: usize = 256;
 
-/// Receives the outcome of a write.
+/// Where the outcome of a write is sent.
 pub type Reply = oneshot::Sender<Result<Done, Error>>;
 
 /// The part of the queue's limits that a write uses until its outcome is sent: one item, and its bytes if it is a post.

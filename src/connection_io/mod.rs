@@ -1,13 +1,15 @@
 //! I/O state of one connection, shared by its transport, its connection task and the outlet: outbound queue, inbound queue and
 //! close request.
 //!
-//! All users of a [`ConnectionIo`] run on one worker thread. A method queues data, sets a flag or wakes a task. It never runs the
-//! code of another component, except [`DirectWriter::write_now`] in [`ConnectionIo::flush`].
+//! All users of a [`ConnectionIo`] run on one worker thread. A method queues data, sets a flag or wakes a task. It runs
+//! the code of the transport in three places only: [`DirectWriter::write_now`] in [`ConnectionIo::flush`], the function set by
+//! [`ConnectionIo::set_abort`], and the `write` passed to [`ConnectionIo::poll_write`], which runs inside the borrow of the outbox.
 //!
 //! Invariants:
 //! - Nothing follows a `bye` or close frame (RFC 6455 section 5.5.1).
 //! - The first close request wins. Only the connection task acts on it.
-//! - A full outbox is a close request with `slow_reader`. A frame is never dropped silently, except an ephemeral one.
+//! - A full outbox is a close request with `slow_reader`. While the connection is open, no frame is dropped
+//!   silently, except ephemeral frames, pings and pongs.
 //!
 //! Decisions: `src/docs/decisions/transport.md`.
 
@@ -78,7 +80,7 @@ pub struct ConnectionIo {
     /// Time at which the oldest unanswered ping was written.
     ping_written_at: Cell<Option<Instant>>,
     abort: RefCell<Option<Box<dyn FnOnce()>>>,
-    /// Whether the feed has started: the client has received `connection_established`.
+    /// Whether the feed has started: from then on `connection_established` precedes every frame that is queued.
     feed_started: Cell<bool>,
 }
 

@@ -1,6 +1,7 @@
 //! Outbox: outbound frames that wait for one connection, bounded in bytes and in frames. A pure queue.
 //!
-//! Invariant: a slow reader is a connection whose outbox is full; there is no other definition.
+//! Invariant: a connection whose outbox is full is a slow reader. The other way to be one is a stall, see
+//! `outlet/registry/progress.rs`.
 
 use std::{collections::VecDeque, io::IoSlice};
 

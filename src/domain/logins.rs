@@ -100,7 +100,7 @@ pub const ENDINGS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// SHA-256 of an opaque secret: what is stored in its place.
 pub type SecretHash = [u8; 32];
 
-/// What must still hold for whoever was let in: asked of the store at every request, at every seat and at every end.
+/// What must still hold for whoever was let in: asked of the store at every request, at every subscription of a connection and at every end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
     /// Whose.

@@ -8,8 +8,7 @@ use uuid::Uuid;
 use super::super::*;
 use crate::{
     domain::{ConnectionId, Credential, ThreadId, Time, UserId},
-    outlet::Transport,
-    outlet::{EntryKey, Registry},
+    outlet::{EntryKey, Registry, Transport},
     wire::{Change, Envelope, SealedMarker},
 };
 

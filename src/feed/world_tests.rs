@@ -325,7 +325,7 @@ impl<S: Truth> World<S> {
             }
         }
         if subscription.feed.as_mut().is_some_and(|feed| feed.as_mut().poll(&mut noop()).is_ready()) {
-            // The line has ended.
+            // The connection has closed.
             subscription.feed = None;
         }
     }

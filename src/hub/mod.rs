@@ -64,7 +64,8 @@ const TICK: Duration = Duration::from_secs(1);
 struct OutletEntry {
     id: OutletId,
     address: Addr<Outlet>,
-    /// Whether a batch did not fit into its mailbox. It receives nothing until it has accepted all subscriptions anew.
+    /// Whether a batch did not fit into its mailbox. It is sent no batches, subscriptions or typing
+    /// notices until it has accepted all subscriptions anew.
     behind: bool,
     /// Slots in its mailbox for typing notices.
     typing_slots: Arc<Semaphore>,

@@ -59,12 +59,12 @@ fn thread_id(thread: u8) -> ThreadId {
 struct World {
     presence: Presence,
     members: BTreeMap<u8, BTreeSet<u8>>,
-    /// Who has a seat; of the others, since when not.
+    /// Who has a connection; of the others, since when not.
     seated: BTreeSet<u8>,
     left: BTreeMap<u8, u64>,
     millis: u64,
     start: Instant,
-    /// What each seated user believes of others; forgotten with the seat.
+    /// What each connected user believes of others; forgotten with the last connection.
     believed: BTreeMap<u8, BTreeSet<u8>>,
 }
 

@@ -13,7 +13,7 @@ enum Step {
         user: u8,
         outlet: usize,
     },
-    /// The oldest joining seat of this user reads its memberships now and tells them.
+    /// The oldest joining connection of this user reads its memberships now and tells them.
     SetMemberships {
         user: u8,
     },

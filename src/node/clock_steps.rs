@@ -1,4 +1,4 @@
-//! Detection of clock clock_steps, for deletion by age.
+//! Detection of clock steps, for deletion by age.
 //!
 //! Deleted data cannot be restored, so the wall clock alone does not decide about it: a clock set forward by mistake would delete the
 //! history and end every login. A step forward is accepted after a delay, so that data does not grow without limit.
@@ -51,7 +51,7 @@ struct Held {
     since: Uptime,
     /// For how long it is not believed.
     wait: Duration,
-    /// The least by which the clock has been ahead since then. A clock that clock_steps again does not begin the wait anew: a virtual
+    /// The least by which the clock has been ahead since then. A clock that steps again does not begin the wait anew: a virtual
     /// machine that is paused every night would never be believed.
     least: Duration,
     /// When the log warned last.
@@ -137,7 +137,7 @@ impl ClockSteps {
         let late = known.since(now.wall) > STEP_MAX;
         self.behind = late.then(|| self.behind.unwrap_or(now.uptime));
         if self.behind.is_some_and(|since| now.uptime.since(since) >= WAIT_RUNNING) {
-            // A clock that was believed while it was years ahead must not leave later clock_steps unnoticed for years.
+            // A clock that was believed while it was years ahead must not leave later steps unnoticed for years.
             log::warn!("the clock was behind for {} h and is believed", WAIT_RUNNING.as_secs() / 3_600);
             *self = ClockSteps { from: now, unset: false, held: None, behind: None };
         }
@@ -273,7 +273,7 @@ mod tests {
         for days in 1..60 {
             let DeletionTime { at, .. } = clock_steps.judge(after(days * DAY, days * 2 * HOUR));
             let late = NOW.plus(days * DAY).plus(days * 2 * HOUR).since(at);
-            assert!(late <= 12 * HOUR, "at most the clock_steps of six days; day {days}: {late:?}");
+            assert!(late <= 12 * HOUR, "at most the steps of six days; day {days}: {late:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Outlet: delivery actor of one worker thread, with the registry of the worker's subscriptions.
 //!
-//! The hub sends batches to the actor. Connections call the registry directly, because they run on the same thread. An outlet
-//! never does I/O on the store and never waits for the hub.
+//! The hub sends batches to the actor. Connections call the registry directly, because they run on the same thread. The
+//! actor never reads the store and never waits for the hub; only [`Subscription::open`] does, in the connection's own task.
 //!
 //! Decisions: `src/docs/decisions/delivery.md`.
 

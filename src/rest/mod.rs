@@ -76,7 +76,7 @@ fn nothing() -> HttpResponse {
 async fn close_ended(node: &Node) -> Result<u64, Error> {
     match tokio::time::timeout(PATIENCE, node.hub.send(PollRevocations)).await {
         Ok(Ok(closed)) => closed,
-        // What was written is; the hub reads it with the next look, within half a second.
+        // What was written is; the hub reads it with its next poll of the revocations, within half a second.
         _ => Err(Error::from(Code::Busy).after_ms(500)),
     }
 }

@@ -46,8 +46,8 @@ pub(super) async fn open(
     cut.unless_confirmed_within(Duration::from_millis(node.limits.heartbeat_grace_ms));
     io.set_abort(move || cut.now());
     let first = first(&opening, &node, identity);
-    let (connections, epoch) = (Rc::clone(&io), opening.at.epoch);
-    let response = event_stream::answer(request, HttpResponse::Ok(), first, connections, epoch, Arc::clone(&node));
+    let (body_io, epoch) = (Rc::clone(&io), opening.at.epoch);
+    let response = event_stream::answer(request, HttpResponse::Ok(), first, body_io, epoch, Arc::clone(&node));
     actix_rt::spawn(attend(node, opening, io, place, displaced));
     Ok(response)
 }

@@ -1,4 +1,4 @@
-//! WebSocket transports. A transport moves frames between a TCP connection and a [`ConnectionIo`].
+//! Transports: WebSocket and server-sent events. A transport moves frames between a TCP connection and a [`ConnectionIo`].
 //!
 //! Invariants:
 //! - It reads only while [`ConnectionIo`] allows it.

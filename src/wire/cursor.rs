@@ -46,7 +46,7 @@ impl CursorSeal {
     /// Text for clients: 75 characters of `A-Z a-z 0-9 - _`.
     ///
     /// # Panics
-    /// If the system's random source fails, which ends the process by its bell: no cursor could be told.
+    /// If the system's random source fails, which ends the process by its abort guard: no cursor could be told.
     pub fn seal(&self, purpose: Purpose, cursor: Cursor) -> String {
         let mut bytes = cursor.to_bytes().to_vec();
         let nonce =

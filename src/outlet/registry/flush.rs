@@ -10,7 +10,7 @@ use crate::{domain::Position, store::Head, wire::TextFrame};
 
 /// What the client knows about its cursor.
 pub(super) struct CursorState {
-    /// Position up to which the client has every event, according to the last cursor frame.
+    /// Position up to which the client has every event: of the last cursor frame, or where live delivery or a catch-up began.
     pub(super) position: Position,
     sent_at: Instant,
     /// Whether an event was queued since the last cursor frame.

@@ -1,6 +1,7 @@
 //! Registry of one worker's subscriptions: entries (connections), their users, and the threads that each user receives.
 //!
-//! A plain data structure without I/O: it queues frames into outboxes. The outlet actor owns it and flushes it.
+//! A plain data structure: it queues frames into outboxes. The only I/O is [`Registry::flush`], which lets transports write. The
+//! outlet actor and the connections of its worker share it.
 
 mod ephemeral;
 mod flush;

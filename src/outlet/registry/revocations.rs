@@ -106,11 +106,7 @@ mod tests {
                 assert!(io_before.close_request().is_none(), "nobody knows yet");
                 registry.set_checked(before, checked_up_to);
                 for io in [io_before, io_after] {
-                    assert_eq!(
-                        io.close_request().is_some(),
-                        older,
-                        "ending {ending}, revocation_check up to {checked_up_to}"
-                    );
+                    assert_eq!(io.close_request().is_some(), older, "ending {ending}, checked up to {checked_up_to}");
                 }
             }
         }

@@ -26,7 +26,7 @@ pub(super) fn latest(connection: &Connection, now: Time) -> Result<Time> {
 }
 
 /// Notes the latest time that the server believes to have been reached. The server decides whether it may go back, see
-/// `hub/steps.rs`.
+/// `node/clock_steps.rs`.
 pub(super) fn swept(tx: &Connection, known: Time) -> Result<()> {
     tx.prepare_cached("UPDATE meta SET swept_at = ?1")?.execute([known.0])?;
     Ok(())

@@ -6,8 +6,7 @@ use criterion::{BatchSize, Criterion, Throughput};
 use hailgate::{
     connection_io::ConnectionIo,
     domain::{ConnectionId, Credential, Limits, Position, Time},
-    outlet::{Item, Registry},
-    outlet::{Subscriber, Transport},
+    outlet::{Item, Registry, Subscriber, Transport},
     store::Head,
     wire::seal::seal,
 };
@@ -39,7 +38,7 @@ fn head(position: u64) -> Head {
     Head { epoch: Uuid::nil(), position: Position(position), mark: 7 }
 }
 
-/// A registry whose seats are all live and hear one thread.
+/// A registry whose entries are all live and receive one thread.
 fn full_room() -> (Registry, Vec<Rc<ConnectionIo>>) {
     let mut registry = Registry::new(head(0));
     let (limits, threads) = (Limits::default(), [thread()].into());
