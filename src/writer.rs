@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{
     backplane::{Backplane, Batch},
-    domain::{Event, Limits, Outage, Position},
+    domain::{Event, Limits, Position, StoreError},
     error::Error,
     process::AbortGuard,
-    store::{Done, Log, Moved, Write},
+    store::{Done, Log, MarkerMoved, Write},
     wire::{Tally, seal},
 };
 
@@ -90,8 +90,8 @@ impl Writer {
     /// Queues a write. `Ok` means that `reply` will be answered.
     ///
     /// # Errors
-    /// [`Outage::Busy`] when the queue is full; the reply is given back.
-    pub fn queue(&self, write: Write, reply: Reply) -> Result<(), (Reply, Outage)> {
+    /// [`StoreError::Busy`] when the queue is full; the reply is given back.
+    pub fn queue(&self, write: Write, reply: Reply) -> Result<(), (Reply, StoreError)> {
         let room = match &write {
             Write::Change(change) => {
                 let bytes = u32::try_from(change.bytes()).unwrap_or(u32::MAX);
@@ -101,10 +101,10 @@ impl Writer {
             }
             _ => Arc::clone(&self.logins).try_acquire_owned().map(|item| (item, None)),
         };
-        let Ok(room) = room else { return Err((reply, Outage::Busy)) };
+        let Ok(room) = room else { return Err((reply, StoreError::Busy)) };
         let job = Job { write, reply, room };
         self.jobs.send(Order::Write(job)).map_err(|lost| match lost.0 {
-            Order::Write(job) => (job.reply, Outage::Unavailable),
+            Order::Write(job) => (job.reply, StoreError::Unavailable),
             Order::Stop => unreachable!("a write was sent"),
         })
     }
@@ -127,7 +127,7 @@ impl Writer {
     pub async fn write(&self, write: Write) -> Result<Done, Error> {
         let (reply, answer) = oneshot::channel();
         self.queue(write, reply).map_err(|(_, outage)| outage)?;
-        answer.await.unwrap_or_else(|_| Err(Outage::Unavailable.into()))
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable.into()))
     }
 }
 
@@ -163,12 +163,12 @@ fn run(mut log: Box<dyn Log>, backplane: &dyn Backplane, queue: &mpsc::Receiver<
     log.end();
 }
 
-fn publish(backplane: &dyn Backplane, events: &[Event], moved: &[Moved], shared: &Tally) {
+fn publish(backplane: &dyn Backplane, events: &[Event], moved: &[MarkerMoved], shared: &Tally) {
     let begins = events.first().map(|first| Position(first.position.0 - 1)).or(moved.first().map(|first| first.at));
     let Some(from) = begins else { return };
     let to = events.last().map_or(from, |last| last.position);
     let envelopes = events.iter().map(|event| Arc::new(seal::seal(event).shared(shared))).collect();
-    let sealed = |Moved { at, user, marker }: &Moved| Arc::new(seal::marker(*at, user, marker, shared));
+    let sealed = |MarkerMoved { at, user, marker }: &MarkerMoved| Arc::new(seal::marker(*at, user, marker, shared));
     let markers = moved.iter().map(sealed).collect();
     backplane.publish(Batch { from, to, envelopes, markers });
 }

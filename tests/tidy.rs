@@ -93,7 +93,7 @@ const SINGLE_PLACES: &[(&str, &[&str], &str)] = &[
     ("jsonwebtoken", &["src/auth/keys.rs"], "a key and what it may be used for are bound together in one place"),
     ("ExitCode::from(", &["src/cli/mod.rs"], "exit codes are given in one place"),
     ("process::exit(", &["src/process.rs"], "the process is ended in one place"),
-    ("RateLimiter::new(", &["src/auth/rate.rs"], "a rate over keys keeps a bounded number of them"),
+    ("RateLimiter::new(", &["src/auth/keyed_limiter.rs"], "a rate over keys keeps a bounded number of them"),
     ("tracing", &["src/http/telemetry.rs"], "logging goes through log"),
 ];
 

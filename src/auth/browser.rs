@@ -1,5 +1,7 @@
-//! Browsers that signed in before: a sealed cookie names the user and the browser, and shows which password it signed in
-//! with. It proves no identity; it only keeps failures that others cause from locking the owner out of his own browser.
+//! Known browsers: a sealed cookie names a user and a browser that has signed in as that user, and with which password.
+//!
+//! It is used to count failed logins of known browsers separately, so that failures of others cannot lock the owner out. It signs nobody in,
+//! except in `hailgate demo` (`rest/demo.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,23 +16,23 @@ use crate::domain::{Account, Time, UserId};
 const NAME: &str = "hailgate-browser";
 /// What the ring seals it for.
 const PURPOSE: &str = "known browser";
-/// How long a browser is known after a login.
+/// Time for which a browser is known after a login.
 const LIFE: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 
-/// Knows browsers again.
-pub struct Browsers {
+/// Issues and reads the cookies of known browsers.
+pub struct KnownBrowsers {
     ring: Arc<KeyRing>,
     cookies: Cookies,
 }
 
-/// What a cookie says that was sealed here and is young enough; the account decides whether it still holds.
-pub struct Claim {
+/// Content of a valid, unexpired cookie. The account decides whether it still applies.
+pub struct KnownBrowserClaim {
     browser: Uuid,
     user: String,
     password: String,
 }
 
-impl Claim {
+impl KnownBrowserClaim {
     /// Which browser this is, if it signed in to this account with the password that holds now.
     pub fn judge(&self, account: &Account) -> Option<Uuid> {
         let holds =
@@ -39,31 +41,35 @@ impl Claim {
     }
 }
 
-/// Tells one password's hash from another's; of use only to who can open the cookie.
+/// Distinguishes one password hash from another; useful only with the key of the cookie.
 fn password_mark(hash: Option<&str>) -> String {
     URL_SAFE_NO_PAD.encode(&secret_hash(hash.unwrap_or_default())[..16])
 }
 
-impl Browsers {
+impl KnownBrowsers {
     /// With the keys that seal the cookie.
-    pub fn new(ring: Arc<KeyRing>, cookies: Cookies) -> Browsers {
-        Browsers { ring, cookies }
+    pub fn new(ring: Arc<KeyRing>, cookies: Cookies) -> KnownBrowsers {
+        KnownBrowsers { ring, cookies }
     }
 
     /// What the browser's cookie says, if it signed in as this user before.
-    pub fn claim(&self, request: &HttpRequest, user: &str, now: Time) -> Option<Claim> {
+    pub fn claim(&self, request: &HttpRequest, user: &str, now: Time) -> Option<KnownBrowserClaim> {
         let cookie = request.cookie(&self.cookies.name(NAME))?;
         self.read(cookie.value(), user, now)
     }
 
-    fn read(&self, sealed: &str, user: &str, now: Time) -> Option<Claim> {
+    fn read(&self, sealed: &str, user: &str, now: Time) -> Option<KnownBrowserClaim> {
         let text = self.ring.open(PURPOSE, sealed)?;
         let mut parts = text.splitn(4, ' ');
         let (at, browser, password, named) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let at = Time::from_seconds(at.parse().ok()?);
         let young = at <= now && now.since(at) < LIFE;
         let browser = Uuid::try_parse(browser).ok()?;
-        (young && named == user).then(|| Claim { browser, user: named.to_owned(), password: password.to_owned() })
+        (young && named == user).then(|| KnownBrowserClaim {
+            browser,
+            user: named.to_owned(),
+            password: password.to_owned(),
+        })
     }
 
     /// The cookie by which a browser that signs in to this account now is known later. It stays the same browser, also
@@ -84,7 +90,7 @@ mod tests {
     #[test]
     fn a_browser_is_known_for_its_user_and_password_until_its_time_is_over_and_stays_the_same() {
         let ring = Arc::new(KeyRing::new(&[[1; 64]]).expect("a ring"));
-        let browsers = Browsers::new(Arc::clone(&ring), Cookies { secure: true });
+        let browsers = KnownBrowsers::new(Arc::clone(&ring), Cookies { secure: true });
         let (alice, now) = (UserId::parse("alice").expect("a user id"), Time(1_700_000_000_000));
         let account = |hash: Option<&str>| Account {
             user_id: alice.clone(),

@@ -138,21 +138,21 @@ impl AuthContext {
 
 /// What the auth-context layer found; it puts one into every request.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct AuthOutcome {
     /// Who acts, or why nobody does: an anonymous request grants nothing.
     pub(super) who: Result<AuthContext, Error>,
     /// Whether the request, whoever sends it, may change something or open a socket: by its address and its `Origin`.
     pub(super) entry: Result<(), Error>,
 }
 
-impl Verdict {
-    /// The verdict on a request.
+impl AuthOutcome {
+    /// The outcome on a request.
     ///
     /// # Errors
     /// `stack_broken`, if the auth-context layer did not run.
-    pub fn of(request: &HttpRequest) -> Result<Verdict, Error> {
-        let verdict = request.extensions().get::<Verdict>().cloned();
-        verdict.ok_or_else(|| Error::new(Code::StackBroken, "The auth context layer did not run."))
+    pub fn of(request: &HttpRequest) -> Result<AuthOutcome, Error> {
+        let outcome = request.extensions().get::<AuthOutcome>().cloned();
+        outcome.ok_or_else(|| Error::new(Code::StackBroken, "The auth context layer did not run."))
     }
 
     /// Who acts.
@@ -178,8 +178,8 @@ impl FromRequest for AuthContext {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Verdict::of(request).and_then(|verdict| {
-            let Verdict { who, entry } = verdict;
+        ready(AuthOutcome::of(request).and_then(|outcome| {
+            let AuthOutcome { who, entry } = outcome;
             let context = who?;
             if !request.method().is_safe() {
                 entry?;
@@ -198,6 +198,6 @@ impl FromRequest for OriginAllowed {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Verdict::of(request).and_then(|verdict| verdict.entry.map(OriginAllowed)))
+        ready(AuthOutcome::of(request).and_then(|outcome| outcome.entry.map(OriginAllowed)))
     }
 }

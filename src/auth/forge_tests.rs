@@ -16,7 +16,7 @@ use base64::{
 use serde_json::{Value, json};
 
 use super::{
-    issuers::Outside,
+    issuers::ExternalIssuer,
     keys::{self, Rules},
 };
 use crate::domain::Time;
@@ -145,9 +145,9 @@ pub fn set(keys: &[Value]) -> String {
 }
 
 /// An outside issuer of this name, with the prefix of the same name.
-pub fn outside(name: &str, algorithms: &[&str]) -> Outside {
+pub fn outside(name: &str, algorithms: &[&str]) -> ExternalIssuer {
     let algorithms = algorithms.iter().map(|name| keys::algorithm(name).expect("an algorithm")).collect();
-    Outside {
+    ExternalIssuer {
         rules: Rules { issuer: name.to_owned(), audience: vec!["hailgate".to_owned()], algorithms },
         prefix: name.to_owned(),
         permissions: Vec::new(),

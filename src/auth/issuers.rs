@@ -1,4 +1,4 @@
-//! Who may issue tokens: the own issuer and the trusted ones, each with its keys and with what its word is worth.
+//! Trusted issuers of tokens: the server's own and external ones, each with its keys and the claims that it may make.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::{
-    jwks::Remote,
+    jwks::RemoteKeySet,
     keys::{self, Key, NoKey, OwnKeys, Rules, SigningKey},
 };
 use crate::{
@@ -15,12 +15,12 @@ use crate::{
     error::{Code, Error},
 };
 
-/// An outside issuer, before its keys are read.
+/// Configuration of an external issuer, without its keys.
 #[derive(Debug, Clone)]
-pub struct Outside {
+pub struct ExternalIssuer {
     /// Its name, its audience and its algorithms.
     pub rules: Rules,
-    /// What stands before `:` in the names of its users.
+    /// Prefix of its users' ids, before `:`.
     pub prefix: String,
     /// Which permissions its tokens may give.
     pub permissions: Vec<Permission>,
@@ -28,23 +28,23 @@ pub struct Outside {
     pub allow_missing_typ: bool,
 }
 
-/// Where an issuer's keys are.
-enum Source {
+/// Where the keys of an issuer are.
+enum KeyLocation {
     Fixed(Vec<Key>),
-    Remote(Arc<Remote>),
+    RemoteKeySet(Arc<RemoteKeySet>),
 }
 
 /// One issuer.
 pub struct Issuer {
     name: String,
     /// None: the own one.
-    outside: Option<Outside>,
-    source: Source,
+    outside: Option<ExternalIssuer>,
+    source: KeyLocation,
 }
 
-/// What a header says before anything is verified: good for choosing a key, and for nothing else.
+/// Header fields of a token that is not verified. They may be used to choose a key, and for nothing else.
 #[derive(Debug, Clone)]
-pub struct Hint<'a> {
+pub struct TokenHeader<'a> {
     /// `alg`.
     pub alg: &'a str,
     /// `kid`.
@@ -57,17 +57,17 @@ impl Issuer {
     /// # Errors
     /// The reason, if nothing may be fetched from there.
     pub fn alone(url: &str, rules: Rules, limits: &Limits, before: Option<&Issuer>) -> Result<Issuer, Reason> {
-        let (name, new) = (rules.issuer.clone(), Arc::new(Remote::new(url, rules, limits)?));
+        let (name, new) = (rules.issuer.clone(), Arc::new(RemoteKeySet::new(url, rules, limits)?));
         let old = before.and_then(|before| match &before.source {
-            Source::Remote(old) if old.same_as(&new) => Some(Arc::clone(old)),
+            KeyLocation::RemoteKeySet(old) if old.same_as(&new) => Some(Arc::clone(old)),
             _ => None,
         });
-        Ok(Issuer { name, outside: None, source: Source::Remote(old.unwrap_or(new)) })
+        Ok(Issuer { name, outside: None, source: KeyLocation::RemoteKeySet(old.unwrap_or(new)) })
     }
 
     /// Fetches its key set if it is time for that.
     pub async fn refresh(&self, now: Uptime) {
-        if let Source::Remote(remote) = &self.source
+        if let KeyLocation::RemoteKeySet(remote) = &self.source
             && let Some(fetch) = remote.refresh_if_due(now)
         {
             // A fetch that panicked is over as well.
@@ -76,7 +76,7 @@ impl Issuer {
     }
 
     /// What its word is worth, if it is an outside one.
-    pub fn outside(&self) -> Option<&Outside> {
+    pub fn outside(&self) -> Option<&ExternalIssuer> {
         self.outside.as_ref()
     }
 
@@ -84,13 +84,13 @@ impl Issuer {
     ///
     /// # Errors
     /// `bad_credentials`; `issuer_unavailable` while keys cannot be fetched.
-    pub async fn open<T: DeserializeOwned>(&self, token: &str, hint: &Hint<'_>, now: Uptime) -> Result<T, Error> {
+    pub async fn open<T: DeserializeOwned>(&self, token: &str, header: &TokenHeader<'_>, now: Uptime) -> Result<T, Error> {
         let remote = match &self.source {
-            Source::Fixed(keys) => return open(keys, token, hint),
-            Source::Remote(remote) => remote,
+            KeyLocation::Fixed(keys) => return open(keys, token, header),
+            KeyLocation::RemoteKeySet(remote) => remote,
         };
         let mut keys = remote.keys(now);
-        if keys.as_ref().is_none_or(|keys| Key::choose(keys, hint.kid, hint.alg).err() == Some(NoKey::Unknown)) {
+        if keys.as_ref().is_none_or(|keys| Key::choose(keys, header.kid, header.alg).err() == Some(NoKey::Unknown)) {
             remote.ask(now).await;
             keys = remote.keys(now);
         }
@@ -98,12 +98,12 @@ impl Issuer {
             let what = "The keys of the token's issuer cannot be fetched now. Try again.";
             Error::new(Code::IssuerUnavailable, what).after_ms(5_000)
         })?;
-        open(&keys, token, hint)
+        open(&keys, token, header)
     }
 }
 
-fn open<T: DeserializeOwned>(keys: &[Key], token: &str, hint: &Hint<'_>) -> Result<T, Error> {
-    let key = Key::choose(keys, hint.kid, hint.alg).map_err(|none| match none {
+fn open<T: DeserializeOwned>(keys: &[Key], token: &str, header: &TokenHeader<'_>) -> Result<T, Error> {
+    let key = Key::choose(keys, header.kid, header.alg).map_err(|none| match none {
         NoKey::Unknown => refused("its `kid` is unknown"),
         NoKey::NotOne => refused("no single key fits it"),
     })?;
@@ -161,7 +161,7 @@ impl Issuers {
     #[must_use]
     pub fn own(mut self, keys: OwnKeys, issuer: &str, audience: &str) -> Issuers {
         let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
-        self.table.push(Issuer { name: issuer.clone(), outside: None, source: Source::Fixed(keys.verifying) });
+        self.table.push(Issuer { name: issuer.clone(), outside: None, source: KeyLocation::Fixed(keys.verifying) });
         self.signer = Some(Signer { issuer, audience, key: keys.signing });
         self
     }
@@ -170,7 +170,7 @@ impl Issuers {
     ///
     /// # Errors
     /// The reason, if a key is weak or broken, none fits, or the issuer cannot be told from another.
-    pub fn add_fixed(&mut self, outside: Outside, text: &str) -> Result<(), Reason> {
+    pub fn add_fixed(&mut self, outside: ExternalIssuer, text: &str) -> Result<(), Reason> {
         let keys_max = usize::try_from(self.limits.jwks_keys).unwrap_or(usize::MAX);
         let read = keys::read(text, &outside.rules, keys_max)?;
         if let Some(reason) = read.refused.into_iter().next() {
@@ -179,20 +179,20 @@ impl Issuers {
         if read.keys.is_empty() {
             return Err("no key there fits the listed algorithms".into());
         }
-        self.add(outside, Source::Fixed(read.keys))
+        self.add(outside, KeyLocation::Fixed(read.keys))
     }
 
     /// Adds an outside issuer whose key set is fetched from an address. Keys in hand are taken over from `before`.
     ///
     /// # Errors
     /// The reason, if nothing may be fetched from there, or the issuer cannot be told from another.
-    pub fn add_remote(&mut self, outside: Outside, url: &str, before: Option<&Issuers>) -> Result<(), Reason> {
-        let new = Arc::new(Remote::new(url, outside.rules.clone(), &self.limits)?);
+    pub fn add_remote(&mut self, outside: ExternalIssuer, url: &str, before: Option<&Issuers>) -> Result<(), Reason> {
+        let new = Arc::new(RemoteKeySet::new(url, outside.rules.clone(), &self.limits)?);
         let old = before.and_then(|before| before.remotes().find(|old| old.same_as(&new)).cloned());
-        self.add(outside, Source::Remote(old.unwrap_or(new)))
+        self.add(outside, KeyLocation::RemoteKeySet(old.unwrap_or(new)))
     }
 
-    fn add(&mut self, outside: Outside, source: Source) -> Result<(), Reason> {
+    fn add(&mut self, outside: ExternalIssuer, source: KeyLocation) -> Result<(), Reason> {
         if outside.rules.issuer.is_empty() || outside.rules.audience.iter().any(String::is_empty) {
             return Err("an issuer and its audience have names".into());
         }
@@ -220,10 +220,10 @@ impl Issuers {
     }
 
     /// Key sets that are fetched.
-    pub(super) fn remotes(&self) -> impl Iterator<Item = &Arc<Remote>> {
+    pub(super) fn remotes(&self) -> impl Iterator<Item = &Arc<RemoteKeySet>> {
         self.table.iter().filter_map(|issuer| match &issuer.source {
-            Source::Remote(remote) => Some(remote),
-            Source::Fixed(_) => None,
+            KeyLocation::RemoteKeySet(remote) => Some(remote),
+            KeyLocation::Fixed(_) => None,
         })
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use actix_web::{HttpMessage, dev::ServiceRequest, http::Method as HttpMethod};
 
 use super::{
-    AuthContext, Method, Origins, Rates, Tokens, Verdict,
-    attempts::Nameless,
-    carried::{Carried, Ways},
-    notes::Notes,
+    AuthContext, AuthOutcome, Method, Origins, Rates, Tokens,
+    credentials::{AcceptedCredentials, PresentedCredentials},
+    last_use::LastUseRecorder,
+    login_throttle::AddressAttempt,
     session::secret_hash,
     token::Claims,
     witness,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     domain::{
         Account, Clock, Credential, LEEWAY, LoginAct, LoginDone, Logins, RequestId, Time, UserId,
-        logins::{Fallen, SESSION_TOUCH, Standing, Subject, Ticket},
+        logins::{CredentialError, CredentialStatus, SESSION_TOUCH, Subject, Ticket},
     },
     error::{Code, Error},
 };
@@ -29,7 +29,7 @@ pub struct Judge {
     /// Accounts and logins.
     pub logins: Arc<dyn Logins>,
     /// Writes down that a login was used.
-    pub notes: Notes,
+    pub last_use: LastUseRecorder,
     /// The tokens of every issuer.
     pub tokens: Arc<Tokens>,
     /// Tells the time.
@@ -39,32 +39,36 @@ pub struct Judge {
     /// Allowed origins.
     pub origins: Origins,
     /// What each path takes.
-    pub ways: fn(&str) -> Ways,
+    pub accepted: fn(&str) -> AcceptedCredentials,
 }
 
 impl Judge {
-    /// The verdict on a request.
+    /// The outcome on a request.
     ///
     /// # Errors
     /// If the layers outside could not say what the cookie opens.
-    pub(super) async fn decide(&self, request: &ServiceRequest) -> Result<Verdict, Error> {
+    pub(super) async fn decide(&self, request: &ServiceRequest) -> Result<AuthOutcome, Error> {
         // By the path that the router goes by: an escaped spelling is the same way in.
-        let ways = (self.ways)(request.match_info().as_str());
+        let accepted = (self.accepted)(request.match_info().as_str());
         // HEAD is judged as GET is, but it must not use up the ticket that GET or an upgrade will show.
-        let ways = if request.method() == HttpMethod::HEAD { Ways { consumes_nothing: true, ..ways } } else { ways };
-        let carried = Carried::of(request, ways)?;
+        let accepted = if request.method() == HttpMethod::HEAD {
+            AcceptedCredentials { peek_only: true, ..accepted }
+        } else {
+            accepted
+        };
+        let carried = PresentedCredentials::of(request, accepted)?;
         let cookie_only = carried.explicit.is_empty() && carried.cookie.is_some();
-        let entry = may_come(request, ways).and_then(|()| self.origins.judge(request.headers(), cookie_only));
+        let entry = may_come(request, accepted).and_then(|()| self.origins.judge(request.headers(), cookie_only));
         let stranger =
-            ways.streams && cookie_only && request.method().is_safe() && self.origins.from_elsewhere(request.headers());
+            accepted.streams && cookie_only && request.method().is_safe() && self.origins.from_elsewhere(request.headers());
         let request_id = request.extensions().get::<RequestId>().cloned();
         let request_id = request_id.ok_or_else(|| Error::new(Code::StackBroken, "The telemetry layer did not run."))?;
         let who = match &entry {
             // In the order of refusal: an upgrade that is refused before anybody asks who it is uses no ticket up.
-            Err(refused) if ways.upgrades => Err(refused.clone()),
-            // It is of the same site perhaps, so its requests carry the cookie, and each wait is one of the user's places.
+            Err(refused) if accepted.upgrades => Err(refused.clone()),
+            // It is of the same site perhaps, so its requests carry the cookie, and each wait is one of the user's connections.
             _ if stranger => Err(Error::new(Code::ForeignOrigin, "A page of another origin may not wait for your events.")),
-            _ => self.who_counted(request, ways, carried, request_id).await,
+            _ => self.who_counted(request, accepted, carried, request_id).await,
         };
         let who = match who {
             // The session named a user to the witness, and then the identity layer ended it.
@@ -73,30 +77,30 @@ impl Judge {
             }
             who => who,
         };
-        Ok(Verdict { who, entry })
+        Ok(AuthOutcome { who, entry })
     }
 
     /// Who acts; tickets that nobody gave out count at their address, where no upgrade is counted there.
     async fn who_counted(
         &self,
         request: &ServiceRequest,
-        ways: Ways,
-        carried: Carried,
+        accepted: AcceptedCredentials,
+        carried: PresentedCredentials,
         request_id: RequestId,
     ) -> Result<AuthContext, Error> {
         let by_ticket = carried.explicit.iter().any(|carried| matches!(carried, (Method::Ticket, Ok(_))));
-        let counted = by_ticket && (!ways.upgrades || ways.consumes_nothing);
+        let counted = by_ticket && (!accepted.upgrades || accepted.peek_only);
         let rates = Rates::of(request.request())?;
         let attempt = counted.then(|| rates.sign_in(request.request())).transpose()?;
-        let who = self.who(carried, !ways.consumes_nothing, request_id).await;
+        let who = self.who(carried, !accepted.peek_only, request_id).await;
         if !matches!(&who, Err(error) if error.code == Code::BadCredentials) {
-            attempt.into_iter().for_each(Nameless::forgive);
+            attempt.into_iter().for_each(AddressAttempt::forgive);
         }
         who
     }
 
-    async fn who(&self, carried: Carried, consumes: bool, request_id: RequestId) -> Result<AuthContext, Error> {
-        let Carried { mut explicit, cookie } = carried;
+    async fn who(&self, carried: PresentedCredentials, consumes: bool, request_id: RequestId) -> Result<AuthContext, Error> {
+        let PresentedCredentials { mut explicit, cookie } = carried;
         if explicit.len() > 1 {
             return Err(Error::new(
                 Code::SeveralCredentials,
@@ -127,7 +131,7 @@ impl Judge {
         self.judged_token(method, token, cookie_user, request_id).await.map(|(context, _)| context)
     }
 
-    /// The context of a token, and the number of the last ending when its credential was read.
+    /// The context of a token, and the number of the last revocation when its credential was read.
     async fn judged_token(
         &self,
         method: Method,
@@ -145,10 +149,10 @@ impl Judge {
         same_user(&claims.user, cookie_user)?;
         let Claims { issued_at, session, family, expires_at, .. } = claims;
         let credential = Credential { user: claims.user.clone(), issued_at: Some(issued_at), session, family };
-        let standing = self.standing(&credential).await?;
-        self.note_use(&credential, standing.as_ref(), now);
-        let (mut account, endings) = match standing {
-            Some(standing) => (standing.account, standing.endings),
+        let status = self.credential_status(&credential).await?;
+        self.note_use(&credential, status.as_ref(), now);
+        let (mut account, revocations) = match status {
+            Some(status) => (status.account, status.revocations),
             None => (self.newcomer(&claims).await?, 0),
         };
         // Now that the account is there, no subject with this hash can be linked to it any more.
@@ -157,7 +161,7 @@ impl Judge {
         }
         account.permissions = claims.permissions;
         account.tier = claims.tier.unwrap_or(account.tier);
-        Ok((AuthContext::new(account, method, credential, expires_at, request_id), endings))
+        Ok((AuthContext::new(account, method, credential, expires_at, request_id), revocations))
     }
 
     async fn by_ticket(
@@ -193,7 +197,7 @@ impl Judge {
         Ok(AuthContext::new(account, Method::Ticket, credential, context_expires_at, request_id))
     }
 
-    /// The full check of a token that is to take over an open connection; the number of the last ending when it was made.
+    /// The full check of a token that is to take over an open connection; the number of the last revocation when it was made.
     ///
     /// # Errors
     /// As for a request with this token; `bad_credentials` for a token of another user; `not_a_token` where the
@@ -214,22 +218,22 @@ impl Judge {
         self.holding(context.credential()).await.map(drop)
     }
 
-    /// Notes that the login behind a credential was used, if the last note is old enough.
+    /// Records that the login behind a credential was used, if the last note is old enough.
     pub async fn used(&self, credential: &Credential) {
         let now = self.clock.now();
-        match self.logins.standing(credential.clone(), now).await {
-            Ok(standing) => self.note_use(credential, standing.as_ref(), now),
+        match self.logins.credential_status(credential.clone(), now).await {
+            Ok(status) => self.note_use(credential, status.as_ref(), now),
             Err(outage) => log::warn!("the use of a login could not be noted: {outage}"),
         }
     }
 
-    /// The same, by a standing that was just read. Nobody waits until it is written.
-    pub fn note_use(&self, credential: &Credential, standing: Option<&Standing>, now: Time) {
-        let (Some(session), Some(seen_at)) = (credential.session, standing.and_then(|standing| standing.seen_at)) else {
+    /// The same, by a status that was just read. Nobody waits until it is written.
+    pub fn note_use(&self, credential: &Credential, status: Option<&CredentialStatus>, now: Time) {
+        let (Some(session), Some(seen_at)) = (credential.session, status.and_then(|status| status.seen_at)) else {
             return;
         };
         if now.since(seen_at) >= SESSION_TOUCH {
-            self.notes.note(LoginAct::TouchLogin { session, at: now });
+            self.last_use.note(LoginAct::TouchLogin { session, at: now });
         }
     }
 
@@ -237,15 +241,15 @@ impl Judge {
     ///
     /// # Errors
     /// `signed_out`, `disabled`, `unknown_user`, or an outage.
-    pub async fn holding(&self, credential: &Credential) -> Result<Standing, Error> {
-        self.standing(credential).await?.ok_or_else(gone)
+    pub async fn holding(&self, credential: &Credential) -> Result<CredentialStatus, Error> {
+        self.credential_status(credential).await?.ok_or_else(gone)
     }
 
     /// The same; `None`: there is no such user.
-    async fn standing(&self, credential: &Credential) -> Result<Option<Standing>, Error> {
-        let standing = self.logins.standing(credential.clone(), self.clock.now()).await?;
-        standing.as_ref().map_or(Ok(()), |standing| standing.judge(credential))?;
-        Ok(standing)
+    async fn credential_status(&self, credential: &Credential) -> Result<Option<CredentialStatus>, Error> {
+        let status = self.logins.credential_status(credential.clone(), self.clock.now()).await?;
+        status.as_ref().map_or(Ok(()), |status| status.judge(credential))?;
+        Ok(status)
     }
 
     /// The account of a subject that its user id does not tell from others: the one that its sign-in at the provider gets.
@@ -277,7 +281,7 @@ impl Judge {
         }
         if claims.session.is_some() || claims.family.is_some() {
             // It says which login it ends with, and nobody has that one.
-            return Err(Fallen::SignedOut.into());
+            return Err(CredentialError::SignedOut.into());
         }
         if !claims.outside {
             let local = UserId::new_local(claims.user.as_str());
@@ -294,9 +298,9 @@ impl Judge {
 }
 
 /// Whether the client's address may open one more socket; where nothing is used up, nothing is counted.
-fn may_come(request: &ServiceRequest, ways: Ways) -> Result<(), Error> {
+fn may_come(request: &ServiceRequest, accepted: AcceptedCredentials) -> Result<(), Error> {
     let request = request.request();
-    match (ways.upgrades, ways.consumes_nothing) {
+    match (accepted.upgrades, accepted.peek_only) {
         (false, _) => Ok(()),
         (true, false) => Rates::of(request)?.upgrade(request),
         (true, true) => Rates::of(request)?.would_upgrade(request),

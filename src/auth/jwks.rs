@@ -1,4 +1,4 @@
-//! The key set of an outside issuer that is fetched from its address: when it is fetched, and how long it is believed.
+//! Key set (JWKS, RFC 7517) of an external issuer: when it is fetched, and how long it is used.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -14,23 +14,23 @@ use super::{
 };
 use crate::domain::{Limits, Reason, Uptime};
 
-/// After a failure the next try in the background comes so much later.
+/// Delay of the next background fetch after a failure.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// A key set and its address. One fetch at a time, whoever asks.
-pub struct Remote {
+/// A key set and its address. One fetch runs at a time.
+pub struct RemoteKeySet {
     url: Url,
     rules: Rules,
     limits: Limits,
     client: Client,
-    held: RwLock<Held>,
+    held: RwLock<KeySetState>,
     /// Held while a fetch is under way.
     turn: Arc<Mutex<()>>,
 }
 
-/// What is known of the set.
+/// Last known state of the key set.
 #[derive(Default)]
-struct Held {
+struct KeySetState {
     /// The keys of the last fetch that succeeded, and when that began.
     keys: Option<(Arc<Vec<Key>>, Uptime)>,
     /// When a fetch last began, and whether it failed.
@@ -41,23 +41,23 @@ struct Held {
     rounds: u64,
 }
 
-impl Remote {
+impl RemoteKeySet {
     /// The set at an address.
     ///
     /// # Errors
     /// The reason, if the address is none, or in plain http and not on this machine, or a secret is expected there.
-    pub fn new(url: &str, rules: Rules, limits: &Limits) -> Result<Remote, Reason> {
+    pub fn new(url: &str, rules: Rules, limits: &Limits) -> Result<RemoteKeySet, Reason> {
         let url = fetch::address(url)?;
         if rules.algorithms.iter().any(|algorithm| keys::is_symmetric(*algorithm)) {
             return Err("a secret cannot be fetched; list public-key algorithms, or put the secret into a file".into());
         }
         let client = fetch::client(&url, limits)?;
         let (held, turn) = (RwLock::default(), Arc::default());
-        Ok(Remote { url, rules, limits: limits.clone(), client, held, turn })
+        Ok(RemoteKeySet { url, rules, limits: limits.clone(), client, held, turn })
     }
 
     /// Whether the same keys would be fetched from the same address, so that those in hand stay good.
-    pub fn same_as(&self, other: &Remote) -> bool {
+    pub fn same_as(&self, other: &RemoteKeySet) -> bool {
         self.url == other.url && self.rules == other.rules && self.limits == other.limits
     }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     super::{
         forge::{NOW, OTHER_RSA, Pair, RSA, SECRET, body, ec, ed, header, outside, secret, set, with},
-        issuers::{Issuers, Outside},
+        issuers::{ExternalIssuer, Issuers},
         token::{Grant, Tokens},
     },
     *,
@@ -29,7 +29,7 @@ fn issuers() -> Issuers {
     Issuers::new(&Limits::default())
 }
 
-fn trusting(entry: Outside, keys: &str) -> Result<Tokens, Reason> {
+fn trusting(entry: ExternalIssuer, keys: &str) -> Result<Tokens, Reason> {
     let mut issuers = issuers();
     issuers.add_fixed(entry, keys)?;
     Ok(Tokens::of(issuers))
@@ -208,7 +208,7 @@ fn issuers_that_could_be_taken_for_one_another_are_refused() {
     let mut issuers = issuers().own(own, "hailgate", "hailgate");
     issuers.add_fixed(entry(), &keys).expect("an issuer");
     let named = |issuer: &str, prefix: &str| {
-        let mut entry = Outside { prefix: prefix.to_owned(), ..entry() };
+        let mut entry = ExternalIssuer { prefix: prefix.to_owned(), ..entry() };
         entry.rules.issuer = issuer.to_owned();
         entry
     };

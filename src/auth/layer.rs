@@ -12,7 +12,7 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 
-use super::{Judge, Verdict, witness};
+use super::{AuthOutcome, Judge, witness};
 use crate::error::{Code, Error};
 
 /// The layer.
@@ -72,11 +72,11 @@ where
                 .into());
             }
             // A second one would judge a credential again that can be used once.
-            if request.extensions().contains::<Verdict>() {
+            if request.extensions().contains::<AuthOutcome>() {
                 return Err(Error::new(Code::StackBroken, "The auth context layer ran twice.").into());
             }
-            let verdict = judge.decide(&request).await?;
-            request.extensions_mut().insert(verdict);
+            let outcome = judge.decide(&request).await?;
+            request.extensions_mut().insert(outcome);
             service.call(request).await
         })
     }

@@ -4,11 +4,10 @@
 #![doc = include_str!("REFUSALS.md")]
 
 pub mod address;
-mod attempts;
 pub mod browser;
-pub mod carried;
 pub mod context;
 pub mod cookies;
+pub mod credentials;
 mod discovery;
 mod exchange;
 mod fetch;
@@ -16,19 +15,20 @@ mod fetch;
 #[path = "forge_tests.rs"]
 mod forge;
 mod hash;
+mod hash_queue;
 pub mod issuers;
 pub mod judge;
 pub mod jwks;
+pub mod keyed_limiter;
 pub mod keyring;
 pub mod keys;
+pub mod last_use;
 pub mod layer;
-pub mod notes;
+mod login_throttle;
 pub mod oidc;
 pub mod origin;
 pub mod password;
-mod places;
 pub mod provider;
-pub mod rate;
 pub mod rates;
 pub mod reseal;
 pub mod session;
@@ -37,19 +37,19 @@ pub mod witness;
 
 pub use self::{
     address::Addresses,
-    attempts::Attempt,
-    browser::Browsers,
-    carried::Ways,
-    context::{AuthContext, Method, OriginAllowed, Verdict},
+    browser::KnownBrowsers,
+    context::{AuthContext, AuthOutcome, Method, OriginAllowed},
     cookies::Cookies,
+    credentials::AcceptedCredentials,
     exchange::provider_error,
+    hash_queue::HashRequester,
     judge::{Judge, LOGIN_ENDED},
     keyring::KeyRing,
     layer::AuthContextLayer,
-    oidc::Trips,
+    login_throttle::LoginAttempt,
+    oidc::LoginFlowCookies,
     origin::Origins,
     password::Passwords,
-    places::Asker,
     provider::Provider,
     rates::Rates,
     reseal::Reseal,

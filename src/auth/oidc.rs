@@ -30,58 +30,58 @@ const SUBJECT_BYTES_MAX: usize = 255;
 /// Longest e-mail address that is taken over, in bytes (RFC 5321 section 4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
 
-/// A sign-in on its way: three randoms of this server, in URL-safe characters.
+/// State of a sign-in in progress: three random values of this server, in URL-safe characters.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Trip {
-    /// Comes back beside the code: the browser that returns is the one that left.
+pub struct LoginFlow {
+    /// Returned with the code; proves that the browser that returns is the one that left.
     pub state: String,
-    /// Comes back inside the ID token: the token is for this sign-in.
+    /// Returned inside the ID token; proves that the token is for this sign-in.
     pub nonce: String,
-    /// Redeems the code (PKCE): the code is for this sign-in.
+    /// PKCE verifier (RFC 7636), which redeems the code.
     pub verifier: String,
 }
 
-/// Seals trips into a cookie of the browser: nothing of them is kept here.
-pub struct Trips {
+/// Seals the state of a sign-in into a cookie. The server keeps nothing of it.
+pub struct LoginFlowCookies {
     ring: Arc<KeyRing>,
     cookies: Cookies,
 }
 
-impl Trips {
+impl LoginFlowCookies {
     /// With the keys that seal the cookie.
-    pub fn new(ring: Arc<KeyRing>, cookies: Cookies) -> Trips {
-        Trips { ring, cookies }
+    pub fn new(ring: Arc<KeyRing>, cookies: Cookies) -> LoginFlowCookies {
+        LoginFlowCookies { ring, cookies }
     }
 
-    /// The cookie of a browser that leaves now, when this many endings had been noted.
-    pub fn pack(&self, trip: &Trip, endings: u64, now: Time) -> Cookie<'static> {
-        let text = format!("{} {endings} {} {} {}", now.0, trip.state, trip.nonce, trip.verifier);
+    /// The cookie of a browser that leaves now, when this many revocations had been noted.
+    pub fn pack(&self, flow: &LoginFlow, revocations: u64, now: Time) -> Cookie<'static> {
+        let text = format!("{} {revocations} {} {} {}", now.0, flow.state, flow.nonce, flow.verifier);
         self.cookies.make(NAME, self.ring.seal(PURPOSE, &text), LIFE)
     }
 
-    /// The trip of a browser that comes back, and how many endings had been noted when it left.
+    /// Reads the state of a returning browser, and the number of the last revocation when it left.
     ///
     /// # Errors
     /// `signin_lost`, if it did not leave from here, left too long ago, or another sent it.
-    pub fn unpack(&self, request: &HttpRequest, state: &str, now: Time) -> Result<(Trip, u64), Error> {
+    pub fn unpack(&self, request: &HttpRequest, state: &str, now: Time) -> Result<(LoginFlow, u64), Error> {
         let cookie = request.cookie(&self.cookies.name(NAME));
         let cookie = cookie.ok_or_else(|| lost("the browser has no cookie of a sign-in that it began"))?;
-        let (trip, endings) =
+        let (flow, revocations) =
             self.read(cookie.value(), now).ok_or_else(|| lost("its cookie is too old or not of this server"))?;
         let differs = |_| lost("`state` is of another sign-in");
-        verify_slices_are_equal(trip.state.as_bytes(), state.as_bytes()).map_err(differs)?;
-        Ok((trip, endings))
+        verify_slices_are_equal(flow.state.as_bytes(), state.as_bytes()).map_err(differs)?;
+        Ok((flow, revocations))
     }
 
-    fn read(&self, sealed: &str, now: Time) -> Option<(Trip, u64)> {
+    fn read(&self, sealed: &str, now: Time) -> Option<(LoginFlow, u64)> {
         let text = self.ring.open(PURPOSE, sealed)?;
         let mut parts = text.split(' ').map(str::to_owned);
-        let (at, endings) = (Time(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?);
-        let trip = Trip { state: parts.next()?, nonce: parts.next()?, verifier: parts.next()? };
-        (at <= now && now.since(at) < LIFE).then_some((trip, endings))
+        let (at, revocations) = (Time(parts.next()?.parse().ok()?), parts.next()?.parse().ok()?);
+        let flow = LoginFlow { state: parts.next()?, nonce: parts.next()?, verifier: parts.next()? };
+        (at <= now && now.since(at) < LIFE).then_some((flow, revocations))
     }
 
-    /// Takes the cookie away: each trip is made once.
+    /// Removes the cookie: a sign-in completes once.
     pub fn end(&self) -> Cookie<'static> {
         self.cookies.make(NAME, String::new(), Duration::ZERO)
     }

@@ -1,4 +1,4 @@
-//! Sign-in by OpenID Connect without a network: the trip in the cookie, and every claim of an ID token that is wrong.
+//! Sign-in by OpenID Connect without a network: the flow in the cookie, and every claim of an ID token that is wrong.
 
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{
     super::{
         forge::{NOW, Pair, RSA, ec, ed, header, outside, secret},
-        issuers::{Hint, Issuers},
-        token::{Object, hint, unverified},
+        issuers::{Issuers, TokenHeader},
+        token::{Object, key_header, unverified},
     },
     *,
 };
@@ -112,8 +112,8 @@ async fn a_signature_counts_only_by_a_key_of_the_provider_with_an_algorithm_that
     let issuer = issuers.named("https://id.test").expect("it is there");
     let opens = async |token: String| {
         let (header, _) = unverified(&token).map_err(|error| error.code)?;
-        let hint: Hint<'_> = hint(&header).map_err(|error| error.code)?;
-        issuer.open::<Object>(&token, &hint, Reading::from(NOW).uptime).await.map(drop).map_err(|error| error.code)
+        let header: TokenHeader<'_> = key_header(&header).map_err(|error| error.code)?;
+        issuer.open::<Object>(&token, &header, Reading::from(NOW).uptime).await.map(drop).map_err(|error| error.code)
     };
     let signed = |alg: &str, kid: Option<&str>, pair: &Pair, with: Value| {
         let mut body = good();
@@ -141,28 +141,28 @@ async fn a_signature_counts_only_by_a_key_of_the_provider_with_an_algorithm_that
     }
 }
 
-fn trip() -> Trip {
-    Trip { state: "s".repeat(22), nonce: NONCE.into(), verifier: "v".repeat(43) }
+fn flow() -> LoginFlow {
+    LoginFlow { state: "s".repeat(22), nonce: NONCE.into(), verifier: "v".repeat(43) }
 }
 
 #[test]
 fn a_trip_ends_where_it_began_in_time_and_once() {
     let ring = Arc::new(KeyRing::new(&[[1; 64]]).expect("a ring"));
-    let trips = Trips::new(Arc::clone(&ring), Cookies { secure: true });
-    let cookie = trips.pack(&trip(), 7, NOW);
+    let login_flows = LoginFlowCookies::new(Arc::clone(&ring), Cookies { secure: true });
+    let cookie = login_flows.pack(&flow(), 7, NOW);
     assert_eq!(cookie.name(), "__Host-hailgate-oidc");
-    for secret in [&trip().state, &trip().nonce, &trip().verifier] {
+    for secret in [&flow().state, &flow().nonce, &flow().verifier] {
         assert!(!cookie.value().contains(secret.as_str()), "it is sealed");
     }
     let back = |cookie: Option<&Cookie<'static>>, state: &str, now: Time| {
         let request = cookie.into_iter().fold(TestRequest::default(), |request, cookie| request.cookie(cookie.clone()));
-        trips.unpack(&request.to_http_request(), state, now).map_err(|error| error.code)
+        login_flows.unpack(&request.to_http_request(), state, now).map_err(|error| error.code)
     };
-    let state = trip().state;
-    assert!(back(Some(&cookie), &state, NOW) == Ok((trip(), 7)));
-    assert!(back(Some(&cookie), &state, Time(NOW.plus(LIFE).0 - 1)) == Ok((trip(), 7)));
-    let other = trips.pack(&Trip { state: "t".repeat(22), ..trip() }, 7, NOW);
-    let foreign = Trips::new(Arc::new(KeyRing::new(&[[2; 64]]).expect("a ring")), Cookies { secure: true });
+    let state = flow().state;
+    assert!(back(Some(&cookie), &state, NOW) == Ok((flow(), 7)));
+    assert!(back(Some(&cookie), &state, Time(NOW.plus(LIFE).0 - 1)) == Ok((flow(), 7)));
+    let other = login_flows.pack(&LoginFlow { state: "t".repeat(22), ..flow() }, 7, NOW);
+    let foreign = LoginFlowCookies::new(Arc::new(KeyRing::new(&[[2; 64]]).expect("a ring")), Cookies { secure: true });
     let session = Cookie::new(cookie.name().to_owned(), ring.seal("session", &format!("{} 7 {state} n v", NOW.0)));
     for (what, cookie, state, now) in [
         ("no cookie", None, state.as_str(), NOW),
@@ -170,10 +170,10 @@ fn a_trip_ends_where_it_began_in_time_and_once() {
         ("no state", Some(&cookie), "", NOW),
         ("over its time", Some(&cookie), &state, NOW.plus(LIFE)),
         ("from a future", Some(&cookie), &state, Time(NOW.0 - 1)),
-        ("another trip", Some(&other), &state, NOW),
-        ("another server's", Some(&foreign.pack(&trip(), 7, NOW)), &state, NOW),
+        ("another flow", Some(&other), &state, NOW),
+        ("another server's", Some(&foreign.pack(&flow(), 7, NOW)), &state, NOW),
         ("sealed for something else", Some(&session), &state, NOW),
-        ("taken away", Some(&trips.end()), &state, NOW),
+        ("taken away", Some(&login_flows.end()), &state, NOW),
     ] {
         assert!(back(cookie, state, now) == Err(Code::SignInLost), "{what}");
     }

@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{
     hash::{self, Memory, Stored},
-    places::{Asker, Places},
+    hash_queue::{HashQueue, HashRequester},
 };
 use crate::{
     domain::Limits,
@@ -24,7 +24,7 @@ const COMMON: &str = include_str!("common-passwords.txt");
 /// Hashes and verifies passwords off the worker threads; at most `hashes` at once, and the others in a bounded line.
 pub struct Passwords {
     running: Arc<Semaphore>,
-    places: Arc<Places>,
+    hash_queue: Arc<HashQueue>,
     /// Memory that no hash uses now. It is made when it is first needed and kept: never more than hashes run at once.
     spare: Arc<Mutex<Vec<Memory>>>,
 }
@@ -36,14 +36,18 @@ impl Passwords {
     /// With the limits in force.
     pub fn new(limits: &Limits) -> Passwords {
         let hashes = usize::try_from(limits.hashes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Passwords { running: Arc::new(Semaphore::new(hashes)), places: Arc::new(Places::new(limits)), spare: Arc::default() }
+        Passwords {
+            running: Arc::new(Semaphore::new(hashes)),
+            hash_queue: Arc::new(HashQueue::new(limits)),
+            spare: Arc::default(),
+        }
     }
 
     /// Whether a password opens the account with this hash; `None` takes as long and is never true.
     ///
     /// # Errors
     /// `rate_limited` or `busy`, if too many wait.
-    pub async fn verify(&self, asker: Asker, hash: Option<String>, password: String) -> Result<bool, Error> {
+    pub async fn verify(&self, requester: HashRequester, hash: Option<String>, password: String) -> Result<bool, Error> {
         let stored = hash.as_deref().and_then(Stored::parse);
         if hash.is_some() && stored.is_none() {
             log::error!(
@@ -55,24 +59,24 @@ impl Passwords {
         // How many hashes are computed for a wrong password follows from what was typed alone, so the time tells nothing
         // about the account.
         let right = move |memory: &mut Memory| spellings(&password).iter().any(|spelling| stored.is_of(spelling, memory));
-        Ok(self.in_turn(asker, right).await? && known)
+        Ok(self.in_turn(requester, right).await? && known)
     }
 
     /// Hashes a new password, in turn with the others.
     ///
     /// # Errors
     /// `rate_limited` or `busy`, if too many wait; or if the random source fails.
-    pub async fn hash(&self, asker: Asker, password: String) -> Result<String, Error> {
-        self.in_turn(asker, move |memory| hash::hash(&prepared(&password), memory)).await?
+    pub async fn hash(&self, requester: HashRequester, password: String) -> Result<String, Error> {
+        self.in_turn(requester, move |memory| hash::hash(&prepared(&password), memory)).await?
     }
 
     /// Does something that takes the memory of a hash, when it is its turn.
     async fn in_turn<T: Send + 'static>(
         &self,
-        asker: Asker,
+        requester: HashRequester,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let place = self.places.take(asker)?;
+        let place = self.hash_queue.take(requester)?;
         let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Error::from(Code::Internal))?;
         let spare = Arc::clone(&self.spare);
         let done = tokio::task::spawn_blocking(move || {
@@ -149,7 +153,7 @@ mod tests {
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         let verify = |hash: Option<&str>, password: &str| {
             let (hash, password) = (hash.map(str::to_owned), password.to_owned());
-            passwords.verify(Asker::anybody(), hash, password)
+            passwords.verify(HashRequester::anybody(), hash, password)
         };
         assert_eq!(verify(Some(&stored), "correct horse").await, Ok(true));
         assert_eq!(verify(Some(&stored), "correct horsE").await, Ok(false));
@@ -188,12 +192,12 @@ mod tests {
         for stored in [&composed, &decomposed] {
             let stored = hash::hash(stored, &mut Memory::new()).expect("random source");
             for (typed, right) in [(&composed, true), (&decomposed, true), (&other, false)] {
-                let verified = passwords.verify(Asker::anybody(), Some(stored.clone()), typed.clone()).await;
+                let verified = passwords.verify(HashRequester::anybody(), Some(stored.clone()), typed.clone()).await;
                 assert_eq!(verified, Ok(right), "{typed}");
             }
         }
         let spaced = hash::hash("two\u{a0}words", &mut Memory::new()).expect("random source");
-        assert_eq!(passwords.verify(Asker::anybody(), Some(spaced), "two\u{a0}words".to_owned()).await, Ok(true));
+        assert_eq!(passwords.verify(HashRequester::anybody(), Some(spaced), "two\u{a0}words".to_owned()).await, Ok(true));
     }
 
     #[test]

@@ -15,10 +15,10 @@ use super::{
     discovery::{self, Description},
     exchange::{Exchange, unavailable},
     fetch,
-    issuers::{Hint, Issuer},
+    issuers::{Issuer, TokenHeader},
     keys::{Algorithm, Rules, algorithm},
-    oidc::{Terms, Trip},
-    token::{Object, hint, unverified},
+    oidc::{LoginFlow, Terms},
+    token::{Object, key_header, unverified},
 };
 use crate::{
     domain::{Limits, Reading, Reason, Uptime, logins::Subject},
@@ -105,7 +105,7 @@ impl Provider {
     ///
     /// # Errors
     /// `issuer_unavailable`.
-    pub async fn send(&self, now: Uptime) -> Result<(String, Trip), Error> {
+    pub async fn send(&self, now: Uptime) -> Result<(String, LoginFlow), Error> {
         let found = self.found(now).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let nonce = CsrfToken::new_random().into_secret();
@@ -117,7 +117,7 @@ impl Provider {
             .add_extra_param("nonce", nonce.as_str())
             .set_pkce_challenge(challenge)
             .url();
-        Ok((url.into(), Trip { state: state.into_secret(), nonce, verifier: verifier.into_secret() }))
+        Ok((url.into(), LoginFlow { state: state.into_secret(), nonce, verifier: verifier.into_secret() }))
     }
 
     /// Whom a code names.
@@ -125,13 +125,13 @@ impl Provider {
     /// # Errors
     /// `signin_refused` for a code that is not good, or not any more; `bad_credentials` or `token_expired` for an ID token
     /// that is wrong; `busy`; `issuer_unavailable`.
-    pub async fn settle(&self, code: String, trip: &Trip, now: Reading) -> Result<Subject, Error> {
+    pub async fn settle(&self, code: String, flow: &LoginFlow, now: Reading) -> Result<Subject, Error> {
         let _place = self
             .exchanges
             .try_acquire()
             .map_err(|_| Error::new(Code::Busy, "Too many people are signing in. Try again.").after_ms(2_000))?;
         let found = self.found(now.uptime).await?;
-        let token = found.exchange.id_token(&self.client, &code, &trip.verifier, &self.limits).await?;
+        let token = found.exchange.id_token(&self.client, &code, &flow.verifier, &self.limits).await?;
         let token = token.as_str();
         if u64::try_from(token.len()).unwrap_or(u64::MAX) > self.limits.token_bytes {
             return Err(super::issuers::refused("it is over the limit"));
@@ -141,9 +141,9 @@ impl Provider {
         if header.contains_key("crit") || header.contains_key("b64") {
             return Err(super::issuers::refused("its header asks for an extension"));
         }
-        let hint: Hint<'_> = hint(&header)?;
-        let body = found.issuer.open::<Object>(token, &hint, now.uptime).await?;
-        self.registration.terms.judge(&body.0, &trip.nonce, now.wall)
+        let header: TokenHeader<'_> = key_header(&header)?;
+        let body = found.issuer.open::<Object>(token, &header, now.uptime).await?;
+        self.registration.terms.judge(&body.0, &flow.nonce, now.wall)
     }
 
     /// What there is to know of the provider; one asks, whoever else comes waits for that.

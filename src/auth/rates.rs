@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{
     address::{Addresses, Forwarding, Network},
-    attempts::{Attempt, Attempts, Nameless},
-    rate::{Pace, Rate, Refused},
+    keyed_limiter::{KeyedLimiter, LimitExceeded, RateQuota},
+    login_throttle::{AddressAttempt, LoginAttempt, LoginThrottle},
 };
 use crate::{
     domain::{Limits, UserId},
@@ -23,26 +23,28 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Every rate of this node that is not the hub's.
 pub struct Rates {
     addresses: Addresses,
-    upgrades: Rate<Network>,
-    attempts: Attempts,
-    requests: Rate<UserId>,
-    searches: Rate<UserId>,
-    tickets: Rate<UserId>,
-    tokens: Rate<UserId>,
-    threads: Rate<UserId>,
-    members: Rate<UserId>,
+    upgrades: KeyedLimiter<Network>,
+    attempts: LoginThrottle,
+    requests: KeyedLimiter<UserId>,
+    searches: KeyedLimiter<UserId>,
+    tickets: KeyedLimiter<UserId>,
+    tokens: KeyedLimiter<UserId>,
+    threads: KeyedLimiter<UserId>,
+    members: KeyedLimiter<UserId>,
 }
 
 impl Rates {
     /// With the limits in force.
     pub fn new(limits: &Limits, addresses: Addresses) -> Rates {
         let clock = &MonotonicClock;
-        let user = |what, count, period, burst| Rate::new(what, Pace { count, period, burst }, limits.rate_keys, clock);
-        let upgrades = Pace { count: limits.upgrades_per_second, period: SECOND, burst: limits.upgrades_burst };
+        let user = |what, count, period, burst| {
+            KeyedLimiter::new(what, RateQuota { count, period, burst }, limits.rate_keys, clock)
+        };
+        let upgrades = RateQuota { count: limits.upgrades_per_second, period: SECOND, burst: limits.upgrades_burst };
         Rates {
             addresses,
-            upgrades: Rate::new("upgrades by address", upgrades, limits.rate_keys, clock),
-            attempts: Attempts::new(limits, clock),
+            upgrades: KeyedLimiter::new("upgrades by address", upgrades, limits.rate_keys, clock),
+            attempts: LoginThrottle::new(limits, clock),
             requests: user("requests by user", limits.rest_per_second, SECOND, limits.rest_burst),
             searches: user("searches by user", limits.searches_per_second, SECOND, limits.searches_per_second),
             tickets: user("tickets by user", limits.tickets_per_second, SECOND, limits.tickets_per_second),
@@ -100,7 +102,7 @@ impl Rates {
     ///
     /// # Errors
     /// `rate_limited` after too many failures, or `busy`.
-    pub fn login(&self, request: &HttpRequest, name: &str, browser: Option<Uuid>) -> Result<Attempt<'_>, Error> {
+    pub fn login(&self, request: &HttpRequest, name: &str, browser: Option<Uuid>) -> Result<LoginAttempt<'_>, Error> {
         self.attempts.begin(self.addresses.of(request), name, browser)
     }
 
@@ -108,7 +110,7 @@ impl Rates {
     ///
     /// # Errors
     /// As [`Rates::login`].
-    pub fn sign_in(&self, request: &HttpRequest) -> Result<Nameless<'_>, Error> {
+    pub fn sign_in(&self, request: &HttpRequest) -> Result<AddressAttempt<'_>, Error> {
         self.attempts.begin_nameless(self.addresses.of(request))
     }
 
@@ -165,7 +167,7 @@ impl Rates {
     pub fn members(&self, user: &UserId, members: usize) -> Result<(), Error> {
         let members = u32::try_from(members).unwrap_or(u32::MAX);
         self.members.take_some(user, members).map_err(|refused| match refused {
-            Refused::TooMany => Error::field("members", "names more people than can be added at once; add some later"),
+            LimitExceeded::TooMany => Error::field("members", "names more people than can be added at once; add some later"),
             other => refusal("added members", other),
         })
     }
@@ -177,13 +179,13 @@ pub(super) fn wait_ms(wait: Duration) -> u64 {
 }
 
 /// What a client is told that is refused by a rate; `what` names the things that are counted.
-pub fn refusal(what: &str, refused: Refused) -> Error {
+pub fn refusal(what: &str, refused: LimitExceeded) -> Error {
     match refused {
-        Refused::Limited(wait) => {
+        LimitExceeded::Limited(wait) => {
             let detail = format!("Too many {what}. Wait a little, then try again.");
             Error::new(Code::RateLimited, detail).after_ms(wait_ms(wait))
         }
-        Refused::TooMany | Refused::Full => {
+        LimitExceeded::TooMany | LimitExceeded::Full => {
             let detail = format!("So many others ask that your {what} cannot be counted. Try again.");
             Error::new(Code::Busy, detail).after_ms(1_000)
         }

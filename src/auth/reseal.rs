@@ -26,7 +26,7 @@ use actix_web::{
     http::header::{CACHE_CONTROL, COOKIE, HeaderMap, HeaderValue, SET_COOKIE},
 };
 
-use super::{Cookies, KeyRing, Method, Verdict, keyring::Opened};
+use super::{AuthOutcome, Cookies, KeyRing, Method, keyring::Opened};
 use crate::{
     domain::{Clock, logins::SESSION_MAX},
     error::{self, Code},
@@ -156,7 +156,7 @@ impl Parts {
 
     /// The same cookie under the newest key, until the login ends; only where it really was a login.
     fn again(&self, request: &HttpRequest, old: &Opened) -> Option<Cookie<'static>> {
-        let who = Verdict::of(request).ok()?.who().ok().filter(|who| who.method() == Method::Session)?;
+        let who = AuthOutcome::of(request).ok()?.who().ok().filter(|who| who.method() == Method::Session)?;
         let left = who.expires_at().since(self.clock.now());
         (!left.is_zero()).then(|| self.cookies.make(NAME, self.ring.seal(PURPOSE, &old.text), left))
     }

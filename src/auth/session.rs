@@ -13,10 +13,10 @@ use actix_web::cookie::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use super::notes::Notes;
+use super::last_use::LastUseRecorder;
 use crate::{
     domain::{
-        Clock, LoginAct, LoginDone, Logins, Outage, SessionId, SessionRecord, UserId,
+        Clock, LoginAct, LoginDone, Logins, SessionId, SessionRecord, StoreError, UserId,
         logins::{SESSION_MAX, SESSION_TOUCH, SecretHash},
     },
     error::{Code, Error},
@@ -49,7 +49,7 @@ tokio::task_local! {
 pub enum SessionFailure {
     /// The store could not answer.
     #[error(transparent)]
-    Outage(#[from] Outage),
+    StoreError(#[from] StoreError),
     /// A revocation or another password came between the proof of a sign-in and its session.
     #[error("the sign-in was overtaken by a revocation or another password")]
     Overtaken,
@@ -61,7 +61,7 @@ pub enum SessionFailure {
 impl From<SessionFailure> for Error {
     fn from(failure: SessionFailure) -> Error {
         match failure {
-            SessionFailure::Outage(outage) => {
+            SessionFailure::StoreError(outage) => {
                 Error { detail: "Your login could not be read or written. Try again.".into(), ..outage.into() }
             }
             // A retry would not help: a code of a provider and a sign-in link are used up.
@@ -112,7 +112,7 @@ pub fn move_login(session: &Session, login_epoch: u64) -> Result<(), SessionInse
 #[derive(Clone)]
 pub struct LoginSessions {
     logins: Arc<dyn Logins>,
-    notes: Notes,
+    last_use: LastUseRecorder,
     clock: Arc<dyn Clock>,
 }
 
@@ -121,7 +121,7 @@ type State = HashMap<String, String>;
 impl LoginSessions {
     /// Over these logins.
     pub fn new(logins: Arc<dyn Logins>, clock: Arc<dyn Clock>) -> LoginSessions {
-        LoginSessions { notes: Notes::new(Arc::clone(&logins)), logins, clock }
+        LoginSessions { last_use: LastUseRecorder::new(Arc::clone(&logins)), logins, clock }
     }
 
     async fn save_as(&self, key: SecretHash, state: State) -> Result<(), SessionFailure> {
@@ -170,7 +170,7 @@ impl SessionStore for LoginSessions {
         let found = self.logins.session(hash, now).await.map_err(|outage| LoadError::Other(noted(outage).into()))?;
         let Some(record) = found else { return Ok(None) };
         if now.since(record.seen_at) >= SESSION_TOUCH {
-            self.notes.note(LoginAct::TouchSession { key: hash, at: now });
+            self.last_use.note(LoginAct::TouchSession { key: hash, at: now });
         }
         Ok(Some(record.state.into_iter().collect()))
     }

@@ -16,7 +16,7 @@ use serde::{
 use serde_json::Value;
 
 use super::{
-    issuers::{Hint, Issuers, Outside, looks_hashed, refused, user_ids},
+    issuers::{ExternalIssuer, Issuers, TokenHeader, looks_hashed, refused, user_ids},
     keys::OwnKeys,
 };
 use crate::{
@@ -171,9 +171,9 @@ impl Tokens {
             return Err(refused("it is over the limit"));
         }
         let (header, name) = unverified(token)?;
-        let hint = hint(&header)?;
+        let key = key_header(&header)?;
         let issuer = issuers.named(&name).ok_or_else(|| refused("its issuer is not trusted here"))?;
-        let body = issuer.open::<Object>(token, &hint, now.uptime).await?.0;
+        let body = issuer.open::<Object>(token, &key, now.uptime).await?.0;
         check_header(&header, issuer.outside().is_some_and(|outside| outside.allow_missing_typ))?;
         claims(&body, issuer.outside(), now.wall, Duration::from_millis(issuers.limits.token_lifetime_ms))
     }
@@ -198,16 +198,16 @@ pub(super) fn unverified(token: &str) -> Result<(BTreeMap<String, Value>, String
 }
 
 /// What a header says about its key. An address or a key in it (`jku`, `jwk`, `x5u`, `x5c`) is never looked at.
-pub(super) fn hint(header: &BTreeMap<String, Value>) -> Result<Hint<'_>, Error> {
+pub(super) fn key_header(header: &BTreeMap<String, Value>) -> Result<TokenHeader<'_>, Error> {
     let text = |name: &str| header.get(name).map(|value| value.as_str().ok_or_else(|| refused("its header cannot be read")));
     let alg = text("alg").transpose()?.ok_or_else(|| refused("its header cannot be read"))?;
-    Ok(Hint { alg, kid: text("kid").transpose()? })
+    Ok(TokenHeader { alg, kid: text("kid").transpose()? })
 }
 
 /// What a body says, once its signature holds.
 fn claims(
     body: &BTreeMap<String, Value>,
-    outside: Option<&Outside>,
+    outside: Option<&ExternalIssuer>,
     now: Time,
     lifetime_max: Duration,
 ) -> Result<Claims, Error> {
@@ -256,7 +256,7 @@ fn claims(
 
 /// Whom `sub` names, and whether that user id is made of a hash or looks like it. With the own issuer it is any account there is
 /// here: `Judge::newcomer` makes accounts of local names only. A user of an outside issuer is named under its prefix.
-fn user(subject: &str, outside: Option<&Outside>) -> Result<(UserId, bool), Error> {
+fn user(subject: &str, outside: Option<&ExternalIssuer>) -> Result<(UserId, bool), Error> {
     let wrong = || refused("`sub` is no user id");
     let Some(outside) = outside else {
         return UserId::parse(subject).map(|user| (user, false)).map_err(|_| wrong());

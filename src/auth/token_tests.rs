@@ -20,7 +20,7 @@ fn tokens(loose: &Pair) -> Tokens {
     let mut issuers = Issuers::new(&Limits::default()).own(own, "hailgate", "hailgate");
     issuers.add_fixed(outside("corp", &["RS256"]), &set(&[RSA.jwk("k1")])).expect("an issuer");
     issuers.add_fixed(outside("shared", &["HS512"]), &secret(&[7; 64]).jwk("k1").to_string()).expect("an issuer");
-    let entry = Outside { allow_missing_typ: true, ..outside("loose", &["EdDSA"]) };
+    let entry = ExternalIssuer { allow_missing_typ: true, ..outside("loose", &["EdDSA"]) };
     issuers.add_fixed(entry, &set(&[loose.jwk("k1")])).expect("an issuer");
     Tokens::of(issuers)
 }
@@ -328,7 +328,7 @@ fn without_an_own_key_nothing_is_signed_and_outside_tokens_verify() {
 #[test]
 fn an_outside_issuer_names_its_own_users_only_and_gives_listed_permissions_only() {
     let mut issuers = Issuers::new(&Limits::default());
-    let entry = Outside { permissions: vec![Permission::Publish], ..outside("corp", &["ES256"]) };
+    let entry = ExternalIssuer { permissions: vec![Permission::Publish], ..outside("corp", &["ES256"]) };
     let pair = ec();
     issuers.add_fixed(entry, &pair.public_pem()).expect("an issuer");
     let body = with(body("corp"), "permissions", json!(["admin", "publish", "everything", 5]));

@@ -24,7 +24,7 @@ use crate::error::Code;
 /// Users that connect from one loopback address: it has 28,000 ports by default, and closed ones are taken for a minute.
 pub const USERS_AN_ADDRESS: u32 = 20_000;
 /// How long an upgrade may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest wait that is obeyed.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Read at once; the library allocates it for each socket, so that ten thousand cost 40 MiB.
@@ -90,7 +90,7 @@ impl Dial {
     /// # Errors
     /// The code of the refusal, or what happened on the way.
     pub async fn open(&self, user: u32, token: &str, since: Option<&str>, slow: bool) -> Result<Socket, Refused> {
-        let opened = timeout(PATIENCE, async {
+        let opened = timeout(UPGRADE_TIMEOUT, async {
             let stream = self.connect(user, slow).await.map_err(|_| Refused::network("not_connected"))?;
             let mut url = self.target.at(self.target.paths.socket, &[]);
             let scheme = if url.scheme() == "https" { "wss" } else { "ws" };

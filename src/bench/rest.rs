@@ -12,7 +12,7 @@ use super::{
 };
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often something that must succeed is asked again after a refusal that may pass.
 const TRIES: u32 = 20;
 /// How long to wait where the server does not say.
@@ -60,7 +60,7 @@ impl Rest {
             // The address that was looked at, and no other that the name may have later.
             .resolve(target.url.host_str().unwrap_or_default(), target.address)
             .redirect(Policy::none())
-            .timeout(PATIENCE)
+            .timeout(ANSWER_TIMEOUT)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(IDLE_MAX)
             .user_agent("hailgate-bench");

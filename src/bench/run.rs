@@ -77,9 +77,9 @@ pub enum Progress<'a> {
 /// How long users may take to come beyond the ramp.
 const COMING: Duration = Duration::from_secs(60);
 /// How long nothing may move until what is missing counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long all that may last.
-const PATIENCE_ALL: Duration = Duration::from_secs(600);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 /// Requests at once while a run is prepared and judged.
 const LANES: usize = 16;
 /// Most messages of all histories that are read at the end; the newest of each thread.
@@ -197,7 +197,7 @@ async fn limits(dial: &Dial, token: &str) -> Result<Limits, Trouble> {
         Trouble::Unreachable(format!("the server does not let the first user in ({code}): {remedy}"))
     };
     let mut socket = dial.open(0, token, None, false).await.map_err(|error| refused(&error.code))?;
-    let first = tokio::time::timeout(PATIENCE, socket.next()).await;
+    let first = tokio::time::timeout(SETTLE_TIMEOUT, socket.next()).await;
     let Ok(Some(Ok(first))) = first else { return Err(refused("no_first_frame")) };
     let text = first.into_text().unwrap_or_default();
     let mut limits = Limits::default();
@@ -295,7 +295,7 @@ async fn settle(common: &Common) -> Result<Vec<History>, Trouble> {
 async fn still(number: impl Fn() -> u64) {
     let began = Instant::now();
     let (mut last, mut moved) = (number(), began);
-    while last > 0 && moved.elapsed() < PATIENCE && began.elapsed() < PATIENCE_ALL {
+    while last > 0 && moved.elapsed() < SETTLE_TIMEOUT && began.elapsed() < DRAIN_TIMEOUT {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let now = number();
         if now != last {

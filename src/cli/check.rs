@@ -17,7 +17,7 @@ use crate::{
     config::{Config, Environment},
     http::{
         files, keys,
-        probe::{self, Manner},
+        probe::{self, ProbeSettings},
     },
 };
 
@@ -109,7 +109,7 @@ fn inside(args: &CheckArgs) -> Result<(), Failure> {
         }
     };
     let began = Instant::now();
-    let report = actix::System::new().block_on(probe::run(&Manner::of(&config)))?;
+    let report = actix::System::new().block_on(probe::run(&ProbeSettings::of(&config)))?;
     let verdict = report.verdict();
     let document = Document::new(&config, &report, began.elapsed());
     if args.json {

@@ -31,7 +31,7 @@ use clap_complete::Shell;
 use crate::{
     config::{self, Complaint, Config, Shape, Sources},
     error::Error,
-    http::open::Unopened,
+    http::open::StartError,
 };
 
 /// An actor-based WebSocket gateway: browser chat over WebSocket, with REST beside it.
@@ -203,13 +203,13 @@ impl From<Vec<Complaint>> for Failure {
     }
 }
 
-impl From<Unopened> for Failure {
-    fn from(unopened: Unopened) -> Self {
+impl From<StartError> for Failure {
+    fn from(unopened: StartError) -> Self {
         match unopened {
-            Unopened::Config(complaints) => Failure::Config(complaints),
-            Unopened::Probe(what) => Failure::Probe(what),
-            Unopened::Unavailable(what) => Failure::Unavailable(what),
-            Unopened::Failed(what) => Failure::Failed(what),
+            StartError::Config(complaints) => Failure::Config(complaints),
+            StartError::Probe(what) => Failure::Probe(what),
+            StartError::Unavailable(what) => Failure::Unavailable(what),
+            StartError::Failed(what) => Failure::Failed(what),
         }
     }
 }
@@ -218,12 +218,12 @@ impl Failure {
     /// Says it on stderr; the exit code.
     fn tell(self) -> ExitCode {
         let (what, code) = match self {
-            Failure::Config(complaints) => (Unopened::Config(complaints), 78),
-            Failure::Probe(what) => (Unopened::Probe(what), 78),
-            Failure::Unavailable(what) => (Unopened::Unavailable(what), 69),
+            Failure::Config(complaints) => (StartError::Config(complaints), 78),
+            Failure::Probe(what) => (StartError::Probe(what), 78),
+            Failure::Unavailable(what) => (StartError::Unavailable(what), 69),
             Failure::Told => return ExitCode::from(78),
             Failure::Unread => return ExitCode::FAILURE,
-            Failure::Failed(what) => (Unopened::Failed(what), 1),
+            Failure::Failed(what) => (StartError::Failed(what), 1),
         };
         eprintln!("hailgate: {what}");
         ExitCode::from(code)

@@ -11,7 +11,7 @@ use super::{Failure, Where, print};
 use crate::{
     auth::token::{Grant, may_live},
     config::{Signing, Stored},
-    domain::{Clock, Credential, LEEWAY, Permission, Time, UserId, logins::Fallen},
+    domain::{Clock, Credential, LEEWAY, Permission, Time, UserId, logins::CredentialError},
     http::{gateway::SystemClock, keys, open},
     store::LoginReads as _,
 };
@@ -77,8 +77,10 @@ fn dated(signing: &Signing, user: &UserId) -> Result<Time, Failure> {
             return Ok(now);
         }
     };
-    let Ok(standing) = actix::System::new().block_on(store.reads.standing(credential.clone(), now)) else { return Ok(now) };
-    let Some(standing) = standing else {
+    let Ok(status) = actix::System::new().block_on(store.reads.credential_status(credential.clone(), now)) else {
+        return Ok(now);
+    };
+    let Some(status) = status else {
         return if made_on_use {
             eprintln!(
                 "hailgate: there is no account {user} yet; the first request with the token makes it (create_users is on)"
@@ -91,14 +93,14 @@ fn dated(signing: &Signing, user: &UserId) -> Result<Time, Failure> {
             )))
         };
     };
-    match standing.judge(&credential) {
+    match status.judge(&credential) {
         Ok(()) => Ok(now),
-        Err(Fallen::Disabled) => Err(Failure::Failed(format!(
+        Err(CredentialError::Disabled) => Err(Failure::Failed(format!(
             "{user} is disabled, so the token would open nothing; `hailgate user enable {user}` takes that back"
         ))),
-        Err(Fallen::SignedOut) => {
+        Err(CredentialError::SignedOut) => {
             // A revocation reaches LEEWAY ahead, and a token may be dated as far ahead: just after it is early enough.
-            let dated = Time(standing.not_before.plus(LEEWAY).0 + 1);
+            let dated = Time(status.not_before.plus(LEEWAY).0 + 1);
             if dated <= now.plus(LEEWAY) {
                 return Ok(dated);
             }

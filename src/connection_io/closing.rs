@@ -1,7 +1,7 @@
 //! Reason for closing a connection; maps to a `bye` frame and a close code, or to an HTTP error before the upgrade.
 
 use crate::{
-    domain::Outage,
+    domain::StoreError,
     error::{Code, Error},
     wire::frame::Bye,
 };
@@ -39,7 +39,7 @@ impl Closing {
             Code::Disabled => Error::new(Code::Disabled, "This account is disabled. Ask who runs the server."),
             Code::SignedOut => Error::new(Code::SignedOut, "This login has ended. Sign in again."),
             // Not 401: the credentials are valid, and a client would discard its login.
-            _ => Error::from(Outage::Busy),
+            _ => Error::from(StoreError::Busy),
         }
     }
 }

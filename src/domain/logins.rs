@@ -4,11 +4,11 @@ use std::{fmt, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Answer, FamilyId, LEEWAY, Permission, SessionId, Time, UserId};
+use super::{BoxFuture, FamilyId, LEEWAY, Permission, SessionId, Time, UserId};
 
-/// Why the store could not answer. But for [`Outage::Unknown`], nothing was decided.
+/// Failure of the store. Except for [`StoreError::Unknown`], nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Outage {
+pub enum StoreError {
     /// A queue in front of it is full.
     #[error("the queue in front of the store is full")]
     Busy,
@@ -94,16 +94,17 @@ pub const FAMILIES_MAX: u32 = 10;
 pub const ROTATIONS_KEPT: u32 = 1_000;
 /// How long a ticket lives.
 pub const TICKET: Duration = Duration::from_secs(30);
-/// How long the list of endings is kept: no connection of a node that sleeps longer is still alive.
-pub const ENDINGS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time for which revocations are kept. No connection of a node that is suspended for longer is still open.
+pub const REVOCATIONS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// SHA-256 of an opaque secret: what is stored in its place.
 pub type SecretHash = [u8; 32];
 
-/// What must still hold for whoever was let in: asked of the store at every request, at every subscription of a connection and at every end.
+/// What an authenticated request or connection depends on. Checked against the store at every request, every subscription of a
+/// connection, and every revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// Whose.
+    /// The user.
     pub user: UserId,
     /// `iat` of a token. `None` for a session.
     pub issued_at: Option<Time>,
@@ -120,9 +121,9 @@ impl Credential {
     }
 }
 
-/// What the store says about a credential now.
+/// State of a credential in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct CredentialStatus {
     /// Its user's account.
     pub account: Account,
     /// When everything of the user was last revoked, by the clock of the server or command that did it.
@@ -131,20 +132,20 @@ pub struct Standing {
     pub seen_at: Option<Time>,
     /// Whether its family of tokens is there, if it has one.
     pub family: bool,
-    /// Number of the last ending when this was read: what ended up to there is taken into account.
-    pub endings: u64,
+    /// Number of the last revocation when this was read. Revocations up to it are taken into account.
+    pub revocations: u64,
 }
 
-/// Why a credential that verifies opens nothing any more.
+/// Reason why a verified credential is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fallen {
+pub enum CredentialError {
     /// The account is disabled.
     Disabled,
     /// Its login, its family or everything of its user was ended.
     SignedOut,
 }
 
-impl Standing {
+impl CredentialStatus {
     /// Whether the credential still holds.
     ///
     /// A login ends by its row, whatever any clock shows. A token without a login ends by its `iat`: it may have been let in
@@ -152,15 +153,15 @@ impl Standing {
     ///
     /// # Errors
     /// Why it does not.
-    pub fn judge(&self, credential: &Credential) -> Result<(), Fallen> {
+    pub fn judge(&self, credential: &Credential) -> Result<(), CredentialError> {
         if self.account.disabled {
-            return Err(Fallen::Disabled);
+            return Err(CredentialError::Disabled);
         }
         let ended = match credential.session {
             Some(_) => self.seen_at.is_none(),
             None => credential.issued_at.is_some_and(|issued| issued <= self.not_before.plus(LEEWAY)),
         };
-        if ended || !self.family { Err(Fallen::SignedOut) } else { Ok(()) }
+        if ended || !self.family { Err(CredentialError::SignedOut) } else { Ok(()) }
     }
 }
 
@@ -230,7 +231,7 @@ pub enum LoginAct {
     /// A new account; refused if the name is taken, unless `keep` says to leave it as it is.
     CreateAccount { account: Account, at: Time, keep: bool },
     /// Finds the account of a provider's subject, or makes it, and stores the name and e-mail that the provider tells now. Too late,
-    /// and nothing is stored, if the user was revoked or disabled after ending number `after`: the sign-in had begun by then.
+    /// and nothing is stored, if the user was revoked or disabled after revocation number `after`: the sign-in had begun by then.
     /// Nothing is stored for a disabled account either.
     LinkSubject { subject: Subject, after: u64, at: Time },
     /// Another password; ends the user's logins but for the one to keep, without which nothing is done. That one loses its
@@ -299,23 +300,23 @@ pub enum Refreshed {
     /// It was used before: its family has ended, because one of the two users stole it.
     Reused,
     /// The next one is its family's now.
-    Next { credential: Credential, standing: Box<Standing>, expires_at: Time },
+    Next { credential: Credential, status: Box<CredentialStatus>, expires_at: Time },
 }
 
-/// Something that ended, as every node reads it in order.
+/// A revocation. Every node reads them in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
-    /// Its place among the endings.
+pub struct Revocation {
+    /// Its number; rises with each revocation.
     pub number: u64,
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// What.
-    pub what: Ended,
+    /// What was revoked.
+    pub what: Revoked,
 }
 
-/// What ended.
+/// What a revocation ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum Revoked {
     /// One login or one family of tokens, by its id.
     One(Uuid),
     /// Everything of the user, who may sign in again.
@@ -324,26 +325,30 @@ pub enum Ended {
     Account,
 }
 
-/// Accounts and logins. Every answer is the truth of the store now, never a cache.
+/// Accounts and logins. Every answer is read from the store, never from a cache.
 pub trait Logins: Send + Sync {
     /// The session under this key, unless it is over its time or its user is disabled.
-    fn session(&self, key: SecretHash, now: Time) -> Answer<'_, Result<Option<SessionRecord>, Outage>>;
+    fn session(&self, key: SecretHash, now: Time) -> BoxFuture<'_, Result<Option<SessionRecord>, StoreError>>;
     /// What the store says about a credential; `None`: there is no such user.
-    fn standing(&self, credential: Credential, now: Time) -> Answer<'_, Result<Option<Standing>, Outage>>;
+    fn credential_status(
+        &self,
+        credential: Credential,
+        now: Time,
+    ) -> BoxFuture<'_, Result<Option<CredentialStatus>, StoreError>>;
     /// The account of this name.
-    fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>>;
+    fn account(&self, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>>;
     /// Whose account a subject of an outside issuer is, if it is linked to one.
-    fn subject(&self, issuer: String, subject: String) -> Answer<'_, Result<Option<UserId>, Outage>>;
+    fn subject(&self, issuer: String, subject: String) -> BoxFuture<'_, Result<Option<UserId>, StoreError>>;
     /// Whether an account is linked to a subject of an outside issuer.
-    fn is_linked(&self, user: UserId) -> Answer<'_, Result<bool, Outage>>;
+    fn is_linked(&self, user: UserId) -> BoxFuture<'_, Result<bool, StoreError>>;
     /// A user's logins, latest use first.
-    fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>>;
+    fn logins(&self, user: UserId, now: Time) -> BoxFuture<'_, Result<Vec<Login>, StoreError>>;
     /// Whether there is a refresh token, used or not.
-    fn refresh_token(&self, hash: SecretHash) -> Answer<'_, Result<bool, Outage>>;
+    fn refresh_token(&self, hash: SecretHash) -> BoxFuture<'_, Result<bool, StoreError>>;
     /// A ticket, left as it is.
-    fn ticket(&self, hash: SecretHash, now: Time) -> Answer<'_, Result<Option<Ticket>, Outage>>;
+    fn ticket(&self, hash: SecretHash, now: Time) -> BoxFuture<'_, Result<Option<Ticket>, StoreError>>;
     /// Changes something.
-    fn act(&self, act: LoginAct) -> Answer<'_, Result<LoginDone, Outage>>;
+    fn act(&self, act: LoginAct) -> BoxFuture<'_, Result<LoginDone, StoreError>>;
 }
 
 #[cfg(test)]
@@ -363,21 +368,26 @@ mod tests {
             password_hash: None,
             login_epoch: 0,
         };
-        let standing =
-            Standing { account: account(false), not_before: Time(10_500), seen_at: Some(Time(0)), family: true, endings: 0 };
+        let status = CredentialStatus {
+            account: account(false),
+            not_before: Time(10_500),
+            seen_at: Some(Time(0)),
+            family: true,
+            revocations: 0,
+        };
         let session = Credential { user: user.clone(), issued_at: None, session: Some(SessionId::new()), family: None };
         let token = |issued: i64| Credential { issued_at: Some(Time(issued)), session: None, ..session.clone() };
-        assert_eq!(standing.judge(&session), Ok(()));
-        assert_eq!(standing.judge(&token(15_501)), Ok(()), "dated after what was let in before");
-        assert_eq!(standing.judge(&token(15_500)), Err(Fallen::SignedOut), "dated by a clock that is ahead");
-        assert_eq!(standing.judge(&token(10_000)), Err(Fallen::SignedOut), "dated by the second");
+        assert_eq!(status.judge(&session), Ok(()));
+        assert_eq!(status.judge(&token(15_501)), Ok(()), "dated after what was let in before");
+        assert_eq!(status.judge(&token(15_500)), Err(CredentialError::SignedOut), "dated by a clock that is ahead");
+        assert_eq!(status.judge(&token(10_000)), Err(CredentialError::SignedOut), "dated by the second");
         let descends = Credential { issued_at: Some(Time(10_501)), ..session.clone() };
-        assert_eq!(standing.judge(&descends), Ok(()), "of a login that is there");
-        let ended = Standing { seen_at: None, ..standing.clone() };
-        assert_eq!(ended.judge(&session), Err(Fallen::SignedOut));
-        assert_eq!(ended.judge(&descends), Err(Fallen::SignedOut));
+        assert_eq!(status.judge(&descends), Ok(()), "of a login that is there");
+        let ended = CredentialStatus { seen_at: None, ..status.clone() };
+        assert_eq!(ended.judge(&session), Err(CredentialError::SignedOut));
+        assert_eq!(ended.judge(&descends), Err(CredentialError::SignedOut));
         assert_eq!(ended.judge(&token(16_000)), Ok(()), "a token without a login needs none");
-        assert_eq!(Standing { family: false, ..standing.clone() }.judge(&session), Err(Fallen::SignedOut));
-        assert_eq!(Standing { account: account(true), ..standing }.judge(&session), Err(Fallen::Disabled));
+        assert_eq!(CredentialStatus { family: false, ..status.clone() }.judge(&session), Err(CredentialError::SignedOut));
+        assert_eq!(CredentialStatus { account: account(true), ..status }.judge(&session), Err(CredentialError::Disabled));
     }
 }

@@ -21,7 +21,7 @@ pub use draft::{Content, Draft, Metadata, RetryKey};
 pub use event::{Event, Fact, Marker, Message, Person, Thread};
 pub use ids::{ConnectionId, FamilyId, MessageId, Position, RequestId, Sequence, SessionId, ThreadId, UserId};
 pub use limits::{Limits, RETRY_KEYS_KEPT};
-pub use logins::{Account, Credential, LoginAct, LoginDone, Logins, Outage, SessionRecord};
+pub use logins::{Account, Credential, LoginAct, LoginDone, Logins, SessionRecord, StoreError};
 pub use name::{folded_name, shown_name};
 pub use permission::Permission;
 pub use synchronous::Synchronous;
@@ -30,7 +30,7 @@ pub use time::{Clock, LEEWAY, Reading, Time, Uptime};
 use std::{future::Future, pin::Pin};
 
 /// A boxed future that may cross threads: what the asynchronous traits of the core return.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Why a value is refused: a sentence for the one who sent it.
 pub type Reason = std::borrow::Cow<'static, str>;

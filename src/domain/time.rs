@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Difference between the clocks of two machines that is tolerated: a token may be dated so far in the future, and counts
-/// for so long after its end. A revocation reaches as far ahead, see [`Standing::judge`](super::logins::Standing::judge).
+/// for so long after its end. A revocation reaches as far ahead, see [`CredentialStatus::judge`](super::logins::CredentialStatus::judge).
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
 /// A point in time, in milliseconds since the Unix epoch.

@@ -14,7 +14,7 @@ use std::{rc::Rc, sync::Arc};
 pub use self::source::{EncodedPage, Source, StoreSource};
 use crate::{
     connection_io::ConnectionIo,
-    domain::{Backoff, Cursor, Limits, Marker, Outage, Position, Reset, Resume, cursor},
+    domain::{Backoff, Cursor, Limits, Marker, Position, Reset, Resume, StoreError, cursor},
     error::{Code, Error},
     node::Node,
     outlet::{ConnectionIdentity, Subscriber, Subscription},
@@ -133,7 +133,7 @@ pub struct CaughtUp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
     /// The store failed. The catch-up continues when it is called again.
-    Store(Outage),
+    Store(StoreError),
     /// It took so long that the next events have been deleted by retention.
     Pruned,
     /// The connection closes.

@@ -53,14 +53,14 @@ const REMEMBERED: usize = 600;
 
 /// The layer.
 #[derive(Clone)]
-pub struct Crossing {
+pub struct CorsLayer {
     origins: Origins,
 }
 
-impl Crossing {
+impl CorsLayer {
     /// For pages of these origins.
-    pub fn new(origins: Origins) -> Crossing {
-        Crossing { origins }
+    pub fn new(origins: Origins) -> CorsLayer {
+        CorsLayer { origins }
     }
 
     fn library(&self) -> Cors {
@@ -74,7 +74,7 @@ impl Crossing {
     }
 }
 
-impl<S, B> Transform<S, ServiceRequest> for Crossing
+impl<S, B> Transform<S, ServiceRequest> for CorsLayer
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     S::Future: 'static,
@@ -83,26 +83,26 @@ where
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     type InitError = ();
-    type Transform = CrossingService<S>;
+    type Transform = CorsService<S>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Transform, ()>>>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
         let (layer, service) = (self.clone(), Rc::new(service));
         Box::pin(async move {
             let library = layer.library().new_transform(Rc::clone(&service)).await?;
-            Ok(CrossingService { origins: layer.origins, service, library })
+            Ok(CorsService { origins: layer.origins, service, library })
         })
     }
 }
 
 /// The layer in place.
-pub struct CrossingService<S> {
+pub struct CorsService<S> {
     origins: Origins,
     service: Rc<S>,
     library: CorsMiddleware<Rc<S>>,
 }
 
-impl<S, B> Service<ServiceRequest> for CrossingService<S>
+impl<S, B> Service<ServiceRequest> for CorsService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     S::Future: 'static,
@@ -159,9 +159,9 @@ mod tests {
             let bare = HttpResponse::InternalServerError().finish();
             Err::<ServiceResponse<BoxBody>, Error>(InternalError::from_response("a failing layer", bare).into())
         });
-        let crossing = Crossing::new(Origins::new(["https://allowed.test".to_owned()]));
-        let crossing = crossing.new_transform(failing).await.expect("a layer");
-        let outermost = Telemetry { quiet: true, https: true }.new_transform(crossing).await.expect("a layer");
+        let cors = CorsLayer::new(Origins::new(["https://allowed.test".to_owned()]));
+        let cors = cors.new_transform(failing).await.expect("a layer");
+        let outermost = Telemetry { quiet: true, https: true }.new_transform(cors).await.expect("a layer");
         let request = TestRequest::default().insert_header((header::ORIGIN, origin)).to_srv_request();
         outermost.call(request).await.expect_err("an error").error_response()
     }

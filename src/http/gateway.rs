@@ -20,17 +20,17 @@ use actix_web::{
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
-use super::{cors::Crossing, routes, stack::Stack, telemetry::Telemetry};
+use super::{cors::CorsLayer, routes, stack::Stack, telemetry::Telemetry};
 use crate::{
     auth::{
-        Addresses, AuthContextLayer, Browsers, Cookies, Judge, KeyRing, LoginSessions, Origins, Passwords, Provider, Rates,
-        Reseal, Tokens, Trips, Ways, notes::Notes,
+        AcceptedCredentials, Addresses, AuthContextLayer, Cookies, Judge, KeyRing, KnownBrowsers, LoginFlowCookies,
+        LoginSessions, Origins, Passwords, Provider, Rates, Reseal, Tokens, last_use::LastUseRecorder,
     },
     backplane::local::Local,
     domain::{Clock, Limits, Logins, Time, Uptime, UserId, logins::SESSION_MAX},
     error::Error,
     node::{Accounts, Node, Parts},
-    rest::{Site, system::Canary},
+    rest::{RestServices, system::Canary},
     socket::{
         Wire,
         upgrade::{self, UpgradeFactory},
@@ -58,7 +58,7 @@ impl Clock for SystemClock {
 
 /// What admission is set up with.
 #[derive(Clone)]
-pub struct Admission {
+pub struct GatewaySettings {
     /// Seal the session cookie and others.
     pub keys: Arc<KeyRing>,
     /// How cookies are set.
@@ -91,10 +91,10 @@ pub struct Admission {
 pub struct Gateway {
     /// The node.
     pub node: Arc<Node>,
-    pub(super) admission: Admission,
+    pub(super) admission: GatewaySettings,
     pub(super) logins: Arc<dyn Logins>,
     judge: Arc<Judge>,
-    site: web::Data<Site>,
+    site: web::Data<RestServices>,
     rates: web::Data<Rates>,
     /// Turns true when the server stops: idle connections end then.
     pub(super) stopping: watch::Sender<bool>,
@@ -128,7 +128,7 @@ impl<F> AppFactory for F where
 pub(super) type Http<T, A, U> = HttpService<T, A, BoxBody, h1::ExpectHandler, U>;
 
 /// What an App is made of: routes, and whatever is wrapped around them.
-pub(super) trait Routing:
+pub(super) trait AppRoutes:
     ServiceFactory<
         ServiceRequest,
         Config = (),
@@ -138,7 +138,7 @@ pub(super) trait Routing:
     > + 'static
 {
 }
-impl<F> Routing for F where
+impl<F> AppRoutes for F where
     F: ServiceFactory<
             ServiceRequest,
             Config = (),
@@ -162,7 +162,7 @@ impl Gateway {
         store: Sqlite,
         limits: Limits,
         clock: Arc<dyn Clock>,
-        admission: Admission,
+        admission: GatewaySettings,
     ) -> Result<Gateway, Error> {
         let passwords = Passwords::new(&limits);
         let rates = web::Data::new(Rates::new(&limits, admission.addresses.clone()));
@@ -176,26 +176,26 @@ impl Gateway {
         };
         let node = Node::start(parts).await?;
         let logins: Arc<dyn Logins> = Arc::new(Accounts::new(Arc::clone(&node.reads), node.writer.clone()));
-        let site = web::Data::new(Site {
+        let site = web::Data::new(RestServices {
             environment: admission.environment,
             links: admission.links,
             demo: admission.demo.clone(),
             passwords,
             oidc: admission.oidc.clone(),
-            trips: Trips::new(Arc::clone(&admission.keys), admission.cookies),
-            browsers: Browsers::new(Arc::clone(&admission.keys), admission.cookies),
+            login_flows: LoginFlowCookies::new(Arc::clone(&admission.keys), admission.cookies),
+            browsers: KnownBrowsers::new(Arc::clone(&admission.keys), admission.cookies),
             logins: Arc::clone(&logins),
             canary: Canary::default(),
         });
-        let Admission { tokens, origins, create_users, query_tokens, .. } = &admission;
+        let GatewaySettings { tokens, origins, create_users, query_tokens, .. } = &admission;
         let judge = Arc::new(Judge {
             logins: Arc::clone(&logins),
-            notes: Notes::new(Arc::clone(&logins)),
+            last_use: LastUseRecorder::new(Arc::clone(&logins)),
             tokens: Arc::clone(tokens),
             clock: Arc::clone(&node.clock),
             create_users: *create_users,
             origins: origins.clone(),
-            ways: if *query_tokens { routes::ways } else { routes::ways_without_query_tokens },
+            accepted: if *query_tokens { routes::accepted } else { routes::accepted_without_query_tokens },
         });
         Ok(Gateway { node, judge, admission, logins, site, rates, stopping: watch::Sender::new(false) })
     }
@@ -205,17 +205,17 @@ impl Gateway {
         &self,
         on_connect: fn(&T, &mut Extensions),
     ) -> Result<Http<T, impl AppFactory + use<T>, impl UpgradeFactory<T> + use<T>>, ()> {
-        let app = self.app(routes::configure).wrap(self.stack()).wrap(self.crossing()).wrap(self.telemetry());
-        self.speak(app, on_connect).await
+        let app = self.app(routes::configure).wrap(self.stack()).wrap(self.cors()).wrap(self.telemetry());
+        self.http_service(app, on_connect).await
     }
 
     /// The routes with what their handlers need, and nothing around them.
-    pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(&self, routes: F) -> App<impl Routing + use<F>> {
-        App::new().configure(|app| self.furnish(app)).configure(routes)
+    pub(super) fn app<F: FnOnce(&mut web::ServiceConfig)>(&self, routes: F) -> App<impl AppRoutes + use<F>> {
+        App::new().configure(|app| self.register_app_data(app)).configure(routes)
     }
 
     /// What the handlers of the routes need.
-    pub(super) fn furnish(&self, app: &mut web::ServiceConfig) {
+    pub(super) fn register_app_data(&self, app: &mut web::ServiceConfig) {
         let frame_bytes = usize::try_from(self.node.limits.frame_bytes).unwrap_or(usize::MAX);
         app.app_data(web::Data::from(Arc::clone(&self.node)))
             .app_data(web::Data::from(Arc::clone(&self.judge)))
@@ -225,7 +225,7 @@ impl Gateway {
     }
 
     /// HTTP over any byte stream, answered by an App, upgrades too.
-    pub(super) async fn speak<T: Wire, R: Routing>(
+    pub(super) async fn http_service<T: Wire, R: AppRoutes>(
         &self,
         app: App<R>,
         on_connect: fn(&T, &mut Extensions),
@@ -261,7 +261,7 @@ impl Gateway {
     /// The session layer, and the one around it that knows every key of its cookie.
     pub(super) fn session(&self) -> (Reseal, SessionMiddleware<LoginSessions>) {
         let sessions = LoginSessions::new(Arc::clone(&self.logins), Arc::clone(&self.node.clock));
-        let Admission { keys, cookies, .. } = &self.admission;
+        let GatewaySettings { keys, cookies, .. } = &self.admission;
         let reseal = Reseal::new(Arc::clone(keys), Arc::clone(&self.node.clock), *cookies);
         let session = reseal.session_layer(sessions);
         (reseal, session)
@@ -272,8 +272,8 @@ impl Gateway {
     }
 
     /// Which credentials each path takes.
-    pub(super) fn ways(&self) -> fn(&str) -> Ways {
-        self.judge.ways
+    pub(super) fn accepted(&self) -> fn(&str) -> AcceptedCredentials {
+        self.judge.accepted
     }
 
     pub(super) fn telemetry(&self) -> Telemetry {
@@ -281,8 +281,8 @@ impl Gateway {
     }
 
     /// Answers browsers of the allowed origins.
-    pub(super) fn crossing(&self) -> Crossing {
-        Crossing::new(self.admission.origins.clone())
+    pub(super) fn cors(&self) -> CorsLayer {
+        CorsLayer::new(self.admission.origins.clone())
     }
 }
 

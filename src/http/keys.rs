@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     auth::{
         Tokens,
-        issuers::{Issuers, Outside},
+        issuers::{ExternalIssuer, Issuers},
         keys::{self, Algorithm, OwnKeys, Rules},
     },
     config::{Complaint, Config, KeySource, OwnKey, Place, Signing, TrustedIssuer},
@@ -104,7 +104,7 @@ fn add(issuers: &mut Issuers, trusted: &TrustedIssuer, before: Option<&Issuers>,
         let complaint = about("it has the own issuer's name; set jwt_issuer to another".into());
         return Err(Complaint { place: trusted.issuer_place.to_string(), ..complaint });
     }
-    let outside = Outside {
+    let outside = ExternalIssuer {
         rules: Rules {
             issuer: trusted.issuer.clone(),
             audience: trusted.audience.clone(),

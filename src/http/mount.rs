@@ -32,8 +32,8 @@ impl Gateway {
     ///   scarce only on a port of its own. Sockets, streams and polls are refused before they use the descriptors up.
     /// - `.disable_signals()`, and [`Gateway::run`] to run it: the connections are sent away before the server stops.
     pub fn configure(&self, app: &mut web::ServiceConfig) {
-        let routes = web::scope("").configure(|app| self.furnish(app)).configure(routes::configure);
-        app.service(routes.wrap(self.stack()).wrap(self.crossing()).wrap(self.telemetry()));
+        let routes = web::scope("").configure(|app| self.register_app_data(app)).configure(routes::configure);
+        app.service(routes.wrap(self.stack()).wrap(self.cors()).wrap(self.telemetry()));
     }
 
     /// Runs a server that the gateway is mounted in until a signal ends it, in good order: nobody is admitted any more, every

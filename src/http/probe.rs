@@ -20,9 +20,9 @@ use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::{App, dev::AppConfig};
 use tokio::io::DuplexStream;
 
-use self::forge::Forge;
+use self::forge::TestCredentials;
 pub use self::{
-    answer::{Answer, Told},
+    answer::{Answer, ProbeResponse},
     forge::{CREDENTIALS, Credential, State, Way},
     questions::{Expected, KINDS, Part, Question},
 };
@@ -32,7 +32,7 @@ use crate::{
     error::{Code, Error},
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One question and its answer.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ impl Check {
         let expected = &self.question.expected;
         match &self.got {
             Answer::Dropped => false,
-            Answer::Told(told) => {
+            Answer::ProbeResponse(told) => {
                 expected.takes(told.status)
                     && told.detail.contains(expected.says)
                     && told.cookies == usize::from(expected.cookie_ends)
@@ -58,9 +58,9 @@ impl Check {
         }
     }
 
-    fn told(&self) -> Option<&Told> {
+    fn told(&self) -> Option<&ProbeResponse> {
         match &self.got {
-            Answer::Told(told) => Some(told),
+            Answer::ProbeResponse(told) => Some(told),
             Answer::Dropped => None,
         }
     }
@@ -109,8 +109,10 @@ fn cause(wrong: &[&Check], asked: usize) -> String {
         "The session layer did not run: a right cookie opens nothing."
     } else if let Some(told) = failed(Way::Session, State::Expired).and_then(Check::told) {
         match told {
-            Told { cookies: 2.., .. } => "The session layer ran twice: an ended login is forgotten more than once.",
-            Told { status: 401, .. } => "The witness runs inside the identity layer: it does not see what the session said.",
+            ProbeResponse { cookies: 2.., .. } => "The session layer ran twice: an ended login is forgotten more than once.",
+            ProbeResponse { status: 401, .. } => {
+                "The witness runs inside the identity layer: it does not see what the session said."
+            }
             _ => "The identity layer runs outside the session layer: the deadline of a login is not enforced.",
         }
     } else {
@@ -121,7 +123,7 @@ fn cause(wrong: &[&Check], asked: usize) -> String {
 
 /// What the probe's node has in common with the configured one.
 #[derive(Debug, Clone)]
-pub struct Manner {
+pub struct ProbeSettings {
     /// The limits; some are raised, because the probe asks faster than people do.
     pub limits: Limits,
     /// Whether `/ws?token=` is taken.
@@ -130,17 +132,17 @@ pub struct Manner {
     pub environment: Environment,
 }
 
-impl Default for Manner {
+impl Default for ProbeSettings {
     fn default() -> Self {
-        Manner { limits: Limits::default(), query_tokens: true, environment: Environment::Production }
+        ProbeSettings { limits: Limits::default(), query_tokens: true, environment: Environment::Production }
     }
 }
 
-impl Manner {
+impl ProbeSettings {
     /// As it is configured.
-    pub fn of(config: &Config) -> Manner {
+    pub fn of(config: &Config) -> ProbeSettings {
         let Config { limits, query_tokens, environment, .. } = config;
-        Manner { limits: limits.clone(), query_tokens: *query_tokens, environment: *environment }
+        ProbeSettings { limits: limits.clone(), query_tokens: *query_tokens, environment: *environment }
     }
 }
 
@@ -148,8 +150,8 @@ impl Manner {
 ///
 /// # Errors
 /// If the throwaway node could not be made.
-pub async fn run(manner: &Manner) -> Result<Report, Error> {
-    let forge = Forge::new(manner).await?;
+pub async fn run(manner: &ProbeSettings) -> Result<Report, Error> {
+    let forge = TestCredentials::new(manner).await?;
     let report = ask_all(&forge, forge.gateway.service::<DuplexStream>(|_, _| {}).await).await;
     forge.end().await;
     report
@@ -159,8 +161,8 @@ pub async fn run(manner: &Manner) -> Result<Report, Error> {
 ///
 /// # Errors
 /// If the throwaway node could not be made.
-pub async fn run_mounted(manner: &Manner) -> Result<Report, Error> {
-    let forge = Forge::new(manner).await?;
+pub async fn run_mounted(manner: &ProbeSettings) -> Result<Report, Error> {
+    let forge = TestCredentials::new(manner).await?;
     let app = App::new().configure(|app| forge.gateway.configure(app));
     let http = HttpService::build().finish(map_config(app, |()| AppConfig::default()));
     let report = ask_all(&forge, Ok(http)).await;
@@ -172,7 +174,7 @@ pub async fn run_mounted(manner: &Manner) -> Result<Report, Error> {
 type Connection = (DuplexStream, Protocol, Option<SocketAddr>);
 
 /// An HTTP service over it, whoever takes its upgrades.
-trait Spoken:
+trait HttpServiceFactory:
     ServiceFactory<
         Connection,
         Config = (),
@@ -183,7 +185,7 @@ trait Spoken:
     >
 {
 }
-impl<F> Spoken for F where
+impl<F> HttpServiceFactory for F where
     F: ServiceFactory<
             Connection,
             Config = (),
@@ -196,7 +198,7 @@ impl<F> Spoken for F where
 }
 
 /// Asks a service everything.
-async fn ask_all(forge: &Forge, service: Result<impl Spoken, ()>) -> Result<Report, Error> {
+async fn ask_all(forge: &TestCredentials, service: Result<impl HttpServiceFactory, ()>) -> Result<Report, Error> {
     let unmade = |()| Error::new(Code::Internal, "The service could not be made.");
     let service = Rc::new(service.map_err(unmade)?.new_service(()).await.map_err(unmade)?);
     let questions = questions::questions(forge).await?;
@@ -204,7 +206,7 @@ async fn ask_all(forge: &Forge, service: Result<impl Spoken, ()>) -> Result<Repo
     for question in questions {
         let (mut client, server) = tokio::io::duplex(64 * 1024);
         let serving = actix_rt::spawn(service.call((server, Protocol::Http1, None)));
-        let got = tokio::time::timeout(PATIENCE, answer::ask(&mut client, &question.request)).await;
+        let got = tokio::time::timeout(ANSWER_TIMEOUT, answer::ask(&mut client, &question.request)).await;
         drop(client);
         // Dropping the client ends the connection; what it ends with is of no interest.
         let _ = serving.await;

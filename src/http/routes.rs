@@ -5,7 +5,7 @@ use actix_web::web;
 
 use super::assets;
 use crate::{
-    auth::Ways,
+    auth::AcceptedCredentials,
     error::Code,
     rest::{admin, auth, demo, events, logins, messages, oidc, system, threads, tokens, users},
     ws::admission,
@@ -153,18 +153,24 @@ pub fn is_versioned_file(path: &str) -> bool {
 }
 
 /// Which credentials a path takes beside cookie and bearer.
-pub fn ways(path: &str) -> Ways {
-    let upgrade =
-        Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false, upgrades: true, streams: false };
+pub fn accepted(path: &str) -> AcceptedCredentials {
+    let upgrade = AcceptedCredentials {
+        subprotocol: true,
+        query_token: true,
+        ticket: true,
+        peek_only: false,
+        upgrades: true,
+        streams: false,
+    };
     match TABLE.iter().find(|route| route.path == path).map(|route| route.access) {
         Some(Access::Upgrade) => upgrade,
-        Some(Access::Preflight) => Ways { consumes_nothing: true, ..upgrade },
-        Some(Access::Stream) => Ways { ticket: true, streams: true, ..Ways::default() },
-        Some(Access::Public | Access::Configured | Access::Protected) | None => Ways::default(),
+        Some(Access::Preflight) => AcceptedCredentials { peek_only: true, ..upgrade },
+        Some(Access::Stream) => AcceptedCredentials { ticket: true, streams: true, ..AcceptedCredentials::default() },
+        Some(Access::Public | Access::Configured | Access::Protected) | None => AcceptedCredentials::default(),
     }
 }
 
 /// The same, where `HAILGATE_QUERY_TOKENS` is off.
-pub fn ways_without_query_tokens(path: &str) -> Ways {
-    Ways { query_token: false, ..ways(path) }
+pub fn accepted_without_query_tokens(path: &str) -> AcceptedCredentials {
+    AcceptedCredentials { query_token: false, ..accepted(path) }
 }

@@ -95,7 +95,7 @@ fn under_tls(io: &TlsStream<Accepted>, data: &mut Extensions) {
 }
 
 /// A connection with the protocol it speaks and its peer's address: what the HTTP service takes.
-type Spoken<T> = (T, Protocol, Option<SocketAddr>);
+type Negotiated<T> = (T, Protocol, Option<SocketAddr>);
 
 /// Takes connections into the budget of a worker, before anything else is done with them.
 fn accept<E: 'static>(
@@ -104,12 +104,12 @@ fn accept<E: 'static>(
     fn_service(move |io: TcpStream| ready(Ok::<_, E>(connections.accept(io))))
 }
 
-fn spoken(io: Accepted) -> Spoken<Accepted> {
+fn spoken(io: Accepted) -> Negotiated<Accepted> {
     let peer = io.peer();
     (io, Protocol::Http1, peer)
 }
 
-fn spoken_under_tls(io: TlsStream<Accepted>) -> Spoken<TlsStream<Accepted>> {
+fn spoken_under_tls(io: TlsStream<Accepted>) -> Negotiated<TlsStream<Accepted>> {
     let peer = io.get_ref().0.peer();
     (io, Protocol::Http1, peer)
 }

@@ -13,7 +13,7 @@ use tokio::{
 use crate::process;
 
 /// Time that the process gets after the second signal to end by itself. Requests under way take 5 seconds at most.
-const PATIENCE: Duration = Duration::from_secs(10);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often the process has been asked to end. Dropped, it stops listening.
 pub struct Signals {
@@ -56,7 +56,7 @@ impl Signals {
     }
 }
 
-/// Counts signals. After the second the process ends within [`PATIENCE`], after the third at once.
+/// Counts signals. After the second the process ends within [`EXIT_TIMEOUT`], after the third at once.
 async fn hear(mut terminate: Signal, mut interrupt: Signal, count: watch::Sender<u32>, mut gone: oneshot::Receiver<()>) {
     let mut last = None;
     loop {
@@ -76,7 +76,7 @@ async fn hear(mut terminate: Signal, mut interrupt: Signal, count: watch::Sender
         match *count.borrow() {
             1 => {}
             2 => {
-                last = Some(Instant::now() + PATIENCE);
+                last = Some(Instant::now() + EXIT_TIMEOUT);
                 // This thread never waits for the log: it is what ends a process whose stderr is blocked.
                 drop(process::log_detached(log::Level::Warn, "asked twice: not waiting any longer".to_owned()));
             }

@@ -27,10 +27,10 @@ use uuid::Uuid;
 use super::{host, protection::Protection};
 use crate::{
     auth::{
-        Rates, Verdict,
+        AuthOutcome, Rates,
         session::{self, SessionFailure},
     },
-    domain::{Outage, RequestId},
+    domain::{RequestId, StoreError},
     error::{Code, Error},
     socket::{Cut, Cutter, Last, Occupied},
     wire::problem::{Arrival, Problem},
@@ -97,7 +97,7 @@ where
                 Rates::of(request.request()).map_or_else(|_| String::new(), |rates| rates.client(request.request()));
             let asked = Asked { method: request.method().clone(), path: request.path().to_owned(), client, began, quiet };
             let head = request.method() == Method::HEAD;
-            let ending = Ending::of(&request);
+            let reuse = ConnectionReuse::of(&request);
             let (answered, failure) = match host::judge(request.headers()) {
                 Ok(()) => {
                     let (answered, failure) = session::watched(service.call(request)).await;
@@ -109,7 +109,7 @@ where
                 Ok(answered) => {
                     let (request, response) = answered.into_parts();
                     let mut response = told(response, &id, https, head);
-                    ending.apply(&mut response);
+                    reuse.apply(&mut response);
                     asked.log(Some(&request), &response, &id);
                     let response = response.map_body(|_, body| BoxBody::new(OccupyingBody { body, _occupied: occupied }));
                     Ok(ServiceResponse::new(request, response))
@@ -117,7 +117,7 @@ where
                 // A layer failed before any handler: its request is gone with it, so the answer travels as an error.
                 Err(error) => {
                     let mut response = told(layer_error(&error, failure), &id, https, head);
-                    ending.apply(&mut response);
+                    reuse.apply(&mut response);
                     asked.log(None, &response, &id);
                     Err(InternalError::from_response("a layer failed", response).into())
                 }
@@ -127,7 +127,7 @@ where
 }
 
 /// Whether a connection ends with the answer to a request.
-struct Ending {
+struct ConnectionReuse {
     last: Last,
     /// The request says so, is of HTTP/1.0, or cannot be trusted to end where it seems to.
     asked: bool,
@@ -135,11 +135,11 @@ struct Ending {
     chunked: Option<Cut>,
 }
 
-impl Ending {
-    fn of(request: &ServiceRequest) -> Ending {
+impl ConnectionReuse {
+    fn of(request: &ServiceRequest) -> ConnectionReuse {
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let closes = request.head().connection_type() == ConnectionType::Close;
-        Ending {
+        ConnectionReuse {
             last: Last::of(request.request()),
             asked: chunked || closes || host::judge(request.headers()).is_err(),
             chunked: chunked.then(|| Cut::of(request.request())),
@@ -182,7 +182,7 @@ fn layer_error(error: &actix_web::Error, failure: Option<SessionFailure>) -> Htt
     if response.status() != StatusCode::INTERNAL_SERVER_ERROR || response.extensions().contains::<Error>() {
         return response;
     }
-    let mut known = Error::from(failure.unwrap_or(SessionFailure::Outage(Outage::Unavailable))).error_response();
+    let mut known = Error::from(failure.unwrap_or(SessionFailure::StoreError(StoreError::Unavailable))).error_response();
     // What layers around it added, so that a page of an allowed origin can read it.
     for (name, value) in response.headers() {
         known.headers_mut().append(name.clone(), value.clone());
@@ -269,7 +269,7 @@ impl Asked {
             return;
         }
         let code = response.extensions().get::<Error>().map_or("", |error| error.code.name());
-        let who = request.and_then(|request| Verdict::of(request).ok()?.who().ok());
+        let who = request.and_then(|request| AuthOutcome::of(request).ok()?.who().ok());
         let user = who.as_ref().map_or("", |who| who.user_id().as_str());
         let client = self.client.as_str();
         log::log!(

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Hub, messages::GetPresentMembers, presence::Presence, roster::OutletIndex};
 use crate::{
-    auth::rate::{Pace, Rate},
+    auth::keyed_limiter::{KeyedLimiter, RateQuota},
     domain::{Limits, ThreadId, UserId},
     outlet::{PresenceChange, PresenceChanges, TypingNotice},
 };
@@ -29,7 +29,7 @@ pub(super) const TYPING_OUTLET_MAX: usize = 32;
 /// The hub's state for typing and presence.
 pub(super) struct Ephemeral {
     /// Rate limiter of the users that are sent typing notices, by thread.
-    typing: Rate<ThreadId>,
+    typing: KeyedLimiter<ThreadId>,
     pub(super) presence: Presence,
     unsent: UnsentChanges,
 }
@@ -38,9 +38,9 @@ impl Ephemeral {
     /// With the limits in force.
     pub(super) fn new(limits: &Limits) -> Ephemeral {
         let receivers = limits.typing_told_per_second;
-        let pace = Pace { count: receivers, period: Duration::from_secs(1), burst: receivers };
+        let pace = RateQuota { count: receivers, period: Duration::from_secs(1), burst: receivers };
         Ephemeral {
-            typing: Rate::new("typing notices by thread", pace, limits.rate_keys, &MonotonicClock),
+            typing: KeyedLimiter::new("typing notices by thread", pace, limits.rate_keys, &MonotonicClock),
             presence: Presence::new(limits),
             unsent: UnsentChanges::default(),
         }

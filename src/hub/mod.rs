@@ -40,7 +40,7 @@ pub use self::{
 };
 use crate::{
     auth::{
-        rate::{Pace, Rate},
+        keyed_limiter::{KeyedLimiter, RateQuota},
         rates::refusal,
     },
     backplane::Batch,
@@ -77,7 +77,7 @@ pub struct Hub {
     writer: Writer,
     reads: Arc<dyn Reads>,
     /// Rate limiter of changes, by user.
-    sends: Rate<UserId>,
+    sends: KeyedLimiter<UserId>,
     outlets: Vec<OutletEntry>,
     roster: Roster,
     ephemeral: Ephemeral,
@@ -102,12 +102,12 @@ impl Hub {
         (released, last_revocation): (Head, u64),
         abort_guard: AbortGuard,
     ) -> Hub {
-        let pace = Pace { count: limits.sends_per_second, period: Duration::from_secs(1), burst: limits.sends_burst };
+        let pace = RateQuota { count: limits.sends_per_second, period: Duration::from_secs(1), burst: limits.sends_burst };
         Hub {
             limits: limits.clone(),
             writer,
             reads,
-            sends: Rate::new("sends by user", pace, limits.rate_keys, &MonotonicClock),
+            sends: KeyedLimiter::new("sends by user", pace, limits.rate_keys, &MonotonicClock),
             outlets: Vec::new(),
             roster: Roster::default(),
             ephemeral: Ephemeral::new(limits),

@@ -15,8 +15,8 @@ use actix::prelude::*;
 use super::{Hub, messages::PollRevocations};
 use crate::{
     domain::{
-        Outage,
-        logins::{Ended, Ending},
+        StoreError,
+        logins::{Revocation, Revoked},
     },
     error::{Code, Error},
     outlet::{Close, CloseTarget, Outlet},
@@ -44,10 +44,10 @@ impl Revocations {
 }
 
 /// Reads every revocation after a number.
-async fn read(reads: Arc<dyn Reads>, mut after: u64) -> Result<Vec<Ending>, Outage> {
+async fn read(reads: Arc<dyn Reads>, mut after: u64) -> Result<Vec<Revocation>, StoreError> {
     let mut all = Vec::new();
     loop {
-        let page = reads.endings(after, PAGE).await?;
+        let page = reads.revocations(after, PAGE).await?;
         let is_last = (page.len() as u64) < PAGE;
         after = page.last().map_or(after, |last| last.number);
         all.extend(page);
@@ -57,13 +57,13 @@ async fn read(reads: Arc<dyn Reads>, mut after: u64) -> Result<Vec<Ending>, Outa
     }
 }
 
-fn close(revocation: &Ending) -> Close {
+fn close(revocation: &Revocation) -> Close {
     let number = revocation.number;
     let target = match revocation.what {
-        Ended::One(id) => CloseTarget::Login { id, revocation: number },
-        Ended::Everything | Ended::Account => CloseTarget::User { user: revocation.user.clone(), revocation: number },
+        Revoked::One(id) => CloseTarget::Login { id, revocation: number },
+        Revoked::Everything | Revoked::Account => CloseTarget::User { user: revocation.user.clone(), revocation: number },
     };
-    let code = if revocation.what == Ended::Account { Code::Disabled } else { Code::SignedOut };
+    let code = if revocation.what == Revoked::Account { Code::Disabled } else { Code::SignedOut };
     Close { target, code }
 }
 
@@ -91,10 +91,10 @@ impl Hub {
     }
 
     /// Records that these revocations are known. Returns what to close for those that were not known before.
-    fn take_new(&mut self, revocations: &[Ending]) -> Vec<Close> {
+    fn take_new(&mut self, revocations: &[Revocation]) -> Vec<Close> {
         self.permits.revocations_read();
         let sent = self.revocations.sent;
-        let new: Vec<&Ending> = revocations.iter().filter(|revocation| revocation.number > sent).collect();
+        let new: Vec<&Revocation> = revocations.iter().filter(|revocation| revocation.number > sent).collect();
         self.revocations.sent = new.last().map_or(sent, |last| last.number);
         new.into_iter().map(close).collect()
     }

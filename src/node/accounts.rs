@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     domain::{
-        Account, Answer, Credential, LoginAct, LoginDone, Logins, Outage, SessionRecord, Time, UserId,
-        logins::{Login, SecretHash, Standing, Ticket},
+        Account, BoxFuture, Credential, LoginAct, LoginDone, Logins, SessionRecord, StoreError, Time, UserId,
+        logins::{CredentialStatus, Login, SecretHash, Ticket},
     },
     error::{Code, Error},
     store::{Done, Reads, Write},
@@ -26,52 +26,56 @@ impl Accounts {
 }
 
 /// The store refuses none of these writes for its content, so every error is an outage.
-fn outage(error: &Error) -> Outage {
+fn outage(error: &Error) -> StoreError {
     match error.code {
-        Code::Busy => Outage::Busy,
-        Code::StorageFull => Outage::Full,
-        _ => Outage::Unavailable,
+        Code::Busy => StoreError::Busy,
+        Code::StorageFull => StoreError::Full,
+        _ => StoreError::Unavailable,
     }
 }
 
 impl Logins for Accounts {
-    fn session(&self, key: SecretHash, now: Time) -> Answer<'_, Result<Option<SessionRecord>, Outage>> {
+    fn session(&self, key: SecretHash, now: Time) -> BoxFuture<'_, Result<Option<SessionRecord>, StoreError>> {
         self.reads.session(key, now)
     }
 
-    fn standing(&self, credential: Credential, now: Time) -> Answer<'_, Result<Option<Standing>, Outage>> {
-        self.reads.standing(credential, now)
+    fn credential_status(
+        &self,
+        credential: Credential,
+        now: Time,
+    ) -> BoxFuture<'_, Result<Option<CredentialStatus>, StoreError>> {
+        self.reads.credential_status(credential, now)
     }
 
-    fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>> {
+    fn account(&self, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
         self.reads.account(user)
     }
 
-    fn subject(&self, issuer: String, subject: String) -> Answer<'_, Result<Option<UserId>, Outage>> {
+    fn subject(&self, issuer: String, subject: String) -> BoxFuture<'_, Result<Option<UserId>, StoreError>> {
         self.reads.subject(issuer, subject)
     }
 
-    fn is_linked(&self, user: UserId) -> Answer<'_, Result<bool, Outage>> {
+    fn is_linked(&self, user: UserId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.reads.is_linked(user)
     }
 
-    fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>> {
+    fn logins(&self, user: UserId, now: Time) -> BoxFuture<'_, Result<Vec<Login>, StoreError>> {
         self.reads.logins(user, now)
     }
 
-    fn refresh_token(&self, hash: SecretHash) -> Answer<'_, Result<bool, Outage>> {
+    fn refresh_token(&self, hash: SecretHash) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.reads.refresh_token(hash)
     }
 
-    fn ticket(&self, hash: SecretHash, now: Time) -> Answer<'_, Result<Option<Ticket>, Outage>> {
+    fn ticket(&self, hash: SecretHash, now: Time) -> BoxFuture<'_, Result<Option<Ticket>, StoreError>> {
         self.reads.ticket(hash, now)
     }
 
-    fn act(&self, act: LoginAct) -> Answer<'_, Result<LoginDone, Outage>> {
+    fn act(&self, act: LoginAct) -> BoxFuture<'_, Result<LoginDone, StoreError>> {
         Box::pin(async move {
             match self.writer.write(Write::Login(Box::new(act))).await {
                 Ok(Done::Login(done)) => Ok(done),
-                Ok(_) => Err(Outage::Unavailable),
+                Ok(_) => Err(StoreError::Unavailable),
                 Err(error) => Err(outage(&error)),
             }
         })

@@ -24,7 +24,7 @@ pub use self::accounts::Accounts;
 use self::clock_steps::ClockSteps;
 use crate::{
     backplane::{Backplane, Batch},
-    domain::{Clock, Credential, Limits, Outage, ThreadId, Time, UserId},
+    domain::{Clock, Credential, Limits, StoreError, ThreadId, Time, UserId},
     error::{Code, Error},
     hub::{
         Displaced, Hub, Permit, Permits, TYPING_MAILBOX_MAX, Typing,
@@ -172,7 +172,7 @@ impl Node {
         let sent = self.hub.try_send(post).is_ok();
         async move {
             if !sent {
-                return Err(Outage::Busy.into());
+                return Err(StoreError::Busy.into());
             }
             reply.await.unwrap_or_else(|_| Err(Code::StoreUnavailable.into()))
         }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::{EntryKey, LocalOutlet, OutletContext, SetMemberships, Subscribe, Subscriber, Unsubscribe, local_outlet};
 use crate::{
     connection_io::ConnectionIo,
-    domain::{Credential, Outage, Position, Time, UserId},
+    domain::{Credential, Position, StoreError, Time, UserId},
     error::{Code, Error},
     store::{Head, Memberships},
 };
@@ -43,12 +43,11 @@ impl Subscription {
         let (reply, answer) = oneshot::channel();
         // Unbounded, as `SetMemberships` below: one message per connection, and permits limit the connections.
         hub.subscribe.do_send(Subscribe { user: user.clone(), outlet: subscription.outlet.id, reply });
-        answer.await.map_err(|_| Outage::Unavailable)??;
-        let Memberships { at, threads, standing } =
-            context.reads.memberships(credential.clone(), context.clock.now()).await?;
-        let standing = standing.ok_or_else(|| Error::new(Code::UnknownAccount, "This account is gone."))?;
-        standing.judge(&credential)?;
-        subscription.outlet.registry.borrow_mut().set_checked(key, standing.endings);
+        answer.await.map_err(|_| StoreError::Unavailable)??;
+        let Memberships { at, threads, status } = context.reads.memberships(credential.clone(), context.clock.now()).await?;
+        let status = status.ok_or_else(|| Error::new(Code::UnknownAccount, "This account is gone."))?;
+        status.judge(&credential)?;
+        subscription.outlet.registry.borrow_mut().set_checked(key, status.revocations);
         subscription.joining.set(false);
         // The hub answers by sending the subscriptions to the outlet.
         hub.set_memberships.do_send(SetMemberships { user, at, threads });

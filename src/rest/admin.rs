@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::{Site, close_ended, odd, ok};
+use super::{RestServices, close_ended, ok, unexpected_outcome};
 use crate::{
     auth::AuthContext,
     domain::{LoginAct, LoginDone, Permission, UserId},
@@ -18,7 +18,7 @@ use crate::{
 pub async fn revoke(
     who: AuthContext,
     path: web::Path<String>,
-    site: web::Data<Site>,
+    site: web::Data<RestServices>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     who.must_have(Permission::Admin)?;
@@ -27,6 +27,6 @@ pub async fn revoke(
     match site.logins.act(LoginAct::Revoke { user, at: node.clock.now() }).await? {
         LoginDone::Ended { sessions } => Ok(ok(&RevokedAnswer { sockets: close_ended(&node).await?, sessions })),
         LoginDone::NoSuchUser => Err(nobody()),
-        _ => Err(odd()),
+        _ => Err(unexpected_outcome()),
     }
 }

@@ -5,10 +5,10 @@ use actix_session::{Session, SessionExt};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, cookie::Cookie, http::header, web};
 use uuid::Uuid;
 
-use super::{Body, Site, close_ended, nothing, odd, ok};
+use super::{Body, RestServices, close_ended, no_content, ok, unexpected_outcome};
 use crate::{
     auth::{
-        Asker, AuthContext, Method, OriginAllowed, Rates,
+        AuthContext, HashRequester, Method, OriginAllowed, Rates,
         session::{AGENT_CHARS_MAX, AGENT_KEY, EPOCH_KEY, LOGIN_TIME_KEY, SESSION_ID_KEY, secret_hash},
     },
     domain::{Account, LoginAct, LoginDone, RequestId, SessionId, Time, UserId, logins::SESSION_MAX},
@@ -29,14 +29,14 @@ pub async fn login(
     request: HttpRequest,
     _: OriginAllowed,
     body: Body<LoginBody>,
-    site: web::Data<Site>,
+    site: web::Data<RestServices>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     let LoginBody { username, password } = body.0;
     let now = node.clock.now();
     let browser = known_browser(&request, &site, &username, now).await?;
     let attempt = Rates::of(&request)?.login(&request, &username, browser)?;
-    match proven(&site, attempt.asker(), &username, password).await {
+    match proven(&site, attempt.requester(), &username, password).await {
         Ok(Some(account)) => {
             attempt.forgive();
             sign_in(&request, &site, &account, now)
@@ -52,20 +52,30 @@ pub async fn login(
 
 /// Which browser this is, if it signed in as this user before. For everybody else nothing is looked up: whether a name
 /// exists shows to nobody who does not know it already.
-async fn known_browser(request: &HttpRequest, site: &Site, username: &str, now: Time) -> Result<Option<Uuid>, Error> {
+async fn known_browser(
+    request: &HttpRequest,
+    site: &RestServices,
+    username: &str,
+    now: Time,
+) -> Result<Option<Uuid>, Error> {
     let Some(claim) = site.browsers.claim(request, username, now) else { return Ok(None) };
     let Ok(user) = UserId::parse(username) else { return Ok(None) };
     Ok(site.logins.account(user).await?.and_then(|account| claim.judge(&account)))
 }
 
 /// The account that a name and a password open.
-async fn proven(site: &Site, asker: Asker, username: &str, password: String) -> Result<Option<Account>, Error> {
+async fn proven(
+    site: &RestServices,
+    requester: HashRequester,
+    username: &str,
+    password: String,
+) -> Result<Option<Account>, Error> {
     let account = match UserId::parse(username) {
         Ok(user) => site.logins.account(user).await?,
         Err(_) => None,
     };
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-    let right = site.passwords.verify(asker, hash, password).await?;
+    let right = site.passwords.verify(requester, hash, password).await?;
     Ok(account.filter(|account| right && !account.disabled))
 }
 
@@ -77,7 +87,7 @@ pub async fn link(
     request: HttpRequest,
     _: OriginAllowed,
     body: Body<LinkBody>,
-    site: web::Data<Site>,
+    site: web::Data<RestServices>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     if !site.links {
@@ -85,7 +95,7 @@ pub async fn link(
     }
     let now = node.clock.now();
     let taken = site.logins.act(LoginAct::TakeLink { code: secret_hash(&body.0.code), at: now }).await?;
-    let LoginDone::Link(user) = taken else { return Err(odd()) };
+    let LoginDone::Link(user) = taken else { return Err(unexpected_outcome()) };
     let spent =
         || Error::new(Code::BadLogin, "This sign-in link has been used or has expired. Start the demo again for a new one.");
     let account = site.logins.account(user.ok_or_else(spent)?).await?.filter(|account| !account.disabled);
@@ -93,7 +103,12 @@ pub async fn link(
 }
 
 /// Signs somebody in, and says as whom.
-pub(super) fn sign_in(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> Result<HttpResponse, Error> {
+pub(super) fn sign_in(
+    request: &HttpRequest,
+    site: &RestServices,
+    account: &Account,
+    now: Time,
+) -> Result<HttpResponse, Error> {
     let Renewed { session_id, login, browser } = renew(request, site, account, now)?;
     let extensions = request.extensions();
     let request_id = extensions.get::<RequestId>().map_or("", |id| &id.0);
@@ -123,7 +138,7 @@ pub(super) struct Renewed {
 
 /// Renews the session under a new key and names its user, however that was proven; the browser is known from now on.
 ///
-pub(super) fn renew(request: &HttpRequest, site: &Site, account: &Account, now: Time) -> Result<Renewed, Error> {
+pub(super) fn renew(request: &HttpRequest, site: &RestServices, account: &Account, now: Time) -> Result<Renewed, Error> {
     let session: Session = request.get_session();
     let session_id = SessionId::new();
     // Whatever the browser had before belongs to whoever had it before.
@@ -148,7 +163,7 @@ pub async fn logout(
     request: HttpRequest,
     who: AuthContext,
     identity: Option<Identity>,
-    site: web::Data<Site>,
+    site: web::Data<RestServices>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     if let Some(session) = who.session_id() {
@@ -163,7 +178,7 @@ pub async fn logout(
         identity.logout();
         request.get_session().purge();
     }
-    Ok(nothing())
+    Ok(no_content())
 }
 
 /// `GET /api/auth/me`.

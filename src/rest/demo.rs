@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::header::ORIGIN, web};
 
-use super::{Site, auth, oidc::NOT_SET_UP};
+use super::{RestServices, auth, oidc::NOT_SET_UP};
 use crate::{
     auth::OriginAllowed,
     domain::{Account, Time, UserId},
@@ -19,7 +19,7 @@ pub async fn sign_in(
     request: HttpRequest,
     _: OriginAllowed,
     path: web::Path<String>,
-    site: web::Data<Site>,
+    site: web::Data<RestServices>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     if site.demo.is_empty() {
@@ -40,7 +40,7 @@ pub async fn sign_in(
 ///
 /// # Errors
 /// If the store cannot be read.
-pub async fn accounts(request: &HttpRequest, site: &Site, now: Time) -> Result<Vec<Account>, Error> {
+pub async fn accounts(request: &HttpRequest, site: &RestServices, now: Time) -> Result<Vec<Account>, Error> {
     let (mut accounts, mut known) = (Vec::new(), false);
     for user in &site.demo {
         let Some(account) = site.logins.account(user.clone()).await?.filter(|account| !account.disabled) else { continue };

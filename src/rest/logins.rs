@@ -3,7 +3,7 @@
 use actix_session::SessionExt;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Body, Site, close_ended, nothing, odd, ok};
+use super::{Body, RestServices, close_ended, no_content, ok, unexpected_outcome};
 use crate::{
     auth::{
         AuthContext, Method, Rates, password,
@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Errors
 /// An outage.
-pub async fn list(who: AuthContext, site: web::Data<Site>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn list(who: AuthContext, site: web::Data<RestServices>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     let logins = site.logins.logins(who.user_id().clone(), node.clock.now()).await?;
     let sessions = logins.iter().map(|login| shape(login, who.session_id())).collect();
     Ok(ok(&LoginsAnswer { sessions }))
@@ -48,7 +48,7 @@ fn shape(login: &Login, current: Option<SessionId>) -> LoginShape {
 pub async fn end(
     who: AuthContext,
     path: web::Path<String>,
-    site: web::Data<Site>,
+    site: web::Data<RestServices>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     let unknown = || Error::new(Code::NotFound, "You have no such sign-in; it may have ended already.");
@@ -56,8 +56,8 @@ pub async fn end(
     let act = LoginAct::EndLogin { user: who.user_id().clone(), session, at: node.clock.now() };
     match site.logins.act(act).await? {
         LoginDone::Ended { sessions: 0 } => Err(unknown()),
-        LoginDone::Ended { .. } => close_ended(&node).await.map(|_| nothing()),
-        _ => Err(odd()),
+        LoginDone::Ended { .. } => close_ended(&node).await.map(|_| no_content()),
+        _ => Err(unexpected_outcome()),
     }
 }
 
@@ -70,7 +70,7 @@ pub async fn password(
     request: HttpRequest,
     who: AuthContext,
     body: Body<PasswordBody>,
-    site: web::Data<Site>,
+    site: web::Data<RestServices>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     let PasswordBody { current_password, new_password } = body.0;
@@ -86,8 +86,8 @@ pub async fn password(
     };
     // Whoever holds a login may not guess its password faster than anybody else.
     let attempt = Rates::of(&request)?.login(&request, who.user_id().as_str(), browser)?;
-    let asker = attempt.asker();
-    match site.passwords.verify(asker, Some(old), current_password).await {
+    let requester = attempt.requester();
+    match site.passwords.verify(requester, Some(old), current_password).await {
         Ok(false) => return Err(Error::new(Code::BadLogin, "The current password is wrong. Nothing was changed.")),
         Ok(true) => attempt.forgive(),
         Err(busy) => {
@@ -95,7 +95,7 @@ pub async fn password(
             return Err(busy);
         }
     }
-    let (user, hash) = (who.user_id().clone(), site.passwords.hash(asker, new_password).await?);
+    let (user, hash) = (who.user_id().clone(), site.passwords.hash(requester, new_password).await?);
     let at = node.clock.now();
     // The browser is known by its password: it gets another cookie with another password.
     let browser = site.browsers.remember(&request, &user, Some(&hash), at);
@@ -103,13 +103,13 @@ pub async fn password(
     match site.logins.act(act).await? {
         LoginDone::PasswordSet { login_epoch } => {
             // Under another key: who copied the cookie before has nothing of it any more.
-            move_login(&request.get_session(), login_epoch).map_err(|_| odd())?;
+            move_login(&request.get_session(), login_epoch).map_err(|_| unexpected_outcome())?;
             close_ended(&node).await?;
-            let mut response = nothing();
+            let mut response = no_content();
             response.add_cookie(&browser).map_err(|_| Error::from(Code::Internal))?;
             Ok(response)
         }
         LoginDone::NoSuchUser => Err(Error::new(Code::SignedOut, "This sign-in has ended meanwhile. Nothing was changed.")),
-        _ => Err(odd()),
+        _ => Err(unexpected_outcome()),
     }
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Body, created, odd, ok, packed, page};
+use super::{Body, created, ok, packed, page, unexpected_outcome};
 use crate::{
     auth::AuthContext,
     domain::{MessageId, Position, RetryKey, Sequence, ThreadId},
@@ -36,7 +36,7 @@ pub async fn send(
             let answer = SentAnswer { message: (&message).into(), duplicate };
             Ok(if duplicate { ok(&answer) } else { created(&answer) })
         }
-        _ => Err(odd()),
+        _ => Err(unexpected_outcome()),
     }
 }
 
@@ -131,7 +131,7 @@ pub async fn edit(
     let content = rest::content(body.0.content, &node.limits)?;
     match node.post(Post::edit(&who, node.clock.now(), id(&path)?, content)).await? {
         Done::Message { message, .. } => Ok(ok(&MessageShape::from(&message))),
-        _ => Err(odd()),
+        _ => Err(unexpected_outcome()),
     }
 }
 
@@ -142,6 +142,6 @@ pub async fn edit(
 pub async fn delete(who: AuthContext, path: web::Path<String>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     match node.post(Post::delete(&who, node.clock.now(), id(&path)?)).await? {
         Done::Message { message, .. } => Ok(ok(&MessageShape::from(&message))),
-        _ => Err(odd()),
+        _ => Err(unexpected_outcome()),
     }
 }

@@ -22,7 +22,7 @@ use actix_web::{HttpResponse, http::header};
 use serde::Serialize;
 
 use crate::{
-    auth::{Browsers, Passwords, Provider, Trips},
+    auth::{KnownBrowsers, LoginFlowCookies, Passwords, Provider},
     domain::{Logins, UserId},
     error::{Code, Error},
     hub::messages::PollRevocations,
@@ -32,7 +32,7 @@ use crate::{
 pub use self::body::Body;
 
 /// What the handlers need beside the node.
-pub struct Site {
+pub struct RestServices {
     /// `development`, `testing`, `staging` or `production`.
     pub environment: &'static str,
     /// Whether one-time sign-in links are taken: in development only.
@@ -44,9 +44,9 @@ pub struct Site {
     /// The provider of sign-ins; `None`: there is none.
     pub oidc: Option<Arc<Provider>>,
     /// Keeps browsers on their way to it and back.
-    pub trips: Trips,
+    pub login_flows: LoginFlowCookies,
     /// Knows browsers that signed in before.
-    pub browsers: Browsers,
+    pub browsers: KnownBrowsers,
     /// Accounts and sessions.
     pub logins: Arc<dyn Logins>,
     /// The last answer of the ready check.
@@ -68,13 +68,13 @@ fn private(mut response: actix_web::HttpResponseBuilder, body: &impl Serialize) 
 }
 
 /// 204.
-fn nothing() -> HttpResponse {
+fn no_content() -> HttpResponse {
     HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish()
 }
 
 /// Has every connection closed whose login has ended by now; how many.
 async fn close_ended(node: &Node) -> Result<u64, Error> {
-    match tokio::time::timeout(PATIENCE, node.hub.send(PollRevocations)).await {
+    match tokio::time::timeout(HUB_TIMEOUT, node.hub.send(PollRevocations)).await {
         Ok(Ok(closed)) => closed,
         // What was written is; the hub reads it with its next poll of the revocations, within half a second.
         _ => Err(Error::from(Code::Busy).after_ms(500)),
@@ -82,7 +82,7 @@ async fn close_ended(node: &Node) -> Result<u64, Error> {
 }
 
 /// How long the hub may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const HUB_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The size of a page: the limit where none is asked for.
 fn page(asked: Option<u64>, default: u64, max: u64) -> Result<u64, Error> {
@@ -94,6 +94,6 @@ fn page(asked: Option<u64>, default: u64, max: u64) -> Result<u64, Error> {
 }
 
 /// The outcome of a post that answers with something else than was asked: a bug of ours.
-fn odd() -> Error {
+fn unexpected_outcome() -> Error {
     Code::Internal.into()
 }

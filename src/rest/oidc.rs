@@ -9,9 +9,9 @@ use actix_web::{
 };
 use serde::Deserialize;
 
-use super::{Site, auth, odd};
+use super::{RestServices, auth, unexpected_outcome};
 use crate::{
-    auth::{Provider, Rates, oidc::Trip, provider_error},
+    auth::{Provider, Rates, oidc::LoginFlow, provider_error},
     domain::{LoginAct, LoginDone, Reading, RequestId, Time},
     error::{Code, Error},
     node::Node,
@@ -35,12 +35,16 @@ pub struct Back {
 ///
 /// # Errors
 /// `not_found` where no provider is set.
-pub async fn login(request: HttpRequest, site: web::Data<Site>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
+pub async fn login(
+    request: HttpRequest,
+    site: web::Data<RestServices>,
+    node: web::Data<Node>,
+) -> Result<HttpResponse, Error> {
     let provider = provider(&site)?;
     let now = node.clock.now();
     Ok(match provider.send(node.clock.uptime()).await {
-        Ok((url, trip)) => match node.reads.last_ending().await {
-            Ok(endings) => see_other(&url, &[site.trips.pack(&trip, endings, now)]),
+        Ok((url, flow)) => match node.reads.last_ending().await {
+            Ok(revocations) => see_other(&url, &[site.login_flows.pack(&flow, revocations, now)]),
             Err(outage) => failed(&request, provider, &outage.into(), &[]),
         },
         Err(error) => failed(&request, provider, &error, &[]),
@@ -54,7 +58,7 @@ pub async fn login(request: HttpRequest, site: web::Data<Site>, node: web::Data<
 pub async fn callback(
     request: HttpRequest,
     query: Option<web::Query<Back>>,
-    site: web::Data<Site>,
+    site: web::Data<RestServices>,
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     let provider = provider(&site)?;
@@ -64,28 +68,33 @@ pub async fn callback(
     }
     let now = node.clock.read();
     let signed_in = match code(&request, query.map(web::Query::into_inner), &site, now.wall) {
-        Ok((code, trip)) => sign_in(&request, provider, &site, code, &trip, now).await,
+        Ok((code, flow)) => sign_in(&request, provider, &site, code, &flow, now).await,
         Err(error) => Err(error),
     };
-    let over = site.trips.end();
+    let over = site.login_flows.end();
     Ok(match signed_in {
         Ok(browser) => see_other("/", &[browser, over]),
         Err(error) => failed(&request, provider, &error, &[over]),
     })
 }
 
-fn provider(site: &Site) -> Result<&Provider, Error> {
+fn provider(site: &RestServices) -> Result<&Provider, Error> {
     site.oidc.as_deref().ok_or_else(|| Error::new(Code::NotFound, NOT_SET_UP))
 }
 
 /// The code of a browser that comes back from where this server sent it.
-fn code(request: &HttpRequest, back: Option<Back>, site: &Site, now: Time) -> Result<(String, (Trip, u64)), Error> {
+fn code(
+    request: &HttpRequest,
+    back: Option<Back>,
+    site: &RestServices,
+    now: Time,
+) -> Result<(String, (LoginFlow, u64)), Error> {
     let unreadable = |what| Err(Error::new(Code::Invalid, what));
     let Some(back) = back else { return unreadable("What the provider sent back with the browser cannot be read.") };
-    let trip = site.trips.unpack(request, back.state.as_deref().unwrap_or_default(), now)?;
+    let flow = site.login_flows.unpack(request, back.state.as_deref().unwrap_or_default(), now)?;
     match back {
         Back { error: Some(named), .. } => Err(provider_error(&named)),
-        Back { code: Some(code), .. } if (1..=PART_BYTES_MAX).contains(&code.len()) => Ok((code, trip)),
+        Back { code: Some(code), .. } if (1..=PART_BYTES_MAX).contains(&code.len()) => Ok((code, flow)),
         _ => unreadable("The provider sent the browser back with no `code`, or with one that is too long."),
     }
 }
@@ -93,13 +102,13 @@ fn code(request: &HttpRequest, back: Option<Back>, site: &Site, now: Time) -> Re
 async fn sign_in(
     request: &HttpRequest,
     provider: &Provider,
-    site: &Site,
+    site: &RestServices,
     code: String,
-    (trip, after): &(Trip, u64),
+    (flow, after): &(LoginFlow, u64),
     now: Reading,
 ) -> Result<Cookie<'static>, Error> {
     let attempt = Rates::of(request)?.sign_in(request)?;
-    let subject = match provider.settle(code, trip, now).await {
+    let subject = match provider.settle(code, flow, now).await {
         Ok(subject) => subject,
         Err(error) => {
             // Nobody judged the code.
@@ -117,7 +126,7 @@ async fn sign_in(
             let late = "The person was signed out everywhere after this sign-in began.";
             return Err(Error::new(Code::SignInLost, late));
         }
-        _ => return Err(odd()),
+        _ => return Err(unexpected_outcome()),
     };
     let taken = || Error::new(Code::SignInRefused, "Every user id that the person could have is somebody else's.");
     // With the login epoch of that commit: if the user is revoked from here on, the session is not saved.

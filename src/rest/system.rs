@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use tokio::sync::Mutex;
 
-use super::{Site, demo, ok};
+use super::{RestServices, demo, ok};
 use crate::{
-    auth::Verdict,
+    auth::AuthOutcome,
     domain::Uptime,
     error::Error,
     hub::messages::CheckReadiness,
@@ -22,7 +22,7 @@ use crate::{
 /// How long the last answer of the ready check is shared by all who ask.
 const SHARED: Duration = Duration::from_secs(1);
 /// How long a part may take to answer before it counts as failing.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The last answer of the ready check, and when it was given.
 #[derive(Default)]
@@ -43,7 +43,7 @@ fn health(failing: Option<&'static str>) -> HttpResponse {
 }
 
 /// `GET /health/ready`: the hub admits and the store takes a write; else the failing part is named.
-pub async fn ready(node: web::Data<Node>, site: web::Data<Site>) -> HttpResponse {
+pub async fn ready(node: web::Data<Node>, site: web::Data<RestServices>) -> HttpResponse {
     // Who comes while somebody asks waits for that answer.
     let mut last = site.canary.0.lock().await;
     let now = node.clock.uptime();
@@ -59,13 +59,13 @@ pub async fn ready(node: web::Data<Node>, site: web::Data<Site>) -> HttpResponse
 }
 
 async fn failing(node: &Arc<Node>) -> Option<&'static str> {
-    match tokio::time::timeout(PATIENCE, node.hub.send(CheckReadiness)).await {
+    match tokio::time::timeout(CHECK_TIMEOUT, node.hub.send(CheckReadiness)).await {
         Ok(Ok(None)) => {}
         Ok(Ok(failing)) => return failing,
         _ => return Some("hub"),
     }
     let write = node.writer.write(Write::Canary { at: node.clock.now() });
-    match tokio::time::timeout(PATIENCE, write).await {
+    match tokio::time::timeout(CHECK_TIMEOUT, write).await {
         Ok(Ok(_)) => None,
         _ => Some("store"),
     }
@@ -75,9 +75,13 @@ async fn failing(node: &Arc<Node>) -> Option<&'static str> {
 ///
 /// # Errors
 /// `stack_broken`; in a demo an outage.
-pub async fn info(request: HttpRequest, node: web::Data<Node>, site: web::Data<Site>) -> Result<HttpResponse, Error> {
+pub async fn info(
+    request: HttpRequest,
+    node: web::Data<Node>,
+    site: web::Data<RestServices>,
+) -> Result<HttpResponse, Error> {
     let node_id = node.node_id.to_string();
-    let signed_in = Verdict::of(&request)?.who().is_ok();
+    let signed_in = AuthOutcome::of(&request)?.who().is_ok();
     let build = signed_in.then(|| BuildInfo {
         version: env!("CARGO_PKG_VERSION"),
         git_commit: env!("HAILGATE_GIT_COMMIT"),

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Body, created, messages::idempotency_key, nothing, odd, ok, packed, page};
+use super::{Body, created, messages::idempotency_key, no_content, ok, packed, page, unexpected_outcome};
 use crate::{
     auth::{AuthContext, Rates},
     domain::{RetryKey, Sequence, ThreadId, UserId},
@@ -68,7 +68,7 @@ pub async fn create(
     match done? {
         Done::Thread { view, duplicate: false } => Ok(created(&shape(&view))),
         Done::Thread { view, duplicate: true } => Ok(ok(&shape(&view))),
-        _ => Err(odd()),
+        _ => Err(unexpected_outcome()),
     }
 }
 
@@ -99,7 +99,7 @@ pub async fn update(
     let owner = owner.as_deref().map(UserId::parse).transpose().map_err(|reason| Error::field("owner", reason))?;
     match change(&node, &who, None, Act::UpdateThread { thread: id(&path)?, title, owner }).await? {
         Done::Thread { view, .. } => Ok(ok(&shape(&view))),
-        _ => Err(odd()),
+        _ => Err(unexpected_outcome()),
     }
 }
 
@@ -109,7 +109,7 @@ pub async fn update(
 /// `not_found`, `forbidden`, `rate_limited`, or an outage.
 pub async fn delete(who: AuthContext, path: web::Path<String>, node: web::Data<Node>) -> Result<HttpResponse, Error> {
     change(&node, &who, None, Act::DeleteThread { thread: id(&path)? }).await?;
-    Ok(nothing())
+    Ok(no_content())
 }
 
 /// `GET /api/threads/{id}/members`.
@@ -147,7 +147,7 @@ pub async fn add(
 ) -> Result<HttpResponse, Error> {
     Rates::of(&request)?.members(who.user_id(), 1)?;
     change(&node, &who, None, Act::AddMember { thread: id(&path.0)?, user: member(&path.1)? }).await?;
-    Ok(nothing())
+    Ok(no_content())
 }
 
 /// `DELETE /api/threads/{id}/members/{user_id}`: remove somebody, or leave.
@@ -160,7 +160,7 @@ pub async fn remove(
     node: web::Data<Node>,
 ) -> Result<HttpResponse, Error> {
     change(&node, &who, None, Act::RemoveMember { thread: id(&path.0)?, user: member(&path.1)? }).await?;
-    Ok(nothing())
+    Ok(no_content())
 }
 
 /// `PUT /api/threads/{id}/read`: moves the read marker forward.
@@ -176,6 +176,6 @@ pub async fn read(
     let thread = id(&path)?;
     match node.post(Post::read(&who, node.clock.now(), thread, Sequence(body.0.sequence))).await? {
         Done::Read(marker) => Ok(ok(&MarkerShape::from(&marker))),
-        _ => Err(odd()),
+        _ => Err(unexpected_outcome()),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Body, close_ended, odd, ok};
+use super::{Body, close_ended, ok, unexpected_outcome};
 use crate::{
     auth::{
         AuthContext, Judge, Method, OriginAllowed, Rates,
@@ -12,7 +12,7 @@ use crate::{
         token::Grant,
     },
     domain::{
-        Credential, FamilyId, LoginAct, LoginDone, Outage, Permission, Time,
+        Credential, FamilyId, LoginAct, LoginDone, Permission, StoreError, Time,
         logins::{Refreshed, SecretHash, TICKET, Ticket},
     },
     error::{Code, Error},
@@ -50,7 +50,7 @@ pub async fn issue(
     match judge.logins.act(LoginAct::NewFamily { family, user, session, token, expires_at, at }).await? {
         // The oldest family of the login may have ended for it.
         LoginDone::Done => close_ended(&node).await?,
-        _ => return Err(odd()),
+        _ => return Err(unexpected_outcome()),
     };
     Ok(answer(access, refresh, expires_at))
 }
@@ -77,10 +77,10 @@ pub async fn refresh(
             return Err(outage.into());
         }
     };
-    let (credential, standing, expires_at) = match done {
-        LoginDone::Refreshed(Refreshed::Next { credential, standing, expires_at }) => {
+    let (credential, status, expires_at) = match done {
+        LoginDone::Refreshed(Refreshed::Next { credential, status, expires_at }) => {
             attempt.forgive();
-            (credential, standing, expires_at)
+            (credential, status, expires_at)
         }
         LoginDone::Refreshed(Refreshed::Unknown) => {
             return Err(refused("The refresh token is unknown, or its time is over. Sign in again."));
@@ -91,15 +91,15 @@ pub async fn refresh(
                 "The refresh token was used before, so all tokens of its family have ended. Sign in again.",
             ));
         }
-        _ => return Err(odd()),
+        _ => return Err(unexpected_outcome()),
     };
-    judge.note_use(&credential, Some(&standing), node.clock.now());
-    let access = sign(&judge, &node, &credential, &standing.account.permissions, expires_at)?;
+    judge.note_use(&credential, Some(&status), node.clock.now());
+    let access = sign(&judge, &node, &credential, &status.account.permissions, expires_at)?;
     Ok(answer(access, next, expires_at))
 }
 
 /// What becomes of a refresh token. One that there never was takes no place among the writes.
-async fn exchange(judge: &Judge, token: SecretHash, next: &str, at: Time) -> Result<LoginDone, Outage> {
+async fn exchange(judge: &Judge, token: SecretHash, next: &str, at: Time) -> Result<LoginDone, StoreError> {
     if !judge.logins.refresh_token(token).await? {
         return Ok(LoginDone::Refreshed(Refreshed::Unknown));
     }
@@ -162,6 +162,6 @@ pub async fn ticket(
     let expires_at = shape::time(ticket.expires_at);
     match judge.logins.act(LoginAct::PutTicket { hash: secret_hash(&text), ticket }).await? {
         LoginDone::Done => Ok(ok(&TicketAnswer { ticket: text, expires_at })),
-        _ => Err(odd()),
+        _ => Err(unexpected_outcome()),
     }
 }

@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::ok;
 use crate::{
     auth::{AuthContext, Rates},
-    domain::{Outage, ThreadId, folded_name},
+    domain::{StoreError, ThreadId, folded_name},
     error::Error,
     hub::messages::GetPresentMembers,
     node::Node,
@@ -44,7 +44,7 @@ pub async fn presence(request: HttpRequest, who: AuthContext, node: web::Data<No
     let query: PresenceQuery = rest::from_query(request.query_string())?;
     let thread = ThreadId::parse(&query.thread_id).map_err(|reason| Error::field("thread_id", reason))?;
     node.reads.members(who.user_id().clone(), thread, None, 1).await?.ok_or_else(Error::no_thread)?;
-    let here = node.hub.send(GetPresentMembers { thread }).await.map_err(|_| Outage::Busy)?;
+    let here = node.hub.send(GetPresentMembers { thread }).await.map_err(|_| StoreError::Busy)?;
     let users = here.users.iter().map(|user| OnlineShape { user_id: user.as_str(), online: true }).collect();
     Ok(ok(&PresenceAnswer { users, online: here.count, live: here.told }))
 }

@@ -17,7 +17,7 @@ pub enum Use {
 }
 
 /// Time that a new or idle connection has for its TLS handshake or its next request, as long as places are free.
-const PATIENCE: Duration = Duration::from_secs(2);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many connections a worker thread may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl<C> Budget<C> {
         Entry { now, since }
     }
 
-    /// Idle ones first, the longest idle before others. One that became idle less than [`PATIENCE`] ago may still be in its TLS
+    /// Idle ones first, the longest idle before others. One that became idle less than [`IDLE_TIMEOUT`] ago may still be in its TLS
     /// handshake or its first head: it ends only where no place is left. Busy ones end only where the budget is used up and
     /// all are busy: a client that does not read its answer is busy for as long as it likes. The new connection itself is never chosen, so that a
     /// health check gets its turn whoever else comes.
@@ -104,7 +104,7 @@ impl<C> Budget<C> {
         let oldest_idle = idle.iter().next().filter(|(since, _)| **since != new.since);
         let chosen = match oldest_idle {
             Some((since, (began, _))) => {
-                let old = at.saturating_duration_since(*began) >= PATIENCE;
+                let old = at.saturating_duration_since(*began) >= IDLE_TIMEOUT;
                 let ends = (all > comfortable && old) || all >= all_max || plain > plain_max;
                 ends.then_some(Entry { now: Use::Idle, since: *since })?
             }

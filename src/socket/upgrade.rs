@@ -33,7 +33,7 @@ use super::{
 };
 
 /// How long a client may take for each part of an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes that a client may send before its upgrade is answered; it is read so far to notice its end.
 const READ_AHEAD: usize = 16 * 1024;
@@ -151,7 +151,7 @@ async fn say<T: Wire>(framed: &mut Framed<T, h1::Codec>, part: h1::Message<(Resp
 async fn flush<T: Wire>(framed: &mut Framed<T, h1::Codec>) -> Option<()> {
     let mut framed = Pin::new(framed);
     let flushed = poll_fn(|cx| framed.as_mut().flush::<h1::Message<(Response<()>, BodySize)>>(cx));
-    timeout(PATIENCE, flushed).await.ok()?.ok()
+    timeout(WRITE_TIMEOUT, flushed).await.ok()?.ok()
 }
 
 /// Any other answer is the connection's last: who is in front of us may take what follows for anything.

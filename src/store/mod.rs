@@ -12,37 +12,39 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Account, Answer, Content, Credential, Draft, Event, LoginAct, LoginDone, Marker, Message, MessageId, Outage, Person,
-        Position, RetryKey, Sequence, SessionRecord, Thread, ThreadId, Time, UserId,
+        Account, BoxFuture, Content, Credential, Draft, Event, LoginAct, LoginDone, Marker, Message, MessageId, Person,
+        Position, RetryKey, Sequence, SessionRecord, StoreError, Thread, ThreadId, Time, UserId,
         cursor::Cursor,
-        logins::{Ending, Fallen, Login, SecretHash, Standing, Ticket},
+        logins::{CredentialError, CredentialStatus, Login, Revocation, SecretHash, Ticket},
     },
     error::{Code, Error},
 };
 
-impl From<Outage> for Error {
-    fn from(outage: Outage) -> Error {
+impl From<StoreError> for Error {
+    fn from(outage: StoreError) -> Error {
         match outage {
-            Outage::Busy => Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500),
-            Outage::Unavailable => Error::new(
+            StoreError::Busy => Error::new(Code::Busy, "The server has too much to do. Try again.").after_ms(500),
+            StoreError::Unavailable => Error::new(
                 Code::StoreUnavailable,
                 "Nothing was stored. Try again, with the same retry key if there was one.",
             )
             .after_ms(1000),
-            Outage::Unknown => {
+            StoreError::Unknown => {
                 let detail = "It is not known whether this was stored. Try again, with the same retry key if there was one.";
                 Error::new(Code::StoreUnavailable, detail).after_ms(1000)
             }
-            Outage::Full => Error::new(Code::StorageFull, "The store has no space left. Nothing was stored.").after_ms(5000),
+            StoreError::Full => {
+                Error::new(Code::StorageFull, "The store has no space left. Nothing was stored.").after_ms(5000)
+            }
         }
     }
 }
 
-impl From<Fallen> for Error {
-    fn from(fallen: Fallen) -> Error {
+impl From<CredentialError> for Error {
+    fn from(fallen: CredentialError) -> Error {
         match fallen {
-            Fallen::Disabled => Error::new(Code::Disabled, "This account is disabled. Ask who runs the server."),
-            Fallen::SignedOut => Error::new(Code::SignedOut, "This sign-in has ended. Sign in again."),
+            CredentialError::Disabled => Error::new(Code::Disabled, "This account is disabled. Ask who runs the server."),
+            CredentialError::SignedOut => Error::new(Code::SignedOut, "This sign-in has ended. Sign in again."),
         }
     }
 }
@@ -156,12 +158,12 @@ pub struct Committed {
     /// In position order, dense.
     pub events: Vec<Event>,
     /// In the order in which they were set.
-    pub markers: Vec<Moved>,
+    pub markers: Vec<MarkerMoved>,
 }
 
 /// A read marker that was set, moved by that or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moved {
+pub struct MarkerMoved {
     /// The log's end at that moment: its place among the events.
     pub at: Position,
     /// Whose.
@@ -175,8 +177,8 @@ pub trait Log: Send {
     /// Writes the batch in one transaction. When this returns `Ok`, everything in it survives power loss.
     ///
     /// # Errors
-    /// [`Outage`]; but for [`Outage::Unknown`], nothing of the batch is stored then.
-    fn commit(&mut self, batch: &[Write]) -> Result<Committed, Outage>;
+    /// [`StoreError`]; but for [`StoreError::Unknown`], nothing of the batch is stored then.
+    fn commit(&mut self, batch: &[Write]) -> Result<Committed, StoreError>;
     /// Nothing more is written: what has to be noted so that the next start knows that this was a good end.
     fn end(&mut self) {}
 }
@@ -251,7 +253,7 @@ pub struct Memberships {
     /// The threads.
     pub threads: Vec<ThreadId>,
     /// What there is to say about the credential; `None`: there is no such user.
-    pub standing: Option<Standing>,
+    pub status: Option<CredentialStatus>,
 }
 
 /// Which messages of a thread.
@@ -281,29 +283,33 @@ pub struct Messages {
 /// Reads about accounts and logins.
 pub trait LoginReads: Send + Sync {
     /// The account of this name.
-    fn account(&self, user: UserId) -> Answer<'_, Result<Option<Account>, Outage>>;
+    fn account(&self, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>>;
     /// What there is to say about a credential now; `None`: there is no such user.
-    fn standing(&self, credential: Credential, now: Time) -> Answer<'_, Result<Option<Standing>, Outage>>;
+    fn credential_status(
+        &self,
+        credential: Credential,
+        now: Time,
+    ) -> BoxFuture<'_, Result<Option<CredentialStatus>, StoreError>>;
     /// A user's logins, latest use first.
-    fn logins(&self, user: UserId, now: Time) -> Answer<'_, Result<Vec<Login>, Outage>>;
+    fn logins(&self, user: UserId, now: Time) -> BoxFuture<'_, Result<Vec<Login>, StoreError>>;
     /// Whose account a subject of an outside issuer is, if it is linked to one.
-    fn subject(&self, issuer: String, subject: String) -> Answer<'_, Result<Option<UserId>, Outage>>;
+    fn subject(&self, issuer: String, subject: String) -> BoxFuture<'_, Result<Option<UserId>, StoreError>>;
     /// Whether an account is linked to a subject of an outside issuer.
-    fn is_linked(&self, user: UserId) -> Answer<'_, Result<bool, Outage>>;
+    fn is_linked(&self, user: UserId) -> BoxFuture<'_, Result<bool, StoreError>>;
     /// Whether there is a refresh token, used or not.
-    fn refresh_token(&self, hash: SecretHash) -> Answer<'_, Result<bool, Outage>>;
+    fn refresh_token(&self, hash: SecretHash) -> BoxFuture<'_, Result<bool, StoreError>>;
     /// A ticket, left as it is.
-    fn ticket(&self, hash: SecretHash, now: Time) -> Answer<'_, Result<Option<Ticket>, Outage>>;
-    /// The next endings after a number, at most so many.
-    fn endings(&self, after: u64, limit: u64) -> Answer<'_, Result<Vec<Ending>, Outage>>;
-    /// The number of the last ending; zero if there was none.
-    fn last_ending(&self) -> Answer<'_, Result<u64, Outage>>;
+    fn ticket(&self, hash: SecretHash, now: Time) -> BoxFuture<'_, Result<Option<Ticket>, StoreError>>;
+    /// The next revocations after a number, at most so many.
+    fn revocations(&self, after: u64, limit: u64) -> BoxFuture<'_, Result<Vec<Revocation>, StoreError>>;
+    /// The number of the last revocation; zero if there was none.
+    fn last_ending(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
     /// The latest time that a server believed to have been reached, as its last sweep noted it; `None` before the first one.
-    fn swept_at(&self) -> Answer<'_, Result<Option<Time>, Outage>>;
+    fn swept_at(&self) -> BoxFuture<'_, Result<Option<Time>, StoreError>>;
     /// A page of accounts by name.
-    fn accounts(&self, after: Option<UserId>, limit: u64) -> Answer<'_, Result<Vec<Account>, Outage>>;
+    fn accounts(&self, after: Option<UserId>, limit: u64) -> BoxFuture<'_, Result<Vec<Account>, StoreError>>;
     /// The session under a key, unless it is over its time or its user is disabled.
-    fn session(&self, key: SecretHash, now: Time) -> Answer<'_, Result<Option<SessionRecord>, Outage>>;
+    fn session(&self, key: SecretHash, now: Time) -> BoxFuture<'_, Result<Option<SessionRecord>, StoreError>>;
 }
 
 /// The reading half of an engine: short read transactions on a bounded pool.
@@ -311,18 +317,24 @@ pub trait Reads: LoginReads {
     /// Sets what is done when a read panics on a thread of the engine's, which then is one fewer for good. Called once.
     fn on_panic(&self, alarm: Box<dyn Fn() + Send + Sync>);
     /// The log's end.
-    fn head(&self) -> Answer<'_, Result<Head, Outage>>;
+    fn head(&self) -> BoxFuture<'_, Result<Head, StoreError>>;
     /// Every event from `from` (not included) to `to` (included), whoever may see it: for the hub, to fill a hole.
-    fn events(&self, from: Position, to: Position) -> Answer<'_, Result<Vec<Event>, Outage>>;
+    fn events(&self, from: Position, to: Position) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
     /// Which threads a credential's user is a member of at the log's end, and whether the credential still holds.
-    fn memberships(&self, credential: Credential, now: Time) -> Answer<'_, Result<Memberships, Outage>>;
+    fn memberships(&self, credential: Credential, now: Time) -> BoxFuture<'_, Result<Memberships, StoreError>>;
     /// How much a user missed after a position; counts no further than `limit` + 1.
-    fn missed(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, Result<Missed, Outage>>;
+    fn missed(&self, user: UserId, after: Position, limit: u64) -> BoxFuture<'_, Result<Missed, StoreError>>;
     /// The next events a user may see after a position, within `most`; at the log's end the read markers that have moved at the position
     /// `moved` or after it, too.
-    fn page(&self, user: UserId, after: Position, moved: Position, most: PageLimit) -> Answer<'_, Result<Page, Outage>>;
+    fn page(
+        &self,
+        user: UserId,
+        after: Position,
+        moved: Position,
+        most: PageLimit,
+    ) -> BoxFuture<'_, Result<Page, StoreError>>;
     /// The read markers that moved between two places in the log, both included, with what was unread at the second.
-    fn markers(&self, user: UserId, from: Position, to: Position) -> Answer<'_, Result<Vec<Marker>, Outage>>;
+    fn markers(&self, user: UserId, from: Position, to: Position) -> BoxFuture<'_, Result<Vec<Marker>, StoreError>>;
     /// A page of a user's threads, latest activity first; after the given one, if any. `None`: no such thread.
     #[allow(clippy::type_complexity, reason = "a page and the head it was read at")]
     fn threads(
@@ -330,9 +342,9 @@ pub trait Reads: LoginReads {
         user: UserId,
         after: Option<ThreadId>,
         limit: u64,
-    ) -> Answer<'_, Result<Option<(Vec<ThreadView>, Head)>, Outage>>;
+    ) -> BoxFuture<'_, Result<Option<(Vec<ThreadView>, Head)>, StoreError>>;
     /// One thread, for a member.
-    fn thread(&self, user: UserId, thread: ThreadId) -> Answer<'_, Result<Option<ThreadView>, Outage>>;
+    fn thread(&self, user: UserId, thread: ThreadId) -> BoxFuture<'_, Result<Option<ThreadView>, StoreError>>;
     /// A page of the members of a thread by id, for a member.
     fn members(
         &self,
@@ -340,7 +352,7 @@ pub trait Reads: LoginReads {
         thread: ThreadId,
         after: Option<UserId>,
         limit: u64,
-    ) -> Answer<'_, Result<Option<Vec<Person>>, Outage>>;
+    ) -> BoxFuture<'_, Result<Option<Vec<Person>>, StoreError>>;
     /// Messages of one thread, for a member.
     fn messages(
         &self,
@@ -348,13 +360,13 @@ pub trait Reads: LoginReads {
         thread: ThreadId,
         window: Window,
         limit: u64,
-    ) -> Answer<'_, Result<Option<Messages>, Outage>>;
+    ) -> BoxFuture<'_, Result<Option<Messages>, StoreError>>;
     /// Messages of all of a user's threads; the window counts positions instead of sequences.
-    fn all_messages(&self, user: UserId, window: Window, limit: u64) -> Answer<'_, Result<Messages, Outage>>;
+    fn all_messages(&self, user: UserId, window: Window, limit: u64) -> BoxFuture<'_, Result<Messages, StoreError>>;
     /// One message, for a member of its thread.
-    fn message(&self, user: UserId, message: MessageId) -> Answer<'_, Result<Option<Message>, Outage>>;
+    fn message(&self, user: UserId, message: MessageId) -> BoxFuture<'_, Result<Option<Message>, StoreError>>;
     /// Users whose id or name begins with a text.
-    fn people(&self, prefix: String, limit: u64) -> Answer<'_, Result<Vec<Person>, Outage>>;
+    fn people(&self, prefix: String, limit: u64) -> BoxFuture<'_, Result<Vec<Person>, StoreError>>;
 }
 
 /// What an engine tells once when it is opened.

@@ -16,9 +16,9 @@ use actix_web::{
 use super::connection::Connection;
 use crate::{
     auth::{
-        AuthContext, Judge, Rates, Verdict,
+        AuthContext, AuthOutcome, Judge, Rates,
         address::Forwarding,
-        carried::{SUBPROTOCOL, offers_subprotocol},
+        credentials::{SUBPROTOCOL, offers_subprotocol},
     },
     connection_io::ConnectionIo,
     domain::ConnectionId,
@@ -71,20 +71,20 @@ async fn admit(
     slot: Result<UpgradeSlot, Error>,
     node: &Node,
 ) -> Result<(Admitted, UpgradeSlot), Error> {
-    let verdict = Verdict::of(request)?;
-    verdict.entry()?;
-    let context = verdict.who()?;
+    let outcome = AuthOutcome::of(request)?;
+    outcome.entry()?;
+    let context = outcome.who()?;
     let slot = slot?;
     let SocketQuery { since } = rest::from_query(request.query_string())?;
     let permit = node.admit(context.credential()).await?;
     Ok((Admitted { context, connection_id: ConnectionId::new(), since, permit }, slot))
 }
 
-/// `POST /api/ws/preflight`: 200 with the verdict that an upgrade with these credentials would get now. Browsers hide why an upgrade was
+/// `POST /api/ws/preflight`: 200 with the outcome that an upgrade with these credentials would get now. Browsers hide why an upgrade was
 /// refused, so clients ask here. It counts as one request of the user and consumes nothing else.
 pub async fn preflight(request: HttpRequest, node: web::Data<Node>) -> HttpResponse {
-    let verdict = would_admit(&request, &node).await;
-    let refused = verdict.as_ref().err();
+    let outcome = would_admit(&request, &node).await;
+    let refused = outcome.as_ref().err();
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(PreflightAnswer {
         accepted: refused.is_none(),
         code: refused.map_or("accepted", |error| error.code.name()),
@@ -94,9 +94,9 @@ pub async fn preflight(request: HttpRequest, node: web::Data<Node>) -> HttpRespo
 }
 
 async fn would_admit(request: &HttpRequest, node: &Node) -> Result<(), Error> {
-    let verdict = Verdict::of(request)?;
-    verdict.entry()?;
-    let context = verdict.who()?;
+    let outcome = AuthOutcome::of(request)?;
+    outcome.entry()?;
+    let context = outcome.who()?;
     Rates::of(request)?.request(context.user_id())?;
     node.would_admit(context.credential()).await
 }

@@ -195,8 +195,8 @@ impl Connection {
         let (judge, subscription, context) = (Arc::clone(&self.judge), Rc::clone(&self.subscription), self.auth.clone());
         let io = Rc::clone(&self.io);
         let checked = async move {
-            let (renewed, endings) = judge.refresh(&context, &token.0).await?;
-            let before = subscription.renew(renewed.credential().clone(), renewed.expires_at(), endings);
+            let (renewed, revocations) = judge.refresh(&context, &token.0).await?;
+            let before = subscription.renew(renewed.credential().clone(), renewed.expires_at(), revocations);
             let Err(refused) = judge.still_holds(&renewed).await else { return Ok(renewed) };
             subscription.renew(context.credential().clone(), context.expires_at(), before);
             // The old credential may have been revoked while the new one held the subscription; then no close was requested.

@@ -35,7 +35,7 @@ const CHARACTERS: usize = 100;
 /// Connections that are being made at once.
 const OPENING: usize = 64;
 /// After so long without anything that was waited for, something is wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What they say in a room: the moment stands between the two.
 struct Words(String, String);
@@ -161,8 +161,8 @@ impl Crowd {
     }
 
     async fn wait(&self) {
-        let woken = tokio::time::timeout(PATIENCE, self.shared.wake.notified()).await;
-        assert!(woken.is_ok() && !self.shared.lost.get(), "a connection ended, or nothing arrived for {PATIENCE:?}");
+        let woken = tokio::time::timeout(TIMEOUT, self.shared.wake.notified()).await;
+        assert!(woken.is_ok() && !self.shared.lost.get(), "a connection ended, or nothing arrived for {TIMEOUT:?}");
     }
 
     /// A message as it arrived.

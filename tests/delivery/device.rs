@@ -30,7 +30,7 @@ const PLANTED_AT: u64 = 40;
 /// A device that has caught up so often since it knows its goal, and is not there, will never be.
 const TRIES: u32 = 3;
 /// How long a device that has caught up waits for the rest before it tries again.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// See the module.
 pub struct Device<'s> {
@@ -164,7 +164,7 @@ impl<'s> Device<'s> {
 
     /// Whether a device that has caught up and knows its goal has waited long enough for the rest.
     fn has_waited(&self, since: Instant) -> bool {
-        self.caught_up && self.goal.borrow().is_some() && since.elapsed() > PATIENCE
+        self.caught_up && self.goal.borrow().is_some() && since.elapsed() > TIMEOUT
     }
 
     async fn frame(&mut self, frame: &Value) {

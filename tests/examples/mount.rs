@@ -8,7 +8,7 @@ use hailgate::{config::Config, http::gateway::Gateway, socket::Cutter};
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init_from_env(env_logger::Env::default().default_filter_or("info"));
-    let config = Config::of_environment().map_err(hailgate::http::open::Unopened::from)?;
+    let config = Config::of_environment().map_err(hailgate::http::open::StartError::from)?;
     let gateway = Gateway::open(&config).await?;
     let mounted = Arc::clone(&gateway);
     let app = move || App::new().route("/own", web::get().to(|| async { "mine" })).configure(|app| mounted.configure(app));

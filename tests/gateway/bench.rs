@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a load test may take here.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Runs a load test of a server beside it, with these words and a file for its results.
 async fn bench(server: &Server, words: &str, file: &str) -> (Output, Option<Value>) {
@@ -28,7 +28,7 @@ async fn bench(server: &Server, words: &str, file: &str) -> (Output, Option<Valu
     arguments.extend(["--json".to_owned(), path.display().to_string()]);
     let mut command = server.site.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let ended = tokio::task::spawn_blocking(move || command.output());
-    let output = tokio::time::timeout(PATIENCE, ended).await.expect("it ends").expect("a thread").expect("it starts");
+    let output = tokio::time::timeout(TIMEOUT, ended).await.expect("it ends").expect("a thread").expect("it starts");
     let results = fs::read_to_string(path).ok().and_then(|text| serde_json::from_str(&text).ok());
     (output, results)
 }
@@ -171,10 +171,10 @@ impl Running {
     }
 }
 
-/// Interrupts a load test within `PATIENCE`.
+/// Interrupts a load test within `TIMEOUT`.
 async fn interrupted(running: Running) -> (Output, Value) {
     let ended = tokio::task::spawn_blocking(|| running.interrupt());
-    tokio::time::timeout(PATIENCE, ended).await.expect("it ends").expect("a thread")
+    tokio::time::timeout(TIMEOUT, ended).await.expect("it ends").expect("a thread")
 }
 
 /// Limits of a server that a test asks without a pause until something has happened.
@@ -192,7 +192,7 @@ async fn with_another_message(owner: &Person, than: &Value) -> Value {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, sent).await.expect("messages are sent")
+    tokio::time::timeout(TIMEOUT, sent).await.expect("messages are sent")
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::{bench::dial::connector, http::routes::Route, wire::sse};
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// How long an answer may take, and a sign of life beyond the server's own heartbeat.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest poll that a server takes unless it is set otherwise.
 const POLL_MS_MAX: u64 = 30_000;
 
@@ -53,7 +53,7 @@ impl Holder<'_> {
         findings.push(self.finding("the first event of a stream", "an event at once", &first));
         findings.extend(later.map(|later| self.finding("a stream in silence", &beat, &later)));
         findings.push(self.finding("a long poll in silence", "200", &poll));
-        _ = timeout(PATIENCE, socket.close(None)).await;
+        _ = timeout(ANSWER_TIMEOUT, socket.close(None)).await;
         Ok(findings)
     }
 
@@ -77,7 +77,7 @@ impl Holder<'_> {
     /// An open socket that has answered a ping, and the server's heartbeat.
     async fn socket(&self) -> Result<(Socket, Duration), (String, Option<Fault>)> {
         let wrong = |got: String| (got, Some(Fault::Upgrade));
-        let opening = timeout(PATIENCE, self.open()).await;
+        let opening = timeout(ANSWER_TIMEOUT, self.open()).await;
         let mut socket = opening.map_err(|_| wrong("no answer".to_owned()))??;
         let hello = frame(&mut socket, "connection_established").await.map_err(wrong)?;
         let sent = socket.send(Message::text(r#"{"type":"ping","id":1,"data":{}}"#)).await;
@@ -124,7 +124,7 @@ impl Holder<'_> {
         let mut url = self.base.clone();
         url.set_path(path("events::receive"));
         url.set_query(timeout_ms.map(|wait| format!("timeout_ms={wait}")).as_deref());
-        let wait = PATIENCE + Duration::from_millis(timeout_ms.unwrap_or(0));
+        let wait = ANSWER_TIMEOUT + Duration::from_millis(timeout_ms.unwrap_or(0));
         let request = client.get(url).bearer_auth(self.token).header("accept", accept).send();
         let late = if timeout_ms.is_some() { Fault::Idle } else { Fault::Buffering };
         let answer =
@@ -144,12 +144,14 @@ impl Holder<'_> {
             Err(wrong) => return (Err(wrong), None),
         };
         let began = Instant::now();
-        match timeout(PATIENCE, answer.chunk()).await {
+        match timeout(ANSWER_TIMEOUT, answer.chunk()).await {
             Ok(Ok(Some(_))) => {}
             Ok(_) => return (Err(("the stream ended".to_owned(), None)), None),
-            Err(_) => return (Err((format!("nothing within {} s", PATIENCE.as_secs()), Some(Fault::Buffering))), None),
+            Err(_) => {
+                return (Err((format!("nothing within {} s", ANSWER_TIMEOUT.as_secs()), Some(Fault::Buffering))), None);
+            }
         }
-        let later = match timeout(heartbeat + PATIENCE, answer.chunk()).await {
+        let later = match timeout(heartbeat + ANSWER_TIMEOUT, answer.chunk()).await {
             Ok(Ok(Some(_))) => Ok("a sign of life".to_owned()),
             Ok(_) => Err(ended("the stream", began)),
             Err(_) => Err(("no sign of life".to_owned(), Some(Fault::Buffering))),
@@ -173,7 +175,7 @@ fn ended(what: &str, began: Instant) -> (String, Option<Fault>) {
 
 /// The next frame of a type.
 async fn frame(socket: &mut Socket, kind: &str) -> Result<Value, String> {
-    let found = timeout(PATIENCE, async {
+    let found = timeout(ANSWER_TIMEOUT, async {
         while let Some(Ok(message)) = socket.next().await {
             let Message::Text(text) = message else { continue };
             let frame: Value = serde_json::from_str(text.as_str()).unwrap_or_default();
@@ -183,13 +185,13 @@ async fn frame(socket: &mut Socket, kind: &str) -> Result<Value, String> {
         }
         Err(format!("an end before {kind}"))
     });
-    found.await.unwrap_or_else(|_| Err(format!("no {kind} within {} s", PATIENCE.as_secs())))
+    found.await.unwrap_or_else(|_| Err(format!("no {kind} within {} s", ANSWER_TIMEOUT.as_secs())))
 }
 
 /// Whether the server's ping comes to a socket that says nothing.
 async fn silent(socket: &mut Socket, heartbeat: Duration) -> Seen {
     let began = Instant::now();
-    let pinged = timeout(heartbeat + PATIENCE, async {
+    let pinged = timeout(heartbeat + ANSWER_TIMEOUT, async {
         while let Some(Ok(message)) = socket.next().await {
             if message.is_ping() {
                 return Ok("a ping".to_owned());

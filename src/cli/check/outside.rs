@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long all of them may take; what is left then is not asked.
-const PATIENCE_ALL: Duration = Duration::from_secs(60);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most bytes of a body that are read.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -145,17 +145,17 @@ async fn ask_all(
     pages: &Pages,
     token: Option<&str>,
 ) -> Result<Result<Vec<Finding>, String>, Failure> {
-    let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).user_agent("hailgate-check").build();
+    let client = Client::builder().redirect(Policy::none()).timeout(ANSWER_TIMEOUT).user_agent("hailgate-check").build();
     let client = client.map_err(|error| Failure::Failed(format!("no https client can be made: {}", words(&error))))?;
     let began = Instant::now();
     let origin = pages.origin(url);
     let asks = asks(url, expected, origin.as_deref());
     let mut answers = Vec::new();
     for (number, question) in asks.iter().enumerate() {
-        let answer = if began.elapsed() < PATIENCE_ALL {
+        let answer = if began.elapsed() < TOTAL_TIMEOUT {
             ask(&client, question).await.map_err(|error| words(&error))
         } else {
-            Err(format!("not asked: {} s are over", PATIENCE_ALL.as_secs()))
+            Err(format!("not asked: {} s are over", TOTAL_TIMEOUT.as_secs()))
         };
         match answer {
             // The first question is whether the server is there at all.
@@ -224,7 +224,7 @@ async fn body(mut response: Response) -> Result<Value, reqwest::Error> {
 /// Why there was no answer, as people say it.
 fn words(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return format!("no answer within {} s", PATIENCE.as_secs());
+        return format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
     }
     let mut chain = Vec::new();
     let mut cause = error.source();

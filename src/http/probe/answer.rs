@@ -12,14 +12,14 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// It answered.
-    Told(Told),
+    ProbeResponse(ProbeResponse),
     /// The connection ended without an answer: a layer panicked.
     Dropped,
 }
 
 /// What an answer tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct ProbeResponse {
     /// The status.
     pub status: u16,
     /// The sentence of a problem document, or the code of a preflight; empty if there is none.
@@ -33,8 +33,8 @@ pub struct Told {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Answer::Told(Told { status, cookies: 0, .. }) => write!(f, "{status}"),
-            Answer::Told(Told { status, cookies, .. }) => write!(f, "{status} and {cookies} cookies set"),
+            Answer::ProbeResponse(ProbeResponse { status, cookies: 0, .. }) => write!(f, "{status}"),
+            Answer::ProbeResponse(ProbeResponse { status, cookies, .. }) => write!(f, "{status} and {cookies} cookies set"),
             Answer::Dropped => f.write_str("no answer"),
         }
     }
@@ -48,7 +48,7 @@ pub(super) async fn ask(client: &mut DuplexStream, request: &str) -> Answer {
     let mut bytes = Vec::new();
     loop {
         if let Some(told) = told(&String::from_utf8_lossy(&bytes)) {
-            return Answer::Told(told);
+            return Answer::ProbeResponse(told);
         }
         let mut chunk = [0; 4096];
         match client.read(&mut chunk).await {
@@ -59,7 +59,7 @@ pub(super) async fn ask(client: &mut DuplexStream, request: &str) -> Answer {
 }
 
 /// The answer, once all that is needed of it has come.
-fn told(text: &str) -> Option<Told> {
+fn told(text: &str) -> Option<ProbeResponse> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
@@ -71,5 +71,5 @@ fn told(text: &str) -> Option<Told> {
     let text = |field: &str| document[field].as_str();
     let named = one("x-request-id").map(|head| text("request_id").is_none_or(|body| body == head));
     let detail = text("detail").or(text("code")).unwrap_or_default().to_owned();
-    Some(Told { status, detail, cookies: all("set-cookie").count(), named })
+    Some(ProbeResponse { status, detail, cookies: all("set-cookie").count(), named })
 }

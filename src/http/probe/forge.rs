@@ -7,12 +7,12 @@ use actix_web::cookie::time;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    super::gateway::{Admission, Gateway, SystemClock},
-    Manner,
+    super::gateway::{Gateway, GatewaySettings, SystemClock},
+    ProbeSettings,
 };
 use crate::{
     auth::{
-        Addresses, Cookies, KeyRing, LoginSessions, Origins, Tokens, Ways,
+        AcceptedCredentials, Addresses, Cookies, KeyRing, LoginSessions, Origins, Tokens,
         issuers::Issuers,
         keys::OwnKeys,
         reseal::session_cookie,
@@ -34,7 +34,7 @@ const USER: &str = "probe";
 /// What the limits on haste are at least, while the probe asks.
 const HURRY: u64 = 100_000;
 
-/// How a credential travels. A new way gets a name here, its rows in [`CREDENTIALS`] and its arm in `Forge::carry`.
+/// How a credential travels. A new way gets a name here, its rows in [`CREDENTIALS`] and its arm in `TestCredentials::carry`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// Not at all.
@@ -53,12 +53,12 @@ pub enum Way {
 
 impl Way {
     /// Whether a path takes it.
-    pub(super) fn taken(self, ways: Ways) -> bool {
+    pub(super) fn taken(self, accepted: AcceptedCredentials) -> bool {
         match self {
             Way::Nothing | Way::Session | Way::Bearer => true,
-            Way::Subprotocol => ways.subprotocol,
-            Way::QueryToken => ways.query_token,
-            Way::Ticket => ways.ticket,
+            Way::Subprotocol => accepted.subprotocol,
+            Way::QueryToken => accepted.query_token,
+            Way::Ticket => accepted.ticket,
         }
     }
 }
@@ -120,7 +120,7 @@ pub const CREDENTIALS: &[Credential] = &[
 
 /// A credential as a request carries it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Carried {
+pub(super) struct PresentedCredential {
     /// Header lines.
     pub headers: String,
     /// A part of the query.
@@ -128,7 +128,7 @@ pub(super) struct Carried {
 }
 
 /// A node in memory that has one account, and what makes credentials for it.
-pub(super) struct Forge {
+pub(super) struct TestCredentials {
     pub gateway: Gateway,
     user: UserId,
     stranger: Arc<Tokens>,
@@ -167,8 +167,8 @@ fn hurried(limits: &Limits) -> Limits {
     }
 }
 
-impl Forge {
-    pub(super) async fn new(manner: &Manner) -> Result<Forge, Error> {
+impl TestCredentials {
+    pub(super) async fn new(manner: &ProbeSettings) -> Result<TestCredentials, Error> {
         let clock: Arc<dyn Clock> = Arc::new(Still(SystemClock.now()));
         let (limits, development) = (hurried(&manner.limits), manner.environment == Environment::Development);
         let mut store = Sqlite::in_memory(&limits).map_err(|error| failed(&error.to_string()))?;
@@ -181,7 +181,7 @@ impl Forge {
             let keys = OwnKeys::of_secrets(&[secret.as_bytes()], USER, USER).map_err(|reason| failed(&reason))?;
             Ok::<_, Error>(Arc::new(Tokens::of(Issuers::new(&limits).own(keys, USER, USER))))
         };
-        let admission = Admission {
+        let admission = GatewaySettings {
             keys: Arc::new(KeyRing::new(&[secret()?]).map_err(|_| failed("there is no key"))?),
             cookies: Cookies { secure: !development },
             https: !development,
@@ -198,7 +198,7 @@ impl Forge {
         };
         let stranger = tokens(&secret()?)?;
         let gateway = Gateway::start(store, limits, clock, admission).await?;
-        let mut forge = Forge { gateway, user, stranger, session: String::new() };
+        let mut forge = TestCredentials { gateway, user, stranger, session: String::new() };
         forge.session = forge.session(forge.now()).await?;
         Ok(forge)
     }
@@ -210,9 +210,9 @@ impl Forge {
     }
 
     /// A credential, ready to travel.
-    pub(super) async fn carry(&self, credential: &Credential) -> Result<Carried, Error> {
+    pub(super) async fn carry(&self, credential: &Credential) -> Result<PresentedCredential, Error> {
         Ok(match credential.way {
-            Way::Nothing => Carried::default(),
+            Way::Nothing => PresentedCredential::default(),
             Way::Session => {
                 let session = match credential.state {
                     // A new one each time: the first request to meet an expired one ends it.
@@ -220,21 +220,25 @@ impl Forge {
                     State::Tampered => tampered(&self.session),
                     _ => self.session.clone(),
                 };
-                Carried { headers: format!("Cookie: {session}\r\n"), ..Carried::default() }
+                PresentedCredential { headers: format!("Cookie: {session}\r\n"), ..PresentedCredential::default() }
             }
             Way::Bearer => {
                 let headers = format!("Authorization: Bearer {}\r\n", self.token(credential.state)?);
-                Carried { headers, ..Carried::default() }
+                PresentedCredential { headers, ..PresentedCredential::default() }
             }
             Way::Subprotocol => {
                 let token = URL_SAFE_NO_PAD.encode(self.token(credential.state)?);
                 let headers = format!("Sec-WebSocket-Protocol: jwt-auth, jwt.{token}\r\n");
-                Carried { headers, ..Carried::default() }
+                PresentedCredential { headers, ..PresentedCredential::default() }
             }
-            Way::QueryToken => Carried { query: format!("token={}", self.token(credential.state)?), ..Carried::default() },
-            Way::Ticket => {
-                Carried { query: format!("ticket={}", self.ticket(credential.state).await?), ..Carried::default() }
-            }
+            Way::QueryToken => PresentedCredential {
+                query: format!("token={}", self.token(credential.state)?),
+                ..PresentedCredential::default()
+            },
+            Way::Ticket => PresentedCredential {
+                query: format!("ticket={}", self.ticket(credential.state).await?),
+                ..PresentedCredential::default()
+            },
         })
     }
 

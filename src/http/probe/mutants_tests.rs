@@ -15,7 +15,7 @@ use actix_web::{
 
 use super::{
     super::{
-        gateway::{Gateway, Routing, identity},
+        gateway::{AppRoutes, Gateway, identity},
         routes::{self, TABLE},
         stack,
         telemetry::Telemetry,
@@ -33,10 +33,10 @@ enum Layer {
     AuthContext,
 }
 
-use Layer::{AuthContext, Identity, Session, Telemetry as Told, Witness as Seen};
+use Layer::{AuthContext, Identity, Session, Telemetry as ProbeResponse, Witness as Seen};
 
 /// The right order, outside to inside.
-const RIGHT: [Layer; 5] = [Told, Session, Seen, Identity, AuthContext];
+const RIGHT: [Layer; 5] = [ProbeResponse, Session, Seen, Identity, AuthContext];
 
 /// The real layers, in any number and order.
 struct Mutant {
@@ -96,19 +96,19 @@ where
 }
 
 /// The verdict on a stack of these layers, outside to inside.
-async fn verdict(forge: &Forge, order: &[Layer]) -> Option<String> {
+async fn verdict(forge: &TestCredentials, order: &[Layer]) -> Option<String> {
     let app = forge.gateway.app(routes::configure).wrap(Mutant::of(&forge.gateway, order));
     verdict_on(forge, app).await
 }
 
 /// The verdict on an App with layers and routes.
-async fn verdict_on<R: Routing>(forge: &Forge, app: App<R>) -> Option<String> {
-    ask_all(forge, forge.gateway.speak(app, |_: &DuplexStream, _| {}).await).await.expect("answers").verdict()
+async fn verdict_on<R: AppRoutes>(forge: &TestCredentials, app: App<R>) -> Option<String> {
+    ask_all(forge, forge.gateway.http_service(app, |_: &DuplexStream, _| {}).await).await.expect("answers").verdict()
 }
 
 /// The verdict on each stack. Judged when the node has ended in good order: one that is dropped ends the process.
 async fn verdicts<O: AsRef<[Layer]>>(orders: impl IntoIterator<Item = O>) -> Vec<(O, Option<String>)> {
-    let forge = Forge::new(&Manner::default()).await.expect("a node");
+    let forge = TestCredentials::new(&ProbeSettings::default()).await.expect("a node");
     let mut verdicts = Vec::new();
     for order in orders {
         let verdict = verdict(&forge, order.as_ref()).await;
@@ -130,7 +130,7 @@ fn orders(layers: &[Layer]) -> Vec<Vec<Layer>> {
 
 #[actix_web::test]
 async fn of_every_order_and_choice_of_the_layers_only_the_right_one_passes() {
-    let orders = orders(&RIGHT[1..]).into_iter().map(|inner| [&[Told][..], &inner].concat());
+    let orders = orders(&RIGHT[1..]).into_iter().map(|inner| [&[ProbeResponse][..], &inner].concat());
     let verdicts = verdicts(orders).await;
     assert_eq!(verdicts.len(), 65, "each choice of four layers in each order");
     for (order, verdict) in verdicts {
@@ -142,23 +142,23 @@ async fn of_every_order_and_choice_of_the_layers_only_the_right_one_passes() {
 async fn the_verdict_names_the_layer_that_is_missing_or_in_the_wrong_place() {
     let table: &[(&[Layer], &str)] = &[
         (&[Session, Seen, Identity, AuthContext], "The telemetry layer did not run"),
-        (&[Told, Seen, Identity, AuthContext], "The session layer did not run"),
-        (&[Told, Session, Identity, AuthContext], "The witness did not see the request"),
-        (&[Told, Session, Seen, AuthContext], "The identity layer did not run"),
-        (&[Told, Session, Seen, Identity], "The auth context layer did not run"),
-        (&[Told, Identity, Seen, Session, AuthContext], "the session layer did not run before the witness"),
-        (&[Told, Identity, Session, Seen, AuthContext], "The identity layer runs outside the session layer"),
-        (&[Told, Session, Identity, Seen, AuthContext], "The witness runs inside the identity layer"),
-        (&[Told, Seen, Session, Identity, AuthContext], "the session layer did not run before the witness"),
-        (&[Told, AuthContext, Seen, Identity, Session], "the session layer did not run before the auth context"),
-        (&[Told, Session, Seen, AuthContext, Identity], "The identity layer did not run"),
-        (&[Told, Session, AuthContext, Identity, Seen], "The witness did not see the request"),
-        (&[Told, Session, Seen, Identity, AuthContext, Told], "The telemetry layer ran twice"),
-        (&[Session, Seen, Identity, AuthContext, Told], "The telemetry layer did not run"),
-        (&[Told, Told, Session, Seen, Identity, AuthContext], "The telemetry layer ran twice"),
-        (&[Told, Session, Session, Seen, Identity, AuthContext], "The session layer ran twice"),
-        (&[Told, Session, Seen, Session, Identity, AuthContext], "The session layer ran twice"),
-        (&[Told, Session, Seen, Identity, AuthContext, AuthContext], "The auth context layer ran twice"),
+        (&[ProbeResponse, Seen, Identity, AuthContext], "The session layer did not run"),
+        (&[ProbeResponse, Session, Identity, AuthContext], "The witness did not see the request"),
+        (&[ProbeResponse, Session, Seen, AuthContext], "The identity layer did not run"),
+        (&[ProbeResponse, Session, Seen, Identity], "The auth context layer did not run"),
+        (&[ProbeResponse, Identity, Seen, Session, AuthContext], "the session layer did not run before the witness"),
+        (&[ProbeResponse, Identity, Session, Seen, AuthContext], "The identity layer runs outside the session layer"),
+        (&[ProbeResponse, Session, Identity, Seen, AuthContext], "The witness runs inside the identity layer"),
+        (&[ProbeResponse, Seen, Session, Identity, AuthContext], "the session layer did not run before the witness"),
+        (&[ProbeResponse, AuthContext, Seen, Identity, Session], "the session layer did not run before the auth context"),
+        (&[ProbeResponse, Session, Seen, AuthContext, Identity], "The identity layer did not run"),
+        (&[ProbeResponse, Session, AuthContext, Identity, Seen], "The witness did not see the request"),
+        (&[ProbeResponse, Session, Seen, Identity, AuthContext, ProbeResponse], "The telemetry layer ran twice"),
+        (&[Session, Seen, Identity, AuthContext, ProbeResponse], "The telemetry layer did not run"),
+        (&[ProbeResponse, ProbeResponse, Session, Seen, Identity, AuthContext], "The telemetry layer ran twice"),
+        (&[ProbeResponse, Session, Session, Seen, Identity, AuthContext], "The session layer ran twice"),
+        (&[ProbeResponse, Session, Seen, Session, Identity, AuthContext], "The session layer ran twice"),
+        (&[ProbeResponse, Session, Seen, Identity, AuthContext, AuthContext], "The auth context layer ran twice"),
     ];
     let verdicts = verdicts(table.iter().map(|(order, _)| *order)).await;
     for ((order, verdict), (_, named)) in verdicts.into_iter().zip(table) {
@@ -169,8 +169,10 @@ async fn the_verdict_names_the_layer_that_is_missing_or_in_the_wrong_place() {
 
 #[actix_web::test]
 async fn a_second_witness_or_identity_layer_changes_no_answer() {
-    let orders =
-        [[Told, Session, Seen, Seen, Identity, AuthContext], [Told, Session, Seen, Identity, Identity, AuthContext]];
+    let orders = [
+        [ProbeResponse, Session, Seen, Seen, Identity, AuthContext],
+        [ProbeResponse, Session, Seen, Identity, Identity, AuthContext],
+    ];
     for (order, verdict) in verdicts(orders).await {
         assert_eq!(verdict, None, "{order:?}");
     }
@@ -192,7 +194,7 @@ fn instead(route: &routes::Route, status: u16) -> impl FnOnce(&mut web::ServiceC
 
 #[actix_web::test]
 async fn a_route_that_is_missing_or_lets_anybody_in_is_noticed() {
-    let forge = Forge::new(&Manner::default()).await.expect("a node");
+    let forge = TestCredentials::new(&ProbeSettings::default()).await.expect("a node");
     let mut verdicts = Vec::new();
     for route in TABLE {
         // A handler that forgot to ask for its user answers 200; a route that was forgotten is 404.
@@ -226,7 +228,7 @@ fn the_layers_as_they_are_drawn_are_those_of_the_right_order() {
 
 #[actix_web::test]
 async fn the_probe_shows_every_credential_to_every_kind_of_route() {
-    let report = run(&Manner::default()).await.expect("a report");
+    let report = run(&ProbeSettings::default()).await.expect("a report");
     assert_eq!(report.verdict(), None);
     let shown = report.0.iter().filter(|check| matches!(check.question.part, Part::Credential(..))).count();
     assert_eq!(shown, CREDENTIALS.len() * KINDS.len());
@@ -239,7 +241,7 @@ async fn the_answers_follow_the_configured_limits_environment_and_query_tokens()
         report.0.iter().find(of).expect("an answer").got.to_string()
     };
     for environment in Environment::ALL {
-        let manner = Manner { environment, query_tokens: false, ..Manner::default() };
+        let manner = ProbeSettings { environment, query_tokens: false, ..ProbeSettings::default() };
         let report = run(&manner).await.expect("a report");
         assert_eq!(report.verdict(), None, "{environment:?}");
         assert_eq!((got(&report, "right query token"), got(&report, "right bearer")), ("401".to_owned(), "101".to_owned()));
@@ -248,12 +250,15 @@ async fn the_answers_follow_the_configured_limits_environment_and_query_tokens()
     for ((name, ..), least) in Limits::TABLE.iter().zip(Limits::LEAST) {
         limits.set(name, *least);
     }
-    let report = run(&Manner { limits: limits.clone(), ..Manner::default() }).await.expect("a report");
+    let report = run(&ProbeSettings { limits: limits.clone(), ..ProbeSettings::default() }).await.expect("a report");
     assert_eq!(report.verdict(), None, "the least of every limit lets a right credential in");
     assert_eq!(got(&report, "right query token"), "101");
     limits.set("poll_ms", i64::MAX.unsigned_abs());
-    assert_eq!(run(&Manner { limits: limits.clone(), ..Manner::default() }).await.expect("a report").verdict(), None);
+    assert_eq!(
+        run(&ProbeSettings { limits: limits.clone(), ..ProbeSettings::default() }).await.expect("a report").verdict(),
+        None
+    );
     limits.set("token_bytes", 1);
-    let verdict = run(&Manner { limits, ..Manner::default() }).await.expect("a report").verdict();
+    let verdict = run(&ProbeSettings { limits, ..ProbeSettings::default() }).await.expect("a report").verdict();
     assert!(verdict.is_some_and(|verdict| verdict.contains("right bearer")), "no token fits");
 }

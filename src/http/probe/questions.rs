@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::{
     super::routes::{Access, Route, TABLE},
-    forge::{CREDENTIALS, Carried, Credential, Forge, ORIGIN, State, Way},
+    forge::{CREDENTIALS, Credential, ORIGIN, PresentedCredential, State, TestCredentials, Way},
 };
 use crate::{
-    auth::{LOGIN_ENDED, Ways},
+    auth::{AcceptedCredentials, LOGIN_ENDED},
     error::{Code, Error},
     rest::oidc::NOT_SET_UP,
 };
@@ -101,18 +101,18 @@ pub struct Question {
 }
 
 /// Everything.
-pub(super) async fn questions(forge: &Forge) -> Result<Vec<Question>, Error> {
+pub(super) async fn questions(forge: &TestCredentials) -> Result<Vec<Question>, Error> {
     let mut questions = Vec::new();
     for kind in KINDS {
         let route = Route::of(kind.handler);
-        let ways = (forge.gateway.ways())(route.path);
+        let accepted = (forge.gateway.accepted())(route.path);
         for credential in CREDENTIALS {
-            let Carried { headers, query } = forge.carry(credential).await?;
+            let PresentedCredential { headers, query } = forge.carry(credential).await?;
             let query: Vec<&str> = [kind.query, &query].into_iter().filter(|part| !part.is_empty()).collect();
             let request = request(route, &query.join("&"), &format!("{headers}Origin: {ORIGIN}\r\n"));
             let name = format!("{} on {} {}", credential.name, route.method, route.path);
             let part = Part::Credential(credential, kind);
-            questions.push(Question { name, part, route, expected: expected(credential, kind, route, ways), request });
+            questions.push(Question { name, part, route, expected: expected(credential, kind, route, accepted), request });
         }
     }
     questions.extend(rules(forge).await?);
@@ -128,8 +128,8 @@ pub(super) async fn questions(forge: &Forge) -> Result<Vec<Question>, Error> {
     Ok(questions)
 }
 
-fn expected(credential: &Credential, kind: &Kind, route: &Route, ways: Ways) -> Expected {
-    let opens = credential.way != Way::Nothing && credential.state == State::Right && credential.way.taken(ways);
+fn expected(credential: &Credential, kind: &Kind, route: &Route, accepted: AcceptedCredentials) -> Expected {
+    let opens = credential.way != Way::Nothing && credential.state == State::Right && credential.way.taken(accepted);
     let cookie_ends = credential.way == Way::Session && credential.state == State::Expired;
     match route.access.refusal() {
         Some(refusal) if !opens => {
@@ -140,7 +140,7 @@ fn expected(credential: &Credential, kind: &Kind, route: &Route, ways: Ways) -> 
 }
 
 /// Origins, forms of an upgrade, and more than one credential.
-async fn rules(forge: &Forge) -> Result<Vec<Question>, Error> {
+async fn rules(forge: &TestCredentials) -> Result<Vec<Question>, Error> {
     let right = |way: Way| CREDENTIALS.iter().find(|found| found.way == way && found.state == State::Right);
     let headers = |way: Way| async move {
         let credential = right(way).ok_or(Code::Internal)?;

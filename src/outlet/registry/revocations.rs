@@ -96,17 +96,21 @@ mod tests {
     #[test]
     fn an_ending_closes_the_seats_whose_credential_was_judged_before_it_in_whatever_order_they_meet() {
         for checked_up_to in 0..4 {
-            for ending in 1..4 {
-                let older = checked_up_to < ending;
+            for revocation in 1..4 {
+                let older = checked_up_to < revocation;
                 let mut registry = Registry::new(START);
                 let (before, io_before) = subscribed(&mut registry);
                 let (after, io_after) = subscribed(&mut registry);
                 registry.set_checked(after, checked_up_to);
-                assert_eq!(end(&mut registry, ending), u64::from(older));
+                assert_eq!(end(&mut registry, revocation), u64::from(older));
                 assert!(io_before.close_request().is_none(), "nobody knows yet");
                 registry.set_checked(before, checked_up_to);
                 for io in [io_before, io_after] {
-                    assert_eq!(io.close_request().is_some(), older, "ending {ending}, checked up to {checked_up_to}");
+                    assert_eq!(
+                        io.close_request().is_some(),
+                        older,
+                        "revocation {revocation}, checked up to {checked_up_to}"
+                    );
                 }
             }
         }

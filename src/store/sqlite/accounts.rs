@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     Account, Permission, Time, UserId, folded_name,
-    logins::{Ended, LoginDone, SecretHash, Subject},
+    logins::{LoginDone, Revoked, SecretHash, Subject},
 };
 
 pub(super) fn create(tx: &Connection, account: &Account, at: Time, keep: bool) -> Result<LoginDone> {
@@ -78,7 +78,7 @@ pub(super) fn in_time(tx: &Connection, user: &UserId, login_epoch: u64) -> Resul
 /// Signs a user out everywhere, with every token that was let in until now.
 pub(super) fn revoke(tx: &Connection, user: &UserId, at: Time) -> Result<LoginDone> {
     let (latest, sql) = (clock::latest(tx, at)?, "UPDATE users SET not_before = max(not_before, ?2) WHERE user_id = ?1");
-    change(tx, sql, (user.as_str(), latest.0), || logins::end_all(tx, user, Ended::Everything, at))
+    change(tx, sql, (user.as_str(), latest.0), || logins::end_all(tx, user, Revoked::Everything, at))
 }
 
 pub(super) fn set_disabled(tx: &Connection, user: &UserId, disabled: bool, at: Time) -> Result<LoginDone> {
@@ -86,7 +86,7 @@ pub(super) fn set_disabled(tx: &Connection, user: &UserId, disabled: bool, at: T
         return change(tx, "UPDATE users SET disabled = 0 WHERE user_id = ?1", [user.as_str()], || Ok(LoginDone::Done));
     }
     let sql = "UPDATE users SET disabled = 1, not_before = max(not_before, ?2) WHERE user_id = ?1";
-    change(tx, sql, (user.as_str(), clock::latest(tx, at)?.0), || logins::end_all(tx, user, Ended::Account, at))
+    change(tx, sql, (user.as_str(), clock::latest(tx, at)?.0), || logins::end_all(tx, user, Revoked::Account, at))
 }
 
 pub(super) fn put_link(tx: &Connection, code: &SecretHash, user: &UserId, expires_at: Time) -> Result<LoginDone> {

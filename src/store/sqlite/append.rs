@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Result};
 use uuid::Uuid;
 
 use super::{
-    super::{Act, Change, Committed, Done, Moved, ThreadView, Write},
+    super::{Act, Change, Committed, Done, MarkerMoved, ThreadView, Write},
     clock, logins, messages, prune,
     rows::{self, Membership, kind, signed},
     threads,
@@ -23,7 +23,7 @@ pub(super) struct Batch<'a> {
     pub limits: &'a Limits,
     head: u64,
     events: Vec<Event>,
-    markers: Vec<Moved>,
+    markers: Vec<MarkerMoved>,
 }
 
 /// Applies every write in order.
@@ -174,7 +174,7 @@ impl Batch<'_> {
 
     /// Tells the user's own connections of a read marker, in its place among the events.
     pub fn tell_marker(&mut self, user: &UserId, marker: Marker) {
-        self.markers.push(Moved { at: Position(self.head), user: user.clone(), marker });
+        self.markers.push(MarkerMoved { at: Position(self.head), user: user.clone(), marker });
     }
 
     /// Appends an event: the next position of the log, the next sequence of its thread.

@@ -11,7 +11,7 @@ use super::{
     serving::ServingLock,
     wal,
 };
-use crate::domain::{Limits, Outage, Synchronous};
+use crate::domain::{Limits, StoreError, Synchronous};
 
 /// See the module.
 pub struct SqliteLog {
@@ -26,7 +26,7 @@ pub struct SqliteLog {
 }
 
 impl Log for SqliteLog {
-    fn commit(&mut self, batch: &[Write]) -> Result<Committed, Outage> {
+    fn commit(&mut self, batch: &[Write]) -> Result<Committed, StoreError> {
         let done = self.try_commit(batch);
         if done.is_ok() && std::mem::take(&mut self.failing) {
             log::info!("the store takes writes again");
@@ -59,7 +59,7 @@ impl SqliteLog {
         Ok(connection)
     }
 
-    fn try_commit(&mut self, batch: &[Write]) -> Result<Committed, Outage> {
+    fn try_commit(&mut self, batch: &[Write]) -> Result<Committed, StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().map_err(|error| self.failed("the database cannot be opened", &error))?,
@@ -85,7 +85,7 @@ impl SqliteLog {
     }
 
     /// Says the first of several failures in a row.
-    fn failed(&mut self, what: &str, error: &rusqlite::Error) -> Outage {
+    fn failed(&mut self, what: &str, error: &rusqlite::Error) -> StoreError {
         if !std::mem::replace(&mut self.failing, true) {
             log::error!("the store fails, {what}: {error}");
         }
@@ -93,10 +93,10 @@ impl SqliteLog {
     }
 
     /// After a commit that failed: is the transaction in the log, and is that sure?
-    fn settle(&mut self, committed: Committed, error: &rusqlite::Error) -> Result<Committed, Outage> {
+    fn settle(&mut self, committed: Committed, error: &rusqlite::Error) -> Result<Committed, StoreError> {
         let told = self.failed("a commit did not succeed", error);
-        let fresh = self.connect().map_err(|_| Outage::Unknown)?;
-        let landed = append::landed(&fresh, &committed).map_err(|_| Outage::Unknown)?;
+        let fresh = self.connect().map_err(|_| StoreError::Unknown)?;
+        let landed = append::landed(&fresh, &committed).map_err(|_| StoreError::Unknown)?;
         let sure = match landed {
             Some(true) => copied(&fresh),
             Some(false) => !may_come_back(error) || overwritten(&fresh),
@@ -104,7 +104,7 @@ impl SqliteLog {
             None => !may_come_back(error),
         };
         if !sure {
-            return Err(Outage::Unknown);
+            return Err(StoreError::Unknown);
         }
         self.connection = Some(fresh);
         if landed == Some(true) { Ok(committed) } else { Err(told) }

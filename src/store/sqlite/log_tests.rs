@@ -42,7 +42,7 @@ fn beside(world: &World) -> Connection {
 }
 
 /// What hinders a write is there: as often as it is tried, nothing is stored and nobody is told that it was.
-async fn refuses(world: &mut World, thread: ThreadId, write: &Write, outage: Outage) {
+async fn refuses(world: &mut World, thread: ThreadId, write: &Write, outage: StoreError) {
     let also = send(world, thread, &"x".repeat(8_000));
     let failed = world.store.log.commit(&[write.clone(), also]);
     assert_eq!(failed.expect_err("it cannot be stored"), outage);
@@ -65,7 +65,7 @@ async fn a_statement_that_fails_costs_its_batch_and_nothing_else() {
     let trigger = "CREATE TRIGGER t BEFORE INSERT ON events BEGIN SELECT raise(ABORT, 'no'); END";
     beside(&world).execute(trigger, ()).expect("a trigger");
     for _ in 0..3 {
-        refuses(&mut world, thread, &write, Outage::Unavailable).await;
+        refuses(&mut world, thread, &write, StoreError::Unavailable).await;
     }
     beside(&world).execute("DROP TRIGGER t", ()).expect("no trigger");
     heals(&directory, world, thread, &write).await;
@@ -74,7 +74,7 @@ async fn a_statement_that_fails_costs_its_batch_and_nothing_else() {
 #[actix_web::test]
 async fn a_connection_that_failed_is_not_used_again() {
     // Each lasts as long as the connection: the next write finds another one.
-    for (pragma, outage) in [("query_only = on", Outage::Unavailable), ("max_page_count = 1", Outage::Full)] {
+    for (pragma, outage) in [("query_only = on", StoreError::Unavailable), ("max_page_count = 1", StoreError::Full)] {
         let (directory, mut world, thread) = filed();
         let write = send(&mut world, thread, "lost");
         world.connection().execute_batch(&format!("PRAGMA {pragma}")).expect("a pragma");
@@ -100,7 +100,7 @@ async fn a_file_that_another_process_holds_locked_refuses_writes_after_a_while_a
         reads_before += usize::from(!writing.is_finished());
         let (outcome, back) = writing.join().expect("no panic");
         log = back;
-        assert_eq!((outcome, found.map(|found| found.is_some())), (Err(Outage::Unavailable), Ok(true)));
+        assert_eq!((outcome, found.map(|found| found.is_some())), (Err(StoreError::Unavailable), Ok(true)));
         assert!(started.elapsed() >= BUSY, "the write gave up at once");
         if reads_before > 0 {
             break;
@@ -121,7 +121,7 @@ async fn a_file_that_cannot_be_opened_again_is_an_outage_until_it_can() {
     world.store.log.connection = None;
     std::fs::rename(&file, &away).expect("it is moved away");
     for _ in 0..2 {
-        refuses(&mut world, thread, &write, Outage::Unavailable).await;
+        refuses(&mut world, thread, &write, StoreError::Unavailable).await;
     }
     std::fs::rename(&away, &file).expect("it is moved back");
     heals(&directory, world, thread, &write).await;
@@ -132,7 +132,7 @@ fn failure(code: std::ffi::c_int) -> rusqlite::Error {
 }
 
 /// Lets a batch be stored, or not, and then says that its commit failed: what is told of it?
-fn told(world: &mut World, thread: ThreadId, lands: bool, code: std::ffi::c_int) -> Result<usize, Outage> {
+fn told(world: &mut World, thread: ThreadId, lands: bool, code: std::ffi::c_int) -> Result<usize, StoreError> {
     let write = send(world, thread, &format!("{lands} {code}"));
     let mut connection = world.store.log.connection.take().expect("a connection");
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("a transaction");
@@ -150,14 +150,14 @@ fn told(world: &mut World, thread: ThreadId, lands: bool, code: std::ffi::c_int)
 async fn a_commit_that_failed_is_looked_up_and_acknowledged_only_where_it_is_sure() {
     let (directory, mut world, thread) = filed();
     let (sync, space) = (ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_FULL);
-    assert_eq!(told(&mut world, thread, false, sync), Err(Outage::Unavailable));
-    assert_eq!(told(&mut world, thread, false, space), Err(Outage::Full));
+    assert_eq!(told(&mut world, thread, false, sync), Err(StoreError::Unavailable));
+    assert_eq!(told(&mut world, thread, false, space), Err(StoreError::Full));
     assert_eq!(told(&mut world, thread, true, sync), Ok(1), "stored, and copied into the database file since");
     // Somebody who reads an older state keeps the copying from being whole: nobody can be told that it is stored.
     let reader = beside(&world);
     reader.execute_batch("BEGIN; SELECT * FROM events").expect("a read");
     world.send("alice", thread, "between");
-    assert_eq!(told(&mut world, thread, true, sync), Err(Outage::Unknown));
+    assert_eq!(told(&mut world, thread, true, sync), Err(StoreError::Unknown));
     assert!(world.store.log.connection.is_none());
     drop(reader);
     let stored = ["before".to_owned(), format!("true {sync}"), "between".to_owned(), format!("true {sync}")];
@@ -166,13 +166,13 @@ async fn a_commit_that_failed_is_looked_up_and_acknowledged_only_where_it_is_sur
     let (file, away) = (directory.path().join("log.db"), directory.path().join("away.db"));
     let committed = world.store.log.commit(&[Write::Canary { at: crate::domain::Time(0) }]).expect("it goes on");
     std::fs::rename(&file, &away).expect("it is moved away");
-    assert_eq!(world.store.log.settle(committed, &failure(sync)).map(|_| ()), Err(Outage::Unknown));
+    assert_eq!(world.store.log.settle(committed, &failure(sync)).map(|_| ()), Err(StoreError::Unknown));
 }
 
 #[actix_web::test]
 async fn what_appends_no_event_is_unknown_unless_it_did_not_fit() {
     let (_directory, mut world, _) = filed();
-    for (code, outage) in [(ffi::SQLITE_IOERR_FSYNC, Outage::Unknown), (ffi::SQLITE_FULL, Outage::Full)] {
+    for (code, outage) in [(ffi::SQLITE_IOERR_FSYNC, StoreError::Unknown), (ffi::SQLITE_FULL, StoreError::Full)] {
         let committed = world.store.log.commit(&[Write::Canary { at: crate::domain::Time(0) }]).expect("a commit");
         assert_eq!(world.store.log.settle(committed, &failure(code)).map(|_| ()), Err(outage));
     }

@@ -1,13 +1,13 @@
-//! Logins and everything that descends from them: sessions, families of refresh tokens, tickets, and their endings.
+//! Logins and everything that descends from them: sessions, families of refresh tokens, tickets, and their revocations.
 
 use rusqlite::{Connection, OptionalExtension, Params, Result, params};
 use uuid::Uuid;
 
-use super::{accounts, clock, rows, standing};
+use super::{accounts, clock, credential_status, rows};
 use crate::domain::{
     Credential, FamilyId, LoginAct, LoginDone, SessionId, SessionRecord, Time, UserId,
     logins::{
-        ENDINGS_KEPT, Ended, FAMILIES_MAX, ROTATIONS_KEPT, Refreshed, SESSION_IDLE, SESSIONS_MAX, SecretHash, Subject,
+        FAMILIES_MAX, REVOCATIONS_KEPT, ROTATIONS_KEPT, Refreshed, Revoked, SESSION_IDLE, SESSIONS_MAX, SecretHash, Subject,
         Ticket,
     },
 };
@@ -58,12 +58,12 @@ fn run(tx: &Connection, sql: &str, values: impl Params) -> Result<LoginDone> {
     Ok(LoginDone::Done)
 }
 
-/// The account of a subject that began to sign in when ending number `after` was the last one.
+/// The account of a subject that began to sign in when revocation number `after` was the last one.
 fn link(tx: &Connection, subject: &Subject, after: u64, at: Time) -> Result<LoginDone> {
     let Some(user) = accounts::choose(tx, subject)? else { return Ok(LoginDone::Linked(None)) };
     // Before anything is written: a change that is refused stores nothing.
     let sql = "SELECT 1 FROM endings WHERE number > ?1 AND user_id = ?2 AND kind <> ?3";
-    let ended = (rows::signed(after), user.as_str(), rows::ending::ONE);
+    let ended = (rows::signed(after), user.as_str(), rows::revocation::ONE);
     if tx.prepare_cached(sql)?.exists(ended)? {
         return Ok(LoginDone::TooLate);
     }
@@ -124,7 +124,7 @@ fn sweep(tx: &Connection, at: Time, clock: Time) -> Result<LoginDone> {
         end_sessions(tx, &over, (edge, rows::signed(SWEEP)), at)?;
         most = most.max(tx.total_changes() - before);
     }
-    let kept = at.0.saturating_sub(i64::try_from(ENDINGS_KEPT.as_millis()).unwrap_or(0));
+    let kept = at.0.saturating_sub(i64::try_from(REVOCATIONS_KEPT.as_millis()).unwrap_or(0));
     for (table, key, column, edge) in [
         ("families", "family_id", "expires_at", at.0),
         ("tickets", "ticket_hash", "expires_at", clock.0),
@@ -147,13 +147,13 @@ fn end_sessions(tx: &Connection, which: &str, values: impl Params, at: Time) -> 
         sessions += 1;
         tx.prepare_cached("DELETE FROM families WHERE session_id = ?1")?.execute([session])?;
         tx.prepare_cached("DELETE FROM tickets WHERE user_id = ?1 AND session_id = ?2")?.execute((&user, session))?;
-        note(tx, &user, Ended::One(session), at)?;
+        note(tx, &user, Revoked::One(session), at)?;
     }
     Ok(LoginDone::Ended { sessions })
 }
 
 /// Ends all there is of a user.
-pub(super) fn end_all(tx: &Connection, user: &UserId, what: Ended, at: Time) -> Result<LoginDone> {
+pub(super) fn end_all(tx: &Connection, user: &UserId, what: Revoked, at: Time) -> Result<LoginDone> {
     accounts::next_epoch(tx, user)?;
     let user = user.as_str();
     let sessions = tx.prepare_cached("DELETE FROM sessions WHERE user_id = ?1")?.execute([user])?;
@@ -164,11 +164,11 @@ pub(super) fn end_all(tx: &Connection, user: &UserId, what: Ended, at: Time) -> 
     Ok(LoginDone::Ended { sessions: sessions as u64 })
 }
 
-fn note(tx: &Connection, user: &str, what: Ended, at: Time) -> Result<()> {
+fn note(tx: &Connection, user: &str, what: Revoked, at: Time) -> Result<()> {
     let (kind, id) = match what {
-        Ended::One(id) => (rows::ending::ONE, Some(id)),
-        Ended::Everything => (rows::ending::EVERYTHING, None),
-        Ended::Account => (rows::ending::ACCOUNT, None),
+        Revoked::One(id) => (rows::revocation::ONE, Some(id)),
+        Revoked::Everything => (rows::revocation::EVERYTHING, None),
+        Revoked::Account => (rows::revocation::ACCOUNT, None),
     };
     tx.prepare_cached("INSERT INTO endings (user_id, kind, ended_id, at) VALUES (?1, ?2, ?3, ?4)")?
         .execute((user, kind, id, at.0))?;
@@ -218,7 +218,7 @@ fn end_families(tx: &Connection, which: &str, values: impl Params, at: Time) -> 
     let gone = statement.query_map(values, |row| Ok((row.get::<_, String>(0)?, row.get::<_, Uuid>(1)?)))?;
     for ended in gone.collect::<Result<Vec<_>>>()? {
         tx.prepare_cached("DELETE FROM tickets WHERE user_id = ?1 AND family_id = ?2")?.execute((&ended.0, ended.1))?;
-        note(tx, &ended.0, Ended::One(ended.1), at)?;
+        note(tx, &ended.0, Revoked::One(ended.1), at)?;
     }
     Ok(())
 }
@@ -241,8 +241,9 @@ fn refresh(tx: &Connection, token: &SecretHash, next: &SecretHash, at: Time) -> 
         return Ok(Refreshed::Reused);
     }
     // Read here, and not after the commit: a token that was used up for nothing could not be used again.
-    let standing = standing::standing(tx, &credential, at)?.filter(|standing| standing.judge(&credential).is_ok());
-    let Some(standing) = standing.filter(|_| expires_at > at) else { return Ok(Refreshed::Unknown) };
+    let status =
+        credential_status::credential_status(tx, &credential, at)?.filter(|status| status.judge(&credential).is_ok());
+    let Some(status) = status.filter(|_| expires_at > at) else { return Ok(Refreshed::Unknown) };
     let number: u32 = tx
         .prepare_cached("UPDATE families SET rotations = rotations + 1 WHERE family_id = ?1 RETURNING rotations")?
         .query_row([family], |row| row.get(0))?;
@@ -251,7 +252,7 @@ fn refresh(tx: &Connection, token: &SecretHash, next: &SecretHash, at: Time) -> 
     tx.prepare_cached(insert)?.execute((next, family, number))?;
     tx.prepare_cached("DELETE FROM refresh_tokens WHERE family_id = ?1 AND number < ?2")?
         .execute((family, number.saturating_sub(ROTATIONS_KEPT)))?;
-    Ok(Refreshed::Next { credential, standing: Box::new(standing), expires_at })
+    Ok(Refreshed::Next { credential, status: Box::new(status), expires_at })
 }
 
 fn put_ticket(tx: &Connection, hash: &SecretHash, ticket: &Ticket) -> Result<LoginDone> {

@@ -122,17 +122,17 @@ async fn a_login_that_nobody_uses_for_a_day_ends_with_what_descends_from_it_and_
     let used = sign_in(&mut store, 2, Time(0).plus(2 * HOUR));
     let (dead, alive) = (family(&mut store, idle, 1), family(&mut store, used, 2));
     clear(&mut store, now, now);
-    let endings = store.reads.endings(0, 10).await.expect("endings");
-    assert_eq!(endings.iter().map(|ending| ending.what).collect::<Vec<_>>(), [Ended::One(idle.0)]);
-    assert_eq!(store.reads.last_ending().await, Ok(endings[0].number));
+    let revocations = store.reads.revocations(0, 10).await.expect("revocations");
+    assert_eq!(revocations.iter().map(|revocation| revocation.what).collect::<Vec<_>>(), [Revoked::One(idle.0)]);
+    assert_eq!(store.reads.last_ending().await, Ok(revocations[0].number));
     for (session, family, holds) in [(idle, dead, false), (used, alive, true)] {
         let credential = Credential { session: Some(session), family: Some(family), ..Credential::of(alice()) };
-        let standing = store.reads.standing(credential.clone(), now).await.expect("an answer").expect("a user");
-        assert_eq!(standing.judge(&credential).is_ok(), holds);
+        let status = store.reads.credential_status(credential.clone(), now).await.expect("an answer").expect("a user");
+        assert_eq!(status.judge(&credential).is_ok(), holds);
     }
-    clear(&mut store, now.plus(ENDINGS_KEPT), now.plus(ENDINGS_KEPT));
-    clear(&mut store, now.plus(2 * ENDINGS_KEPT), now.plus(2 * ENDINGS_KEPT));
-    assert!(store.reads.endings(0, 10).await.expect("endings").is_empty(), "history is cleared away");
+    clear(&mut store, now.plus(REVOCATIONS_KEPT), now.plus(REVOCATIONS_KEPT));
+    clear(&mut store, now.plus(2 * REVOCATIONS_KEPT), now.plus(2 * REVOCATIONS_KEPT));
+    assert!(store.reads.revocations(0, 10).await.expect("revocations").is_empty(), "history is cleared away");
     assert!(store.reads.last_ending().await.expect("a number") > 0, "but not forgotten");
 }
 
@@ -242,9 +242,9 @@ fn permissions_are_given_and_taken_in_one_step() {
 /// Whether a token without a login that is dated so holds for alice, at this reading of the server's clock.
 async fn holds(store: &Sqlite, dated: Time, now: Time) -> bool {
     let credential = Credential { issued_at: Some(dated), ..Credential::of(alice()) };
-    let standing = store.reads.standing(credential.clone(), now).await.expect("an answer").expect("a user");
+    let status = store.reads.credential_status(credential.clone(), now).await.expect("an answer").expect("a user");
     // `check_times` in `auth/token.rs` lets nothing in that is dated further ahead.
-    dated <= now.plus(LEEWAY) && standing.judge(&credential).is_ok()
+    dated <= now.plus(LEEWAY) && status.judge(&credential).is_ok()
 }
 
 #[actix_web::test]
@@ -268,8 +268,9 @@ async fn no_token_that_was_let_in_before_a_revocation_is_let_in_after_it_whateve
             // A sign-in goes by its login, whatever the clocks show.
             let session = sign_in(&mut store, 9, revoked);
             let credential = Credential { issued_at: Some(revoked), session: Some(session), ..Credential::of(alice()) };
-            let standing = store.reads.standing(credential.clone(), revoked).await.expect("an answer").expect("a user");
-            assert_eq!(standing.judge(&credential), Ok(()));
+            let status =
+                store.reads.credential_status(credential.clone(), revoked).await.expect("an answer").expect("a user");
+            assert_eq!(status.judge(&credential), Ok(()));
         }
     }
 }

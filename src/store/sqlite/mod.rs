@@ -6,6 +6,7 @@ mod accounts;
 mod append;
 mod backup;
 mod clock;
+mod credential_status;
 mod feed;
 mod history;
 mod log;
@@ -19,7 +20,6 @@ mod read;
 mod relaxed;
 mod rows;
 mod serving;
-mod standing;
 mod threads;
 mod wal;
 
@@ -40,7 +40,7 @@ pub use self::{
     serving::{Linked, ServingLock, Unserved, one_name},
 };
 use super::Identity;
-use crate::domain::{Limits, Outage, Synchronous, folded_name};
+use crate::domain::{Limits, StoreError, Synchronous, folded_name};
 
 /// How long a statement waits for another process to release the file.
 const BUSY: Duration = Duration::from_secs(2);
@@ -210,10 +210,10 @@ fn identity(connection: &mut Connection) -> Result<Identity, OpenError> {
     read(connection)?.ok_or_else(|| OpenError::System("its identity could not be written".into()))
 }
 
-fn outage(error: &rusqlite::Error) -> Outage {
+fn outage(error: &rusqlite::Error) -> StoreError {
     match (error.sqlite_error_code(), error.sqlite_extended_error_code()) {
         // The second: no room for the file that the processes share.
-        (Some(ErrorCode::DiskFull), _) | (_, Some(ffi::SQLITE_IOERR_SHMSIZE)) => Outage::Full,
-        _ => Outage::Unavailable,
+        (Some(ErrorCode::DiskFull), _) | (_, Some(ffi::SQLITE_IOERR_SHMSIZE)) => StoreError::Full,
+        _ => StoreError::Unavailable,
     }
 }

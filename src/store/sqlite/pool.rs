@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::{OpenError, Place, outage};
-use crate::domain::{Answer, Outage};
+use crate::domain::{BoxFuture, StoreError};
 
 /// Read connections of one process. Reads are short; more connections than cores would only take turns.
 const CONNECTIONS: usize = 3;
@@ -84,7 +84,7 @@ impl Pool {
     pub(super) fn point<T: Send + 'static>(
         &self,
         read: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Answer<'_, Result<T, Outage>> {
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
         match self.here(&read) {
             Some(found) => Box::pin(std::future::ready(Ok(found))),
             None => self.read(read),
@@ -97,7 +97,7 @@ impl Pool {
         &self,
         little: impl Fn(&Connection) -> rusqlite::Result<Option<T>>,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Answer<'_, Result<T, Outage>> {
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
         let found = self.here(|connection| {
             connection.prepare_cached("BEGIN")?.execute(())?;
             let found = little(connection);
@@ -138,7 +138,7 @@ impl Pool {
     pub(super) fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Answer<'_, Result<T, Outage>> {
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             let result = connection
@@ -154,8 +154,8 @@ impl Pool {
         });
         let queued = self.jobs.try_send(job);
         Box::pin(async move {
-            queued.map_err(|_| Outage::Busy)?;
-            answer.await.unwrap_or(Err(Outage::Unavailable))
+            queued.map_err(|_| StoreError::Busy)?;
+            answer.await.unwrap_or(Err(StoreError::Unavailable))
         })
     }
 }
@@ -213,7 +213,7 @@ mod tests {
         let (raise, raised) = std::sync::mpsc::channel();
         let raise = Mutex::new(raise);
         reads.alarm(Box::new(move || raise.lock().expect("no panic").send(()).expect("somebody waits")));
-        assert_eq!(reads.read(|_| -> rusqlite::Result<()> { panic!("on purpose") }).await, Err(Outage::Unavailable));
+        assert_eq!(reads.read(|_| -> rusqlite::Result<()> { panic!("on purpose") }).await, Err(StoreError::Unavailable));
         assert_eq!(raised.recv_timeout(Duration::from_secs(60)), Ok(()));
     }
 
@@ -249,11 +249,11 @@ mod tests {
         let reads = Sqlite::in_memory(&Limits::default()).expect("a store").reads;
         assert_ne!(reads.point(|connection| mark(connection, false)).await, Ok(MARK));
         assert_eq!(reads.point(|connection| mark(connection, false)).await, Ok(MARK), "as long as all is well it is kept");
-        assert_eq!(reads.point(|connection| mark(connection, true)).await, Err(Outage::Unavailable));
+        assert_eq!(reads.point(|connection| mark(connection, true)).await, Err(StoreError::Unavailable));
         assert_ne!(reads.point(|connection| mark(connection, false)).await, Ok(MARK));
         // Each of the pool's own has met the failure at least once, or has not been used at all.
         for _ in 0..4 * CONNECTIONS {
-            assert_eq!(reads.read(|connection| mark(connection, true)).await, Err(Outage::Unavailable));
+            assert_eq!(reads.read(|connection| mark(connection, true)).await, Err(StoreError::Unavailable));
         }
         for _ in 0..CONNECTIONS {
             let seen = reads.read(|connection| connection.query_row("PRAGMA cache_size", (), |row| row.get(0))).await;

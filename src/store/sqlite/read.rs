@@ -4,13 +4,13 @@ use rusqlite::{Connection, Result};
 
 use super::{
     super::{Head, Memberships, Messages, Missed, Page, PageLimit, Reads, ThreadView, Window},
-    feed, history, people,
+    credential_status, feed, history, people,
     pool::Pool,
     rows::{self, Membership, signed},
-    standing, threads,
+    threads,
 };
 use crate::domain::{
-    Answer, Credential, Event, Marker, Message, MessageId, Outage, Person, Position, ThreadId, Time, UserId,
+    BoxFuture, Credential, Event, Marker, Message, MessageId, Person, Position, StoreError, ThreadId, Time, UserId,
 };
 
 /// Threads of a user that are read on the thread that asks; who has more waits for another thread instead.
@@ -21,15 +21,15 @@ impl Reads for Pool {
         self.alarm(alarm);
     }
 
-    fn head(&self) -> Answer<'_, std::result::Result<Head, Outage>> {
+    fn head(&self) -> BoxFuture<'_, std::result::Result<Head, StoreError>> {
         self.point(rows::head)
     }
 
-    fn events(&self, from: Position, to: Position) -> Answer<'_, std::result::Result<Vec<Event>, Outage>> {
+    fn events(&self, from: Position, to: Position) -> BoxFuture<'_, std::result::Result<Vec<Event>, StoreError>> {
         self.read(move |connection| feed::events(connection, from, to))
     }
 
-    fn memberships(&self, credential: Credential, now: Time) -> Answer<'_, std::result::Result<Memberships, Outage>> {
+    fn memberships(&self, credential: Credential, now: Time) -> BoxFuture<'_, std::result::Result<Memberships, StoreError>> {
         let whole = credential.clone();
         self.short(
             |connection| {
@@ -40,7 +40,7 @@ impl Reads for Pool {
         )
     }
 
-    fn missed(&self, user: UserId, after: Position, limit: u64) -> Answer<'_, std::result::Result<Missed, Outage>> {
+    fn missed(&self, user: UserId, after: Position, limit: u64) -> BoxFuture<'_, std::result::Result<Missed, StoreError>> {
         self.read(move |connection| feed::missed(connection, &user, after, limit))
     }
 
@@ -50,7 +50,7 @@ impl Reads for Pool {
         after: Position,
         moved: Position,
         most: PageLimit,
-    ) -> Answer<'_, std::result::Result<Page, Outage>> {
+    ) -> BoxFuture<'_, std::result::Result<Page, StoreError>> {
         let whole = user.clone();
         self.short(
             |connection| feed::empty_page(connection, &user, after, moved),
@@ -58,7 +58,12 @@ impl Reads for Pool {
         )
     }
 
-    fn markers(&self, user: UserId, from: Position, to: Position) -> Answer<'_, std::result::Result<Vec<Marker>, Outage>> {
+    fn markers(
+        &self,
+        user: UserId,
+        from: Position,
+        to: Position,
+    ) -> BoxFuture<'_, std::result::Result<Vec<Marker>, StoreError>> {
         self.read(move |connection| feed::markers(connection, &user, from, to))
     }
 
@@ -67,11 +72,11 @@ impl Reads for Pool {
         user: UserId,
         after: Option<ThreadId>,
         limit: u64,
-    ) -> Answer<'_, std::result::Result<Option<(Vec<ThreadView>, Head)>, Outage>> {
+    ) -> BoxFuture<'_, std::result::Result<Option<(Vec<ThreadView>, Head)>, StoreError>> {
         self.read(move |connection| thread_page(connection, &user, after, limit))
     }
 
-    fn thread(&self, user: UserId, thread: ThreadId) -> Answer<'_, std::result::Result<Option<ThreadView>, Outage>> {
+    fn thread(&self, user: UserId, thread: ThreadId) -> BoxFuture<'_, std::result::Result<Option<ThreadView>, StoreError>> {
         self.read(move |connection| self::thread(connection, &user, thread))
     }
 
@@ -81,7 +86,7 @@ impl Reads for Pool {
         thread: ThreadId,
         after: Option<UserId>,
         limit: u64,
-    ) -> Answer<'_, std::result::Result<Option<Vec<Person>>, Outage>> {
+    ) -> BoxFuture<'_, std::result::Result<Option<Vec<Person>>, StoreError>> {
         self.read(move |connection| self::members(connection, &user, thread, after.as_ref(), limit))
     }
 
@@ -91,26 +96,31 @@ impl Reads for Pool {
         thread: ThreadId,
         window: Window,
         limit: u64,
-    ) -> Answer<'_, std::result::Result<Option<Messages>, Outage>> {
+    ) -> BoxFuture<'_, std::result::Result<Option<Messages>, StoreError>> {
         self.read(move |connection| history::of_thread(connection, &user, thread, window, limit))
     }
 
-    fn all_messages(&self, user: UserId, window: Window, limit: u64) -> Answer<'_, std::result::Result<Messages, Outage>> {
+    fn all_messages(
+        &self,
+        user: UserId,
+        window: Window,
+        limit: u64,
+    ) -> BoxFuture<'_, std::result::Result<Messages, StoreError>> {
         self.read(move |connection| history::of_user(connection, &user, window, limit))
     }
 
-    fn message(&self, user: UserId, message: MessageId) -> Answer<'_, std::result::Result<Option<Message>, Outage>> {
+    fn message(&self, user: UserId, message: MessageId) -> BoxFuture<'_, std::result::Result<Option<Message>, StoreError>> {
         self.read(move |connection| history::message(connection, &user, message))
     }
 
-    fn people(&self, prefix: String, limit: u64) -> Answer<'_, std::result::Result<Vec<Person>, Outage>> {
+    fn people(&self, prefix: String, limit: u64) -> BoxFuture<'_, std::result::Result<Vec<Person>, StoreError>> {
         self.read(move |connection| people::people(connection, &prefix, limit))
     }
 }
 
 fn memberships(connection: &Connection, credential: &Credential, now: Time, most: Option<u64>) -> Result<Memberships> {
     let (at, threads) = feed::memberships(connection, &credential.user, most)?;
-    Ok(Memberships { at, threads, standing: standing::standing(connection, credential, now)? })
+    Ok(Memberships { at, threads, status: credential_status::credential_status(connection, credential, now)? })
 }
 
 /// One thread, for a member.
@@ -195,13 +205,10 @@ mod tests {
             world.thread("alice", if number == 0 { &[] } else { &["bob"] });
         }
         for (name, threads) in [("alice", FEW + 1), ("bob", FEW), ("carol", 0)] {
-            let Memberships { at, threads: found, standing } = heard(&world, name).await;
+            let Memberships { at, threads: found, status } = heard(&world, name).await;
             assert_eq!(found.len() as u64, threads, "{name}");
             assert_eq!(at.position, world.store.reads.head().await.expect("an answer").position);
-            assert_eq!(
-                standing.map(|standing| standing.account),
-                world.store.reads.account(user(name)).await.expect("an answer")
-            );
+            assert_eq!(status.map(|status| status.account), world.store.reads.account(user(name)).await.expect("an answer"));
         }
     }
 

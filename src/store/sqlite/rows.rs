@@ -21,7 +21,7 @@ pub(super) mod kind {
 }
 
 /// What ended. The numbers are in files: never reuse one.
-pub(super) mod ending {
+pub(super) mod revocation {
     pub const ONE: i64 = 0;
     pub const EVERYTHING: i64 = 1;
     pub const ACCOUNT: i64 = 2;

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::Sqlite;
 use crate::{
     domain::{
-        Account, Content, Draft, Limits, LoginAct, Message, MessageId, Outage, RetryKey, Sequence, ThreadId, Time, UserId,
+        Account, Content, Draft, Limits, LoginAct, Message, MessageId, RetryKey, Sequence, StoreError, ThreadId, Time,
+        UserId,
     },
     error::Error,
     store::{Act, Change, Committed, Done, Log, Write},
@@ -70,7 +71,7 @@ impl World {
     }
 
     /// One write, whatever comes of it.
-    pub fn attempt(&mut self, write: &Write) -> Result<Committed, Outage> {
+    pub fn attempt(&mut self, write: &Write) -> Result<Committed, StoreError> {
         self.store.log.commit(std::slice::from_ref(write))
     }
 

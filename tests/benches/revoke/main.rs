@@ -16,7 +16,7 @@ use tokio_tungstenite::{
 
 use server::Server;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() {
     let small = std::env::args().any(|argument| argument == "--test");
@@ -91,7 +91,7 @@ impl Site {
             .collect();
         end.await;
         for waits in waiting {
-            tokio::time::timeout(PATIENCE, waits).await.expect("it is closed").expect("by a close frame");
+            tokio::time::timeout(TIMEOUT, waits).await.expect("it is closed").expect("by a close frame");
         }
         let mut times: Vec<f64> = done.lock().expect("no panic").iter().map(|time| time.as_secs_f64() * 1e3).collect();
         times.sort_by(f64::total_cmp);

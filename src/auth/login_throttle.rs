@@ -1,6 +1,7 @@
-//! Failed logins: counted by user and address, by address, and by user. An attempt takes its cells before the password
-//! is looked at and gets them back if it succeeds, so guesses in parallel do not slip through and good passwords never
-//! use anything up. Names that nobody has count like any other.
+//! Rate limits on failed logins: by user and network, by network, and by user.
+//!
+//! An attempt takes its rate-limit cells before the password is verified and returns them if it succeeds. So parallel guesses cannot exceed
+//! the limit, and successful logins use nothing. Unknown user names count like known ones.
 //!
 //! Decisions: `src/docs/decisions/limits.md`.
 
@@ -11,8 +12,8 @@ use uuid::Uuid;
 
 use super::{
     address::{Client, Network},
-    places::{Asker, Name},
-    rate::{Pace, Rate, Refused},
+    hash_queue::{HashRequester, Name},
+    keyed_limiter::{KeyedLimiter, LimitExceeded, RateQuota},
     session::secret_hash,
 };
 use crate::{
@@ -20,36 +21,35 @@ use crate::{
     error::{Code, Error},
 };
 
-/// The counts.
-pub struct Attempts<C: Clock + Clone = MonotonicClock> {
-    both: Rate<(Name, Network), C>,
-    address: Rate<Network, C>,
-    user: Rate<Name, C>,
-    /// Of browsers that signed in as this user before, in place of the two that name the user: nobody else's failures
-    /// count there.
-    browser: Rate<(Name, Uuid), C>,
+/// The limiters of failed logins.
+pub struct LoginThrottle<C: Clock + Clone = MonotonicClock> {
+    both: KeyedLimiter<(Name, Network), C>,
+    address: KeyedLimiter<Network, C>,
+    user: KeyedLimiter<Name, C>,
+    /// Used in place of `both` and `user` for a browser that has signed in as this user before. Failures of others do not count here.
+    browser: KeyedLimiter<(Name, Uuid), C>,
 }
 
-/// An attempt under way: it counts as failed until it is [forgiven](Attempt::forgive).
+/// A login attempt. It counts as failed until it is [forgiven](LoginAttempt::forgive).
 #[must_use]
-pub struct Attempt<'a, C: Clock + Clone = MonotonicClock> {
-    address: Nameless<'a, C>,
+pub struct LoginAttempt<'a, C: Clock + Clone = MonotonicClock> {
+    address: AddressAttempt<'a, C>,
     name: Name,
     browser: Option<Uuid>,
 }
 
-impl<C: Clock + Clone> Attempts<C> {
+impl<C: Clock + Clone> LoginThrottle<C> {
     /// With the limits in force.
-    pub fn new(limits: &Limits, clock: &C) -> Attempts<C> {
-        let pace = |count, period| Pace { count, period: Duration::from_secs(period), burst: count };
+    pub fn new(limits: &Limits, clock: &C) -> LoginThrottle<C> {
+        let pace = |count, period| RateQuota { count, period: Duration::from_secs(period), burst: count };
         let here = pace(limits.login_failures_here_per_minute, 60);
         let (address, user) =
             (pace(limits.login_failures_address_per_minute, 60), pace(limits.login_failures_user_per_hour, 3_600));
-        Attempts {
-            both: Rate::new("failed logins by user and address", here, limits.rate_keys, clock),
-            address: Rate::new("failed logins by address", address, limits.rate_keys, clock),
-            user: Rate::new("failed logins by user", user, limits.rate_keys, clock),
-            browser: Rate::new("failed logins by browser", here, limits.rate_keys, clock),
+        LoginThrottle {
+            both: KeyedLimiter::new("failed logins by user and address", here, limits.rate_keys, clock),
+            address: KeyedLimiter::new("failed logins by address", address, limits.rate_keys, clock),
+            user: KeyedLimiter::new("failed logins by user", user, limits.rate_keys, clock),
+            browser: KeyedLimiter::new("failed logins by browser", here, limits.rate_keys, clock),
         }
     }
 
@@ -57,21 +57,21 @@ impl<C: Clock + Clone> Attempts<C> {
     ///
     /// # Errors
     /// `rate_limited` after too many failures; `busy` if too many others fail to remember this one.
-    pub fn begin(&self, client: Client, name: &str, browser: Option<Uuid>) -> Result<Attempt<'_, C>, Error> {
+    pub fn begin(&self, client: Client, name: &str, browser: Option<Uuid>) -> Result<LoginAttempt<'_, C>, Error> {
         let hash = secret_hash(name);
         let name = *hash.first_chunk().unwrap_or(&[0; 16]);
         let at_address = match self.address(client) {
             // Who fills the table with addresses does not keep the owner out of a browser that is known.
-            Err(Refused::Full) if browser.is_some() => false,
+            Err(LimitExceeded::Full) if browser.is_some() => false,
             taken => taken.map_err(refusal)?,
         };
-        let attempt = Attempt { address: Nameless { attempts: self, client, at_address }, name, browser };
+        let attempt = LoginAttempt { address: AddressAttempt { attempts: self, client, at_address }, name, browser };
         attempt.take().inspect_err(|_| attempt.address.give_back()).map_err(refusal)?;
         Ok(attempt)
     }
 
     /// Takes a cell of the address; whether it is one that is counted.
-    fn address(&self, client: Client) -> Result<bool, Refused> {
+    fn address(&self, client: Client) -> Result<bool, LimitExceeded> {
         if !client.exempt {
             self.address.take(&client.network)?;
         }
@@ -81,22 +81,22 @@ impl<C: Clock + Clone> Attempts<C> {
     /// Begins an attempt that names nobody.
     ///
     /// # Errors
-    /// As [`Attempts::begin`].
-    pub fn begin_nameless(&self, client: Client) -> Result<Nameless<'_, C>, Error> {
+    /// As [`LoginThrottle::begin`].
+    pub fn begin_nameless(&self, client: Client) -> Result<AddressAttempt<'_, C>, Error> {
         let at_address = self.address(client).map_err(refusal)?;
-        Ok(Nameless { attempts: self, client, at_address })
+        Ok(AddressAttempt { attempts: self, client, at_address })
     }
 }
 
-/// An attempt that names nobody: it counts as failed at its address until it is [forgiven](Nameless::forgive).
+/// An attempt that names nobody: it counts as failed at its address until it is [forgiven](AddressAttempt::forgive).
 #[must_use]
-pub struct Nameless<'a, C: Clock + Clone = MonotonicClock> {
-    attempts: &'a Attempts<C>,
+pub struct AddressAttempt<'a, C: Clock + Clone = MonotonicClock> {
+    attempts: &'a LoginThrottle<C>,
     client: Client,
     at_address: bool,
 }
 
-impl<C: Clock + Clone> Nameless<'_, C> {
+impl<C: Clock + Clone> AddressAttempt<'_, C> {
     /// As if it had not been made.
     pub fn forgive(self) {
         self.give_back();
@@ -109,17 +109,17 @@ impl<C: Clock + Clone> Nameless<'_, C> {
     }
 }
 
-impl<C: Clock + Clone> Attempt<'_, C> {
+impl<C: Clock + Clone> LoginAttempt<'_, C> {
     /// For whom a place in the line of hashes is taken.
-    pub fn asker(&self) -> Asker {
+    pub fn requester(&self) -> HashRequester {
         let Client { network, exempt } = self.address.client;
         let network = (!exempt).then_some(network);
-        Asker { login: (self.name, self.browser.is_some()), network }
+        HashRequester { login: (self.name, self.browser.is_some()), network }
     }
 
     /// It succeeded, or nobody looked at the password: as if it had not been made.
     pub fn forgive(self) {
-        let Attempts { both, user, browser, .. } = self.address.attempts;
+        let LoginThrottle { both, user, browser, .. } = self.address.attempts;
         if let Some(known) = self.browser {
             browser.give_back(&(self.name, known));
         } else {
@@ -130,8 +130,8 @@ impl<C: Clock + Clone> Attempt<'_, C> {
     }
 
     /// Takes a cell of everything but the address, or of nothing.
-    fn take(&self) -> Result<(), Refused> {
-        let Attempts { both, user, browser, .. } = self.address.attempts;
+    fn take(&self) -> Result<(), LimitExceeded> {
+        let LoginThrottle { both, user, browser, .. } = self.address.attempts;
         if let Some(known) = self.browser {
             browser.take(&(self.name, known))
         } else {
@@ -143,13 +143,13 @@ impl<C: Clock + Clone> Attempt<'_, C> {
 }
 
 /// The same words whichever count refuses: they tell nothing about the name.
-fn refusal(refused: Refused) -> Error {
+fn refusal(refused: LimitExceeded) -> Error {
     match refused {
-        Refused::Limited(wait) => {
+        LimitExceeded::Limited(wait) => {
             let detail = "Too many failed logins. Wait a little, then try again.";
             Error::new(Code::RateLimited, detail).after_ms(super::rates::wait_ms(wait))
         }
-        Refused::TooMany | Refused::Full => {
+        LimitExceeded::TooMany | LimitExceeded::Full => {
             let detail = "Too many logins are failing to keep count of another. Try again.";
             Error::new(Code::Busy, detail).after_ms(2_000)
         }
@@ -163,9 +163,9 @@ mod tests {
     use super::*;
     use crate::auth::address::Addresses;
 
-    fn attempts(limits: &Limits) -> (Attempts<FakeRelativeClock>, FakeRelativeClock) {
+    fn attempts(limits: &Limits) -> (LoginThrottle<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        (Attempts::new(limits, &clock), clock)
+        (LoginThrottle::new(limits, &clock), clock)
     }
 
     fn client(last: u8) -> Client {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     /// Fails until it is refused; how often, and what the refusal says to wait.
-    fn fail(attempts: &Attempts<FakeRelativeClock>, client: Client, name: &str, browser: Option<Uuid>) -> (usize, u64) {
+    fn fail(attempts: &LoginThrottle<FakeRelativeClock>, client: Client, name: &str, browser: Option<Uuid>) -> (usize, u64) {
         for count in 0..1_000 {
             if let Err(error) = attempts.begin(client, name, browser) {
                 assert_eq!(error.code, Code::RateLimited);
@@ -255,7 +255,7 @@ mod tests {
         let (attempts, _) = attempts(&Limits::default());
         let under_way: Vec<_> = (0..20).filter_map(|_| attempts.begin(client(1), "alice", None).ok()).collect();
         assert_eq!(under_way.len(), 5);
-        under_way.into_iter().for_each(Attempt::forgive);
+        under_way.into_iter().for_each(LoginAttempt::forgive);
         assert_eq!(fail(&attempts, client(1), "alice", None).0, 5);
     }
 

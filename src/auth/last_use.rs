@@ -1,5 +1,5 @@
-//! Notes of use: when a login was last used is written down beside a request, which does not wait for it. A disk that hangs must not
-//! hang the requests that only read.
+//! Records when a session was last used, in a task of its own. The request does not wait for the write, so a disk that hangs cannot hang
+//! requests that only read.
 
 use std::sync::Arc;
 
@@ -7,23 +7,23 @@ use tokio::sync::Semaphore;
 
 use crate::domain::{LoginAct, Logins};
 
-/// Notes that are being written at once. One that finds no place is left out: the next request of the login tries again.
+/// Writes in progress at once. Further ones are skipped: the next request of the session tries again.
 const PLACES: usize = 64;
 
-/// Writes notes of use.
+/// Records the last use of sessions.
 #[derive(Clone)]
-pub struct Notes {
+pub struct LastUseRecorder {
     logins: Arc<dyn Logins>,
     places: Arc<Semaphore>,
 }
 
-impl Notes {
+impl LastUseRecorder {
     /// Over these logins.
-    pub fn new(logins: Arc<dyn Logins>) -> Notes {
-        Notes { logins, places: Arc::new(Semaphore::new(PLACES)) }
+    pub fn new(logins: Arc<dyn Logins>) -> LastUseRecorder {
+        LastUseRecorder { logins, places: Arc::new(Semaphore::new(PLACES)) }
     }
 
-    /// Begins to write one, if there is a place.
+    /// Starts a write, unless too many are in progress.
     pub fn note(&self, act: LoginAct) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
         let logins = Arc::clone(&self.logins);
@@ -47,8 +47,8 @@ mod tests {
     use crate::{
         auth::LoginSessions,
         domain::{
-            Account, Answer, Clock, Credential, LoginDone, Outage, SessionRecord, Time, Uptime, UserId,
-            logins::{Login, SESSION_TOUCH, SecretHash, Standing, Ticket},
+            Account, BoxFuture, Clock, Credential, LoginDone, SessionRecord, StoreError, Time, Uptime, UserId,
+            logins::{CredentialStatus, Login, SESSION_TOUCH, SecretHash, Ticket},
         },
     };
 
@@ -57,42 +57,42 @@ mod tests {
     struct Hung(AtomicUsize);
 
     impl Logins for Hung {
-        fn session(&self, _: SecretHash, _: Time) -> Answer<'_, Result<Option<SessionRecord>, Outage>> {
+        fn session(&self, _: SecretHash, _: Time) -> BoxFuture<'_, Result<Option<SessionRecord>, StoreError>> {
             let (state, user_id, session_id, login_epoch, moved) = (Vec::new(), None, None, None, false);
             let (seen_at, expires_at) = (Time(0), Time(i64::MAX));
             let record = SessionRecord { state, user_id, session_id, login_epoch, moved, seen_at, expires_at };
             Box::pin(async { Ok(Some(record)) })
         }
 
-        fn standing(&self, _: Credential, _: Time) -> Answer<'_, Result<Option<Standing>, Outage>> {
+        fn credential_status(&self, _: Credential, _: Time) -> BoxFuture<'_, Result<Option<CredentialStatus>, StoreError>> {
             Box::pin(async { Ok(None) })
         }
 
-        fn account(&self, _: UserId) -> Answer<'_, Result<Option<Account>, Outage>> {
+        fn account(&self, _: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
             Box::pin(async { Ok(None) })
         }
 
-        fn subject(&self, _: String, _: String) -> Answer<'_, Result<Option<UserId>, Outage>> {
+        fn subject(&self, _: String, _: String) -> BoxFuture<'_, Result<Option<UserId>, StoreError>> {
             Box::pin(async { Ok(None) })
         }
 
-        fn is_linked(&self, _: UserId) -> Answer<'_, Result<bool, Outage>> {
+        fn is_linked(&self, _: UserId) -> BoxFuture<'_, Result<bool, StoreError>> {
             Box::pin(async { Ok(false) })
         }
 
-        fn logins(&self, _: UserId, _: Time) -> Answer<'_, Result<Vec<Login>, Outage>> {
+        fn logins(&self, _: UserId, _: Time) -> BoxFuture<'_, Result<Vec<Login>, StoreError>> {
             Box::pin(async { Ok(Vec::new()) })
         }
 
-        fn refresh_token(&self, _: SecretHash) -> Answer<'_, Result<bool, Outage>> {
+        fn refresh_token(&self, _: SecretHash) -> BoxFuture<'_, Result<bool, StoreError>> {
             Box::pin(async { Ok(false) })
         }
 
-        fn ticket(&self, _: SecretHash, _: Time) -> Answer<'_, Result<Option<Ticket>, Outage>> {
+        fn ticket(&self, _: SecretHash, _: Time) -> BoxFuture<'_, Result<Option<Ticket>, StoreError>> {
             Box::pin(async { Ok(None) })
         }
 
-        fn act(&self, _: LoginAct) -> Answer<'_, Result<LoginDone, Outage>> {
+        fn act(&self, _: LoginAct) -> BoxFuture<'_, Result<LoginDone, StoreError>> {
             self.0.fetch_add(1, Ordering::Relaxed);
             Box::pin(std::future::pending())
         }

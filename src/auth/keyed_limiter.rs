@@ -1,5 +1,5 @@
-//! A rate over many keys (GCRA, by governor) in bounded memory. A cell that was taken can be given back, so that a
-//! limit on failures holds before it is known whether something fails.
+//! Keyed rate limiter (GCRA, by governor) with a bounded number of keys. A cell can be returned, so a limit on failures can be
+//! applied before the outcome is known.
 //!
 //! Decisions: `src/docs/decisions/limits.md`.
 
@@ -26,20 +26,20 @@ const SAVED: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// What a key that finds no room waits for: longer than any other wait.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// Why there is no cell.
+/// Reason for refusing a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum LimitExceeded {
     /// The key has used up its cells; the next comes after this time.
     Limited(Duration),
     /// More cells than the key ever has at once.
     TooMany,
-    /// So many keys are kept already that this one finds no room.
+    /// The table of keys is full, and this key is not in it.
     Full,
 }
 
-/// So many in a period, so many at once.
+/// Rate and burst of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct RateQuota {
     /// Cells that come back in a period.
     pub count: u64,
     /// The period.
@@ -48,7 +48,7 @@ pub struct Pace {
     pub burst: u64,
 }
 
-impl Pace {
+impl RateQuota {
     fn quota(self) -> Quota {
         let number = |number: u128| NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN);
         let each = (self.period / number(self.count.into()).get()).max(Duration::from_nanos(1));
@@ -59,29 +59,29 @@ impl Pace {
 }
 
 /// The rate.
-pub struct Rate<K: Hash + Eq + Clone, C: Clock + Clone = MonotonicClock> {
+pub struct KeyedLimiter<K: Hash + Eq + Clone, C: Clock + Clone = MonotonicClock> {
     table: Arc<Table<K, C>>,
     limiter: RateLimiter<K, Shared<K, C>, C, NoOpMiddleware<C::Instant>>,
     /// Time in which one cell comes back.
     each: Nanos,
 }
 
-impl<K: Hash + Eq + Clone, C: Clock + Clone> Rate<K, C> {
+impl<K: Hash + Eq + Clone, C: Clock + Clone> KeyedLimiter<K, C> {
     /// For at most so many keys at once; `what` names the table where it is full.
-    pub fn new(what: &'static str, pace: Pace, keys_max: u64, clock: &C) -> Rate<K, C> {
+    pub fn new(what: &'static str, pace: RateQuota, keys_max: u64, clock: &C) -> KeyedLimiter<K, C> {
         let quota = pace.quota();
         let kept = Mutex::new(Kept { until: HashMap::new(), swept: None });
         let keys_max = usize::try_from(keys_max).unwrap_or(usize::MAX);
         let table = Arc::new(Table { what, keys_max, clock: clock.clone(), start: clock.now(), kept });
         let limiter = RateLimiter::new(quota, Shared(Arc::clone(&table)), clock.clone());
-        Rate { table, limiter, each: quota.replenish_interval().into() }
+        KeyedLimiter { table, limiter, each: quota.replenish_interval().into() }
     }
 
     /// Takes a cell.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn take(&self, key: &K) -> Result<(), Refused> {
+    pub fn take(&self, key: &K) -> Result<(), LimitExceeded> {
         self.take_some(key, 1)
     }
 
@@ -89,15 +89,15 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Rate<K, C> {
     ///
     /// # Errors
     /// Why there are none.
-    pub fn take_some(&self, key: &K, cells: u32) -> Result<(), Refused> {
+    pub fn take_some(&self, key: &K, cells: u32) -> Result<(), LimitExceeded> {
         let Some(cells) = NonZeroU32::new(cells) else { return Ok(()) };
         let until = match self.limiter.check_key_n(key, cells) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(until)) => until,
-            Err(_) => return Err(Refused::TooMany),
+            Err(_) => return Err(LimitExceeded::TooMany),
         };
         let wait = until.wait_time_from(self.table.clock.now());
-        Err(if wait > NEVER / 2 { Refused::Full } else { Refused::Limited(wait) })
+        Err(if wait > NEVER / 2 { LimitExceeded::Full } else { LimitExceeded::Limited(wait) })
     }
 
     /// Gives a cell back that was taken: as if it never had been.
@@ -187,24 +187,24 @@ mod tests {
 
     use super::*;
 
-    fn rate(count: u64, burst: u64, keys_max: u64) -> (Rate<u8, FakeRelativeClock>, FakeRelativeClock) {
+    fn rate(count: u64, burst: u64, keys_max: u64) -> (KeyedLimiter<u8, FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        let pace = Pace { count, period: Duration::from_secs(60), burst };
-        (Rate::new("a test", pace, keys_max, &clock), clock)
+        let pace = RateQuota { count, period: Duration::from_secs(60), burst };
+        (KeyedLimiter::new("a test", pace, keys_max, &clock), clock)
     }
 
     #[test]
     fn a_burst_passes_and_then_one_at_a_time_and_the_wait_that_is_told_is_enough() {
         let (rate, clock) = rate(5, 5, 10);
         assert!((0..5).all(|_| rate.take(&1).is_ok()));
-        assert_eq!(rate.take(&1), Err(Refused::Limited(Duration::from_secs(12))));
+        assert_eq!(rate.take(&1), Err(LimitExceeded::Limited(Duration::from_secs(12))));
         assert_eq!(rate.take(&2), Ok(()), "another key");
         clock.advance(Duration::from_millis(11_999));
-        assert_eq!(rate.take(&1), Err(Refused::Limited(Duration::from_millis(1))));
+        assert_eq!(rate.take(&1), Err(LimitExceeded::Limited(Duration::from_millis(1))));
         clock.advance(Duration::from_millis(1));
         assert_eq!(rate.take(&1), Ok(()));
         assert!(rate.take(&1).is_err());
-        assert_eq!((rate.take_some(&3, 6), rate.take_some(&3, 5)), (Err(Refused::TooMany), Ok(())));
+        assert_eq!((rate.take_some(&3, 6), rate.take_some(&3, 5)), (Err(LimitExceeded::TooMany), Ok(())));
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         for key in 0..3 {
             rate.take(&key).expect("room");
         }
-        assert_eq!((rate.take(&9), rate.keys()), (Err(Refused::Full), 3));
+        assert_eq!((rate.take(&9), rate.keys()), (Err(LimitExceeded::Full), 3));
         assert_eq!(rate.take(&1), Ok(()), "a key that is kept goes on");
         clock.advance(Duration::from_millis(1_000));
         assert_eq!((rate.take(&9), rate.keys()), (Ok(()), 2), "two of three were over");

@@ -1,4 +1,5 @@
-//! Which credentials a request carries, before anything is verified: one explicit way at most, and the cookie beside it.
+//! Extraction of the credentials that a request presents, before anything is verified: at most one explicit credential, and the session
+//! cookie.
 
 use actix_identity::{IdentityExt, error::GetIdentityError};
 use actix_session::SessionExt;
@@ -20,49 +21,48 @@ pub const SUBPROTOCOL: &str = "jwt-auth";
 /// What stands before the token in the list of subprotocols.
 const SUBPROTOCOL_TOKEN: &str = "jwt.";
 
-/// Which credentials a path takes beside cookie and bearer.
+/// Credentials that a path accepts in addition to the cookie and a bearer token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ways {
+pub struct AcceptedCredentials {
     /// `Sec-WebSocket-Protocol`.
     pub subprotocol: bool,
     /// `?token=`.
     pub query_token: bool,
     /// `?ticket=`.
     pub ticket: bool,
-    /// Whether a ticket is only looked at.
-    pub consumes_nothing: bool,
-    /// Whether a socket is opened, so that a foreign origin is refused though the method is safe.
+    /// Whether a ticket is read without being consumed.
+    pub peek_only: bool,
+    /// Whether the request is an upgrade. Then a foreign origin is refused although the method is safe.
     pub upgrades: bool,
-    /// Whether an answer may wait, and takes one of the user's places meanwhile.
+    /// Whether the response may be held open, which uses one of the user's connections.
     pub streams: bool,
 }
 
-/// A token or a ticket as it was shown; or what the client should have done.
-pub(super) type Shown = Result<String, &'static str>;
+/// A token or ticket as it was presented, or the reason why it cannot be read.
+pub(super) type Presented = Result<String, &'static str>;
 
-/// Credentials as a request carries them.
+/// The credentials of one request, not verified.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Carried {
-    /// Tokens and tickets by their way. One used where the path does not take it, or that cannot be read, is refused for
-    /// that: never a fallback.
-    pub explicit: Vec<(Method, Shown)>,
-    /// What the session cookie opened: the login, and when it ends.
+pub(super) struct PresentedCredentials {
+    /// Tokens and tickets by method. One that the path does not accept, or that cannot be read, is refused; there is no fallback.
+    pub explicit: Vec<(Method, Presented)>,
+    /// Credential of the session cookie, and when it expires.
     pub cookie: Option<(Credential, Time)>,
 }
 
-impl Carried {
-    /// What this request carries.
+impl PresentedCredentials {
+    /// Reads the credentials of a request.
     ///
     /// # Errors
     /// `internal`, if the session layer or the identity layer could not say who is signed in.
-    pub fn of(request: &ServiceRequest, ways: Ways) -> Result<Carried, Error> {
-        let explicit = explicit(request.headers(), request.query_string(), ways);
-        Ok(Carried { explicit, cookie: cookie(request)? })
+    pub fn of(request: &ServiceRequest, accepted: AcceptedCredentials) -> Result<PresentedCredentials, Error> {
+        let explicit = explicit(request.headers(), request.query_string(), accepted);
+        Ok(PresentedCredentials { explicit, cookie: cookie(request)? })
     }
 }
 
 /// Every explicit credential of a head.
-pub(super) fn explicit(headers: &HeaderMap, query: &str, ways: Ways) -> Vec<(Method, Shown)> {
+pub(super) fn explicit(headers: &HeaderMap, query: &str, accepted: AcceptedCredentials) -> Vec<(Method, Presented)> {
     let authorizations = headers.get_all(AUTHORIZATION).map(HeaderValue::as_bytes).filter(|value| !of_another_scheme(value));
     let bearers = authorizations.map(|value| (Method::Bearer, bearer(value).ok_or(BEARER)));
     let mut explicit: Vec<_> = bearers.collect();
@@ -74,13 +74,13 @@ pub(super) fn explicit(headers: &HeaderMap, query: &str, ways: Ways) -> Vec<(Met
     };
     for (name, value) in pairs {
         match name.as_str() {
-            "token" => explicit.push((Method::QueryToken, if ways.query_token { Ok(value) } else { Err(SOCKET_ONLY) })),
-            "ticket" => explicit.push((Method::Ticket, if ways.ticket { Ok(value) } else { Err(TICKET) })),
+            "token" => explicit.push((Method::QueryToken, if accepted.query_token { Ok(value) } else { Err(SOCKET_ONLY) })),
+            "ticket" => explicit.push((Method::Ticket, if accepted.ticket { Ok(value) } else { Err(TICKET) })),
             _ => {}
         }
     }
     let offered = subprotocols(headers, explicit.is_empty()).into_iter();
-    explicit.extend(offered.map(|shown| (Method::Subprotocol, if ways.subprotocol { shown } else { Err(SOCKET_ONLY) })));
+    explicit.extend(offered.map(|shown| (Method::Subprotocol, if accepted.subprotocol { shown } else { Err(SOCKET_ONLY) })));
     explicit
 }
 
@@ -115,10 +115,10 @@ fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// The tokens among the subprotocols; a request that names only one half of the pair has one that cannot be read. Beside
 /// another explicit way (`alone` is false) the name without a token only says which protocol the client speaks.
-fn subprotocols(headers: &HeaderMap, alone: bool) -> Vec<Shown> {
+fn subprotocols(headers: &HeaderMap, alone: bool) -> Vec<Presented> {
     let offered: Vec<&str> = offered(headers).collect();
     let named = offered.contains(&SUBPROTOCOL);
-    let tokens: Vec<Shown> = offered
+    let tokens: Vec<Presented> = offered
         .iter()
         .filter_map(|offer| offer.strip_prefix(SUBPROTOCOL_TOKEN))
         .map(|text| decoded(text).filter(|token| named && !token.is_empty()).ok_or(OFFER))
@@ -158,8 +158,14 @@ mod tests {
 
     use super::*;
 
-    const ALL: Ways =
-        Ways { subprotocol: true, query_token: true, ticket: true, consumes_nothing: false, upgrades: true, streams: false };
+    const ALL: AcceptedCredentials = AcceptedCredentials {
+        subprotocol: true,
+        query_token: true,
+        ticket: true,
+        peek_only: false,
+        upgrades: true,
+        streams: false,
+    };
 
     fn with(name: &str, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -208,8 +214,8 @@ mod tests {
         assert_eq!(explicit(&beside, "", ALL), [(Method::Bearer, Ok("a.b.c".to_owned()))]);
         beside.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("jwt.%"));
         assert_eq!(explicit(&beside, "", ALL).len(), 2, "a token beside a token is one too many");
-        let none = Ways::default();
-        let query = |query, ways| explicit(&HeaderMap::new(), query, ways);
+        let none = AcceptedCredentials::default();
+        let query = |query, accepted| explicit(&HeaderMap::new(), query, accepted);
         let misplaced = [(Method::QueryToken, Err(SOCKET_ONLY)), (Method::Ticket, Err(TICKET))];
         assert_eq!(query("token=a&x=1&ticket=b", none), misplaced);
         assert_eq!(query("ticket", ALL), [(Method::Ticket, Ok(String::new()))]);

@@ -7,17 +7,17 @@ use super::{
     super::LoginReads,
     accounts, logins,
     pool::Pool,
-    rows::{self, ACCOUNT, ACCOUNT_COLUMNS, count, ending, signed},
+    rows::{self, ACCOUNT, ACCOUNT_COLUMNS, count, revocation, signed},
 };
 use crate::domain::{
-    Account, Answer, Credential, Outage, SessionId, SessionRecord, Time, UserId,
-    logins::{Ended, Ending, Login, SecretHash, Standing, Ticket},
+    Account, BoxFuture, Credential, SessionId, SessionRecord, StoreError, Time, UserId,
+    logins::{CredentialStatus, Login, Revocation, Revoked, SecretHash, Ticket},
 };
 
-/// Number of the last ending of all that ever were: the newest may have been cleared away.
+/// Number of the last revocation of all that ever were: the newest may have been cleared away.
 const LAST_ENDING: &str = "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'endings'), 0)";
 
-type Read<'a, T> = Answer<'a, std::result::Result<T, Outage>>;
+type Read<'a, T> = BoxFuture<'a, std::result::Result<T, StoreError>>;
 
 impl LoginReads for Pool {
     fn account(&self, user: UserId) -> Read<'_, Option<Account>> {
@@ -37,8 +37,8 @@ impl LoginReads for Pool {
         self.point(move |connection| session(connection, &key, now))
     }
 
-    fn standing(&self, credential: Credential, now: Time) -> Read<'_, Option<Standing>> {
-        self.point(move |connection| standing(connection, &credential, now))
+    fn credential_status(&self, credential: Credential, now: Time) -> Read<'_, Option<CredentialStatus>> {
+        self.point(move |connection| credential_status(connection, &credential, now))
     }
 
     fn logins(&self, user: UserId, now: Time) -> Read<'_, Vec<Login>> {
@@ -74,7 +74,7 @@ impl LoginReads for Pool {
         self.point(move |connection| logins::ticket(connection, "SELECT", found, &hash, now))
     }
 
-    fn endings(&self, after: u64, limit: u64) -> Read<'_, Vec<Ending>> {
+    fn revocations(&self, after: u64, limit: u64) -> Read<'_, Vec<Revocation>> {
         self.read(move |connection| {
             connection
                 .prepare_cached(
@@ -82,12 +82,12 @@ impl LoginReads for Pool {
                 )?
                 .query_map((signed(after), signed(limit)), |row| {
                     let what = match (row.get::<_, i64>(2)?, row.get::<_, Option<Uuid>>(3)?) {
-                        (ending::ONE, Some(id)) => Ended::One(id),
-                        (ending::ACCOUNT, _) => Ended::Account,
+                        (revocation::ONE, Some(id)) => Revoked::One(id),
+                        (revocation::ACCOUNT, _) => Revoked::Account,
                         // A kind that a newer version wrote ends more rather than less.
-                        _ => Ended::Everything,
+                        _ => Revoked::Everything,
                     };
-                    Ok(Ending { number: count(row, 0)?, user: rows::user(row.get_ref(1)?.as_str()?)?, what })
+                    Ok(Revocation { number: count(row, 0)?, user: rows::user(row.get_ref(1)?.as_str()?)?, what })
                 })?
                 .collect()
         })
@@ -105,7 +105,11 @@ impl LoginReads for Pool {
 }
 
 /// What there is to say about a credential.
-pub(super) fn standing(connection: &Connection, credential: &Credential, now: Time) -> Result<Option<Standing>> {
+pub(super) fn credential_status(
+    connection: &Connection,
+    credential: &Credential,
+    now: Time,
+) -> Result<Option<CredentialStatus>> {
     let Credential { user, session, family, .. } = credential;
     connection
         .prepare_cached(&format!(
@@ -118,12 +122,12 @@ pub(super) fn standing(connection: &Connection, credential: &Credential, now: Ti
              FROM users u WHERE u.user_id = ?1"
         ))?
         .query_row((user.as_str(), session.map(|id| id.0), family.map(|id| id.0), now.0, logins::idle_before(now)), |row| {
-            Ok(Standing {
+            Ok(CredentialStatus {
                 account: rows::account(row)?,
                 not_before: Time(row.get(ACCOUNT_COLUMNS)?),
                 seen_at: row.get::<_, Option<i64>>(ACCOUNT_COLUMNS + 1)?.map(Time),
                 family: row.get(ACCOUNT_COLUMNS + 2)?,
-                endings: count(row, ACCOUNT_COLUMNS + 3)?,
+                revocations: count(row, ACCOUNT_COLUMNS + 3)?,
             })
         })
         .optional()
