@@ -180,7 +180,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{domain::Limits, wire::frame};
+    use crate::{domain::Limits, wire::command};
 
     proptest! {
         #[test]
@@ -189,8 +189,8 @@ mod tests {
         ) {
             let draft = Draft { user, number, intended: Duration::from_micros(micros) };
             let thread = "0190c4f2-8b1c-7d3a-9f1e-2b6c8d4e5f60";
-            let (_, command) = frame::parse(&draft.frame(thread, run, bytes), &Limits::default());
-            let Ok(frame::Command::Send { draft: read, key, .. }) = command else { panic!("{command:?}") };
+            let (_, command) = command::parse(&draft.frame(thread, run, bytes), &Limits::default());
+            let Ok(command::Command::Send { draft: read, key, .. }) = command else { panic!("{command:?}") };
             prop_assert_eq!(key.map(|key| key.as_str().to_owned()), Some(draft.key(run)));
             prop_assert_eq!(intended(read.content()), Some(draft.intended));
             prop_assert_eq!(read.content().len(), bytes);

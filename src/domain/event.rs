@@ -77,20 +77,29 @@ pub enum Fact {
     MemberRemoved(Person),
 }
 
-impl Fact {
-    /// The event's type on the wire.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Fact::MessageCreated(_) => "message.created",
-            Fact::MessageEdited(_) => "message.edited",
-            Fact::MessageDeleted(_) => "message.deleted",
-            Fact::ThreadCreated(..) => "thread.created",
-            Fact::ThreadUpdated(_) => "thread.updated",
-            Fact::ThreadDeleted => "thread.deleted",
-            Fact::MemberAdded(_) => "thread.member_added",
-            Fact::MemberRemoved(_) => "thread.member_removed",
+macro_rules! facts {
+    ($($variant:ident $name:literal $meaning:literal)*) => {
+        impl Fact {
+            /// The event's type on the wire and its meaning, of each.
+            pub const TABLE: &[(&str, &str)] = &[$(($name, $meaning)),*];
+
+            /// The event's type on the wire.
+            pub fn name(&self) -> &'static str {
+                match self { $(Fact::$variant { .. } => $name),* }
+            }
         }
-    }
+    };
+}
+
+facts! {
+    MessageCreated "message.created"       "a message was posted"
+    MessageEdited  "message.edited"        "its author replaced the content of a message"
+    MessageDeleted "message.deleted"       "a message was deleted; its content and metadata are gone"
+    ThreadCreated  "thread.created"        "a thread was created, with its first members"
+    ThreadUpdated  "thread.updated"        "the title or the owner of a thread changed"
+    ThreadDeleted  "thread.deleted"        "a thread was deleted, with everything in it"
+    MemberAdded    "thread.member_added"   "a user became a member"
+    MemberRemoved  "thread.member_removed" "a user is no longer a member"
 }
 
 /// A fact with its places in the log and in its thread.

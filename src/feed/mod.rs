@@ -22,7 +22,7 @@ use crate::{
     wire::{
         TextFrame,
         cursor::Purpose,
-        frame::{Established, Reply},
+        frame::{self, Established, Reply},
     },
 };
 
@@ -237,7 +237,7 @@ async fn start(node: Arc<Node>, opening: Opening, io: Rc<ConnectionIo>) -> Optio
     if resumed {
         let cursor = node.cursors.seal(Purpose::Cursor, at.cursor());
         let read = read.iter().map(Into::into).collect();
-        io.send_event(Reply::CaughtUp { cursor: &cursor, events, read }.frame(), at.position, at.mark);
+        io.send_event(Reply::CaughtUp(frame::CaughtUp { cursor: &cursor, events, read }).frame(), at.position, at.mark);
     } else {
         feed.send_markers(&read);
     }

@@ -12,7 +12,10 @@ use crate::{
     domain::{Position, ThreadId, UserId},
     error::Code,
     store::Head,
-    wire::{frame::Reply, shape::OnlineShape},
+    wire::{
+        frame::{self, Reply},
+        shape::OnlineShape,
+    },
 };
 
 /// A batch for the subscribers of this worker.
@@ -144,7 +147,7 @@ impl Handler<TypingNotice> for Outlet {
 
     fn handle(&mut self, notice: TypingNotice, _: &mut Self::Context) {
         let TypingNotice { user, thread, active, permit: _permit } = notice;
-        let frame = Reply::Typing { thread_id: thread.to_string(), user_id: user.as_str(), active }.frame();
+        let frame = Reply::Typing(frame::Typing { thread_id: thread.to_string(), user_id: user.as_str(), active }).frame();
         let frame = frame.shared(self.context.memory_budget.shared());
         let mut registry = self.registry.borrow_mut();
         registry.set_now(self.context.clock.now());
@@ -168,7 +171,7 @@ impl Handler<PresenceChanges> for Outlet {
         registry.set_now(self.context.clock.now());
         for (receiver, changes) in changes.0 {
             let users = changes.iter().map(|(user, online)| OnlineShape { user_id: user.as_str(), online: *online });
-            registry.send_to_user(&receiver, &Reply::Presence { users: users.collect() }.frame());
+            registry.send_to_user(&receiver, &Reply::Presence(frame::Presence { users: users.collect() }).frame());
         }
     }
 }

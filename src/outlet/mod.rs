@@ -44,7 +44,11 @@ use crate::{
     domain::Limits,
     process::AbortGuard,
     store::Head,
-    wire::{TextFrame, cursor::Purpose, frame::Reply},
+    wire::{
+        TextFrame,
+        cursor::Purpose,
+        frame::{CursorData, Reply},
+    },
 };
 
 /// Messages that may wait for one outlet. If a batch does not fit, the outlet's connections catch up from the store.
@@ -155,7 +159,7 @@ fn cursor_frames(context: &OutletContext) -> impl FnMut(Head) -> TextFrame {
         Some((at, frame)) if *at == head => frame.clone(),
         _ => {
             let cursor = context.cursors.seal(Purpose::Cursor, head.cursor());
-            let frame = Reply::Cursor { cursor: &cursor }.frame().shared(context.memory_budget.shared());
+            let frame = Reply::Cursor(CursorData { cursor: &cursor }).frame().shared(context.memory_budget.shared());
             latest.insert((head, frame)).1.clone()
         }
     }

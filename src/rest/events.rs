@@ -31,7 +31,7 @@ use crate::{
     wire::{
         TextFrame,
         cursor::Purpose,
-        rest::{self, EventsQuery},
+        rest::{self, EventsQuery, PollAnswer},
         sse,
     },
 };
@@ -169,11 +169,9 @@ fn taken(io: &ConnectionIo, mut at: Head) -> (Vec<TextFrame>, Head, bool) {
     (events, at, false)
 }
 
-/// `{events, read, cursor}`; events are sealed JSON already and the cursor's alphabet needs no escape.
 fn answer(events: &[TextFrame], read: &[Marker], cursor: &str) -> HttpResponse {
     let events: Vec<&str> = events.iter().map(TextFrame::text).collect();
-    let read = rest::markers(read);
-    let body = format!(r#"{{"events":[{}],"read":{read},"cursor":"{cursor}"}}"#, events.join(","));
+    let body = PollAnswer { events, read: read.iter().map(Into::into).collect(), cursor }.text();
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(header::ContentType::json())

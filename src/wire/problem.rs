@@ -10,21 +10,23 @@ use serde::Serialize;
 
 use crate::error::{Code, Error, FieldError};
 
-/// `application/problem+json`.
-#[derive(Debug, Serialize)]
-pub struct Problem<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
-    code: &'static str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Field<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    arrived: Option<&'a Arrival>,
+shapes! {
+    /// `application/problem+json`.
+    #[derive(Debug, Serialize)]
+    pub struct Problem<'a> {
+        r#type: String,
+        title: &'static str,
+        status: u16,
+        detail: &'a str,
+        code: &'static str,
+        request_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        errors: Vec<Field<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        arrived: Option<&'a Arrival>,
+    }
 }
 
 /// How a request for a socket reached this process. A refusal of it carries this, so that `check --url` and people can see what

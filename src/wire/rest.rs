@@ -9,7 +9,7 @@ use super::{
     shape::{MarkerShape, MessageShape, OnlineShape, ThreadShape, UserShape},
 };
 use crate::{
-    domain::{Content, Draft, Limits, Marker, RetryKey, ThreadId, UserId},
+    domain::{Content, Draft, Limits, RetryKey, ThreadId, UserId},
     error::{Code, Error},
 };
 
@@ -56,15 +56,17 @@ fn json_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     Error::field("body", format!("is not JSON: {inner}"))
 }
 
-/// `message.send` and `POST /api/messages`.
-#[derive(Debug, Deserialize)]
-pub struct SendBody {
-    thread_id: String,
-    content: String,
-    #[serde(default)]
-    client_message_id: Option<String>,
-    #[serde(default)]
-    metadata: Option<Box<RawValue>>,
+shapes! {
+    /// `message.send` and `POST /api/messages`.
+    #[derive(Debug, Deserialize)]
+    pub struct SendBody {
+        thread_id: String,
+        content: String,
+        #[serde(default)]
+        client_message_id: Option<String>,
+        #[serde(default)]
+        metadata: Option<Box<RawValue>>,
+    }
 }
 
 impl SendBody {
@@ -84,11 +86,13 @@ impl SendBody {
 
 macro_rules! bodies {
     ($($(#[$doc:meta])* $name:ident { $($(#[$at:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        #[allow(missing_docs, reason = "named as on the wire")]
-        pub struct $name { $($(#[$at])* pub $field: $type),* }
+        shapes! {
+            $(#[$doc])*
+            #[derive(Debug, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            #[allow(missing_docs, reason = "named as on the wire")]
+            pub struct $name { $($(#[$at])* pub $field: $type),* }
+        }
     )*};
 }
 
@@ -142,12 +146,14 @@ bodies! {
     }
 }
 
-/// `GET /ws`. Other fields are ignored: client libraries add their own, like a version or a number against caches.
-#[derive(Debug, Deserialize)]
-pub struct SocketQuery {
-    /// The cursor to resume from.
-    #[serde(default)]
-    pub since: Option<String>,
+shapes! {
+    /// `GET /ws`. Other fields are ignored: client libraries add their own, like a version or a number against caches.
+    #[derive(Debug, Deserialize)]
+    pub struct SocketQuery {
+        /// The cursor to resume from.
+        #[serde(default)]
+        pub since: Option<String>,
+    }
 }
 
 impl From<StrictSendBody> for SendBody {
@@ -197,178 +203,201 @@ pub fn members(members: &[String]) -> Result<Vec<UserId>, Error> {
     members.iter().map(parse).collect()
 }
 
-/// `GET /api/auth/me`, and the answer to a login: the auth context.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct MeAnswer<'a> {
-    pub user_id: &'a str,
-    pub name: &'a str,
-    pub email: Option<&'a str>,
-    pub session_id: Option<String>,
-    pub auth_method: &'a str,
-    pub customer_tier: &'a str,
-    pub permissions: Vec<&'a str>,
-    pub expires_at: String,
-    pub request_id: &'a str,
+shapes! {
+    /// `GET /api/auth/me`, and the answer to a login: the auth context.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct MeAnswer<'a> {
+        pub user_id: &'a str,
+        pub name: &'a str,
+        pub email: Option<&'a str>,
+        pub session_id: Option<String>,
+        pub auth_method: &'a str,
+        pub customer_tier: &'a str,
+        pub permissions: Vec<&'a str>,
+        pub expires_at: String,
+        pub request_id: &'a str,
+    }
+
+    /// `GET /api/auth/sessions`.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct LoginsAnswer {
+        pub sessions: Vec<LoginShape>,
+    }
+
+    /// One login of a user.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct LoginShape {
+        pub session_id: String,
+        pub created_at: String,
+        pub last_seen_at: String,
+        pub expires_at: String,
+        pub user_agent: String,
+        pub current: bool,
+    }
+
+    /// `POST /api/auth/token` and `POST /api/auth/refresh`.
+    #[derive(Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct TokensAnswer {
+        pub access_token: String,
+        pub expires_at: String,
+        pub refresh_token: String,
+        pub refresh_expires_at: String,
+    }
+
+    /// `POST /api/ws/ticket`.
+    #[derive(Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct TicketAnswer {
+        pub ticket: String,
+        pub expires_at: String,
+    }
+
+    /// `POST /api/ws/preflight`.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct PreflightAnswer<'a> {
+        pub accepted: bool,
+        pub code: &'static str,
+        pub reason: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub retry_after_ms: Option<u64>,
+    }
+
+    /// `POST /api/admin/users/{id}/revoke`.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct RevokedAnswer {
+        pub sockets: u64,
+        pub sessions: u64,
+    }
+
+    /// `POST /api/messages`.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct SentAnswer<'a> {
+        pub message: MessageShape<'a>,
+        pub duplicate: bool,
+    }
+
+    /// `GET /api/messages`.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct MessagesAnswer<'a> {
+        pub messages: Vec<MessageShape<'a>>,
+        pub has_more: bool,
+        pub cursor: String,
+        /// Page keys for `before` and `after`, where the list goes over all threads.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub before: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub after: Option<String>,
+    }
+
+    /// `GET /api/threads`.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct ThreadsAnswer<'a> {
+        pub threads: Vec<ThreadShape<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub cursor: Option<String>,
+    }
+
+    /// `GET /api/threads/{id}/members`.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct MembersAnswer<'a> {
+        pub members: Vec<UserShape<'a>>,
+    }
+
+    /// `GET /api/users`.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct UsersAnswer<'a> {
+        pub users: Vec<UserShape<'a>>,
+    }
 }
 
-/// `GET /api/auth/sessions`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct LoginsAnswer {
-    pub sessions: Vec<LoginShape>,
+shapes! {
+    /// A body, a query or an answer without fields.
+    #[derive(Debug)]
+    pub struct Nothing {}
+
+    /// `GET /api/events` as a long poll. The events are JSON already, so it is written by [`PollAnswer::text`].
+    #[derive(Debug)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct PollAnswer<'a> {
+        pub events: Vec<&'a str>,
+        pub read: Vec<MarkerShape>,
+        pub cursor: &'a str,
+    }
 }
 
-/// One login of a user.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct LoginShape {
-    pub session_id: String,
-    pub created_at: String,
-    pub last_seen_at: String,
-    pub expires_at: String,
-    pub user_agent: String,
-    pub current: bool,
+impl PollAnswer<'_> {
+    /// The JSON text. The alphabet of cursors needs no escape.
+    ///
+    /// # Panics
+    /// Never: the shapes hold text and numbers only.
+    pub fn text(&self) -> String {
+        let PollAnswer { events, read, cursor } = self;
+        let read = serde_json::to_string(read).expect("text and numbers");
+        format!(r#"{{"events":[{}],"read":{read},"cursor":"{cursor}"}}"#, events.join(","))
+    }
 }
 
-/// `POST /api/auth/token` and `POST /api/auth/refresh`.
-#[derive(Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct TokensAnswer {
-    pub access_token: String,
-    pub expires_at: String,
-    pub refresh_token: String,
-    pub refresh_expires_at: String,
-}
+shapes! {
+    /// `GET /api/presence`: members who are here, how many they are, and whether a socket is told of those who come and go.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct PresenceAnswer<'a> {
+        pub users: Vec<OnlineShape<'a>>,
+        pub online: u64,
+        pub live: bool,
+    }
 
-/// `POST /api/ws/ticket`.
-#[derive(Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct TicketAnswer {
-    pub ticket: String,
-    pub expires_at: String,
-}
+    /// `GET /api/system/info`; what only signed-in users see is left out for others.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct InfoAnswer<'a> {
+        pub name: &'static str,
+        pub environment: &'a str,
+        pub sign_in: SignInWays<'a>,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        pub build: Option<BuildInfo<'a>>,
+    }
 
-/// `POST /api/ws/preflight`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct PreflightAnswer<'a> {
-    pub accepted: bool,
-    pub code: &'static str,
-    pub reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after_ms: Option<u64>,
-}
+    /// How people sign in: with a password, at a provider where one is set, by its name, and in a demo as one of its accounts: those that
+    /// this browser may choose.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct SignInWays<'a> {
+        pub password: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub oidc: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub demo: Option<Vec<UserShape<'a>>>,
+    }
 
-/// `POST /api/admin/users/{id}/revoke`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct RevokedAnswer {
-    pub sockets: u64,
-    pub sessions: u64,
-}
+    /// Which program answers.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct BuildInfo<'a> {
+        pub version: &'static str,
+        pub git_commit: &'static str,
+        pub build_time: &'static str,
+        pub started_at: String,
+        pub node_id: &'a str,
+    }
 
-/// `POST /api/messages`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct SentAnswer<'a> {
-    pub message: MessageShape<'a>,
-    pub duplicate: bool,
-}
-
-/// `GET /api/messages`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct MessagesAnswer<'a> {
-    pub messages: Vec<MessageShape<'a>>,
-    pub has_more: bool,
-    pub cursor: String,
-    /// Page keys for `before` and `after`, where the list goes over all threads.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-}
-
-/// `GET /api/threads`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct ThreadsAnswer<'a> {
-    pub threads: Vec<ThreadShape<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-}
-
-/// `GET /api/threads/{id}/members`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct MembersAnswer<'a> {
-    pub members: Vec<UserShape<'a>>,
-}
-
-/// `GET /api/users`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct UsersAnswer<'a> {
-    pub users: Vec<UserShape<'a>>,
-}
-
-/// The list `read` of a poll's answer.
-///
-/// # Panics
-/// Never: the shapes hold text and numbers only.
-pub fn markers(read: &[Marker]) -> String {
-    serde_json::to_string(&read.iter().map(MarkerShape::from).collect::<Vec<_>>()).expect("text and numbers")
-}
-
-/// `GET /api/presence`: members who are here, how many they are, and whether a socket is told of those who come and go.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct PresenceAnswer<'a> {
-    pub users: Vec<OnlineShape<'a>>,
-    pub online: u64,
-    pub live: bool,
-}
-
-/// `GET /api/system/info`; what only signed-in users see is left out for others.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct InfoAnswer<'a> {
-    pub name: &'static str,
-    pub environment: &'a str,
-    pub sign_in: SignInWays<'a>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub build: Option<BuildInfo<'a>>,
-}
-
-/// How people sign in: with a password, at a provider where one is set, by its name, and in a demo as one of its accounts: those that
-/// this browser may choose.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct SignInWays<'a> {
-    pub password: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub oidc: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub demo: Option<Vec<UserShape<'a>>>,
-}
-
-/// Which program answers.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct BuildInfo<'a> {
-    pub version: &'static str,
-    pub git_commit: &'static str,
-    pub build_time: &'static str,
-    pub started_at: String,
-    pub node_id: &'a str,
-}
-
-/// `/health*`.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct HealthAnswer {
-    pub status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failing: Option<&'static str>,
+    /// `/health*`.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct HealthAnswer {
+        pub status: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub failing: Option<&'static str>,
+    }
 }

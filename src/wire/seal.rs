@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Tally, TextFrame,
+    Field, Tally, TextFrame,
     frame::Reply,
     shape::{self, MessageShape, ThreadShape, UserShape},
 };
@@ -61,15 +61,20 @@ pub fn marker(at: Position, user: &UserId, marker: &Marker, tally: &Tally) -> Se
     SealedMarker { at, user: user.clone(), frame: Reply::ThreadRead(marker.into()).frame().shared(tally) }
 }
 
-#[derive(Serialize)]
-struct EventFrame<'a> {
-    r#type: &'static str,
-    thread_id: String,
-    sequence: u64,
-    at: String,
-    by: &'a str,
-    data: Data<'a>,
+shapes! {
+    #[derive(Serialize)]
+    struct EventFrame<'a> {
+        r#type: &'static str,
+        thread_id: String,
+        sequence: u64,
+        at: String,
+        by: &'a str,
+        data: Data<'a>,
+    }
 }
+
+/// Fields of the frame of an event.
+pub const EVENT_FIELDS: &[Field] = EventFrame::FIELDS;
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -78,6 +83,16 @@ enum Data<'a> {
     Thread(ThreadShape<'a>),
     User(UserShape<'a>),
     Nothing {},
+}
+
+/// Fields of `data` in an event of this type.
+pub fn data_fields(name: &str) -> &'static [Field] {
+    match name {
+        "thread.created" | "thread.updated" => ThreadShape::FIELDS,
+        "thread.member_added" | "thread.member_removed" => UserShape::FIELDS,
+        _ if name.starts_with("message.") => MessageShape::FIELDS,
+        _ => &[],
+    }
 }
 
 /// Seals an event.
@@ -112,6 +127,15 @@ mod tests {
     use super::*;
     use crate::domain::{Message, MessageId, Person, Sequence, Time};
 
+    /// The data of an event has no field that the list of its type does not have.
+    fn assert_data_as_listed(event: &Event) {
+        let frame: serde_json::Value = serde_json::from_str(seal(event).frame.text()).expect("JSON");
+        let listed: Vec<&str> = data_fields(event.fact.name()).iter().map(|field| field.name).collect();
+        for name in frame["data"].as_object().expect("an object").keys() {
+            assert!(listed.contains(&name.as_str()), "{name} of {event:?}");
+        }
+    }
+
     #[test]
     fn no_frame_of_an_event_is_larger_than_its_event_says() {
         let user = UserId::parse(&"u".repeat(128)).expect("a user id");
@@ -135,6 +159,7 @@ mod tests {
         for fact in facts {
             let (position, at) = (Position(u64::MAX), Time(0));
             let event = Event { position, mark: u32::MAX, thread, sequence: Sequence(u64::MAX), at, by: user.clone(), fact };
+            assert_data_as_listed(&event);
             let frame = seal(&event).frame.wire().len() as u64;
             assert!(frame <= event.json_bytes(), "{frame} bytes of {event:?}");
         }

@@ -15,11 +15,13 @@ pub fn time(time: Time) -> String {
     }
 }
 
-/// A user as others see them.
-#[derive(Debug, Serialize)]
-pub struct UserShape<'a> {
-    user_id: &'a str,
-    name: &'a str,
+shapes! {
+    /// A user as others see them.
+    #[derive(Debug, Serialize)]
+    pub struct UserShape<'a> {
+        user_id: &'a str,
+        name: &'a str,
+    }
 }
 
 impl<'a> From<&'a Person> for UserShape<'a> {
@@ -34,20 +36,24 @@ impl<'a> From<&'a Account> for UserShape<'a> {
     }
 }
 
-/// Whether a user is here.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "named as on the wire")]
-pub struct OnlineShape<'a> {
-    pub user_id: &'a str,
-    pub online: bool,
+shapes! {
+    /// Whether a user is here.
+    #[derive(Debug, Serialize)]
+    #[allow(missing_docs, reason = "named as on the wire")]
+    pub struct OnlineShape<'a> {
+        pub user_id: &'a str,
+        pub online: bool,
+    }
 }
 
-/// How far a user has read a thread.
-#[derive(Debug, Serialize)]
-pub struct MarkerShape {
-    thread_id: String,
-    sequence: u64,
-    unread: u64,
+shapes! {
+    /// How far a user has read a thread.
+    #[derive(Debug, Serialize)]
+    pub struct MarkerShape {
+        thread_id: String,
+        sequence: u64,
+        unread: u64,
+    }
 }
 
 impl From<&Marker> for MarkerShape {
@@ -57,21 +63,23 @@ impl From<&Marker> for MarkerShape {
     }
 }
 
-/// A message; a deleted one has neither content nor metadata.
-#[derive(Debug, Serialize)]
-pub struct MessageShape<'a> {
-    message_id: String,
-    thread_id: String,
-    author: &'a str,
-    content: Option<&'a str>,
-    metadata: Option<&'a RawValue>,
-    client_message_id: Option<&'a str>,
-    sequence: u64,
-    created_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    edited_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deleted_at: Option<String>,
+shapes! {
+    /// A message; a deleted one has neither content nor metadata.
+    #[derive(Debug, Serialize)]
+    pub struct MessageShape<'a> {
+        message_id: String,
+        thread_id: String,
+        author: &'a str,
+        content: Option<&'a str>,
+        metadata: Option<&'a RawValue>,
+        client_message_id: Option<&'a str>,
+        sequence: u64,
+        created_at: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        edited_at: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deleted_at: Option<String>,
+    }
 }
 
 impl<'a> From<&'a Message> for MessageShape<'a> {
@@ -92,23 +100,25 @@ impl<'a> From<&'a Message> for MessageShape<'a> {
     }
 }
 
-/// A thread. Events leave out `unread`, `read_sequence` and `last_message`: an event is encoded once for all members, and
-/// these differ by member.
-#[derive(Debug, Serialize)]
-pub struct ThreadShape<'a> {
-    thread_id: String,
-    title: Option<&'a str>,
-    owner: &'a str,
-    member_count: u64,
-    members: Vec<UserShape<'a>>,
-    sequence: u64,
-    created_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unread: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    read_sequence: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_message: Option<Option<MessageShape<'a>>>,
+shapes! {
+    /// A thread. Events leave out `unread`, `read_sequence` and `last_message`: an event is encoded once for all members, and
+    /// these differ by member.
+    #[derive(Debug, Serialize)]
+    pub struct ThreadShape<'a> {
+        thread_id: String,
+        title: Option<&'a str>,
+        owner: &'a str,
+        member_count: u64,
+        members: Vec<UserShape<'a>>,
+        sequence: u64,
+        created_at: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unread: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        read_sequence: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_message: Option<Option<MessageShape<'a>>>,
+    }
 }
 
 impl<'a> From<&'a Thread> for ThreadShape<'a> {

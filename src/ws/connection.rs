@@ -29,7 +29,7 @@ use crate::{
     outlet::Subscription,
     socket::Frames,
     store::Done,
-    wire::frame::{self, Command, FrameId},
+    wire::command::{self, Command, FrameId},
 };
 
 type FrameLimiter = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
@@ -115,14 +115,14 @@ impl Connection {
     }
 
     fn refuse(&self, id: Option<&FrameId>, error: &Error) {
-        self.io.send(frame::error(id, error));
+        self.io.send(command::error(id, error));
     }
 
     /// Whether one more frame is within the rate limit. If not, the frame is refused; after ten refusals in a minute the connection is
     /// closed.
     fn check_rate(&mut self, inbound: &Inbound) -> bool {
         let Err(until) = self.frame_limiter.check() else { return true };
-        let id = if let Inbound::Text(text) = inbound { frame::parse(text, &self.node.limits).0 } else { None };
+        let id = if let Inbound::Text(text) = inbound { command::parse(text, &self.node.limits).0 } else { None };
         let wait = until.wait_time_from(MonotonicClock.now()).as_millis();
         let error = Error::new(Code::RateLimited, "You are sending frames too fast. Wait a moment.");
         self.refuse(id.as_ref(), &error.after_ms(u64::try_from(wait).unwrap_or(u64::MAX) + 1));
@@ -133,7 +133,7 @@ impl Connection {
     }
 
     fn frame(&mut self, text: &str, ctx: &mut Context<Self>) {
-        let (id, command) = frame::parse(text, &self.node.limits);
+        let (id, command) = command::parse(text, &self.node.limits);
         match command {
             Ok(command) => self.handle_command(id, command, ctx),
             Err(error) => {
@@ -160,7 +160,7 @@ impl Connection {
         self.record_use(ctx);
         let auth = &self.auth;
         match command {
-            Command::Ping => self.io.send(frame::pong(id.as_ref(), now)),
+            Command::Ping => self.io.send(command::pong(id.as_ref(), now)),
             Command::Beat => {}
             Command::Send { thread, draft, key } => self.post(id, Post::send(auth, now, thread, draft, key), ctx),
             Command::Edit { message, content } => self.post(id, Post::edit(auth, now, message, content), ctx),
@@ -189,7 +189,7 @@ impl Connection {
     ///
     /// The subscription is renewed before the store is read again, so that a revocation in between is noticed by one or the other.
     /// While a refresh is in progress no other command is handled: of two refreshes, the later one must win.
-    fn refresh(&mut self, id: Option<FrameId>, token: frame::Token, ctx: &mut Context<Self>) {
+    fn refresh(&mut self, id: Option<FrameId>, token: command::Token, ctx: &mut Context<Self>) {
         self.refreshing = true;
         self.update_reading();
         let (judge, subscription, context) = (Arc::clone(&self.judge), Rc::clone(&self.subscription), self.auth.clone());
@@ -208,7 +208,7 @@ impl Connection {
         ctx.spawn(checked.into_actor(self).map(move |checked, connection, _| {
             match checked {
                 Ok(renewed) => {
-                    connection.io.send(frame::refreshed(id.as_ref(), renewed.expires_at()));
+                    connection.io.send(command::refreshed(id.as_ref(), renewed.expires_at()));
                     connection.auth = renewed;
                 }
                 Err(error) => connection.refuse(id.as_ref(), &error),
@@ -226,9 +226,9 @@ impl Connection {
         ctx.spawn(done.into_actor(self).map(move |outcome, connection, _| {
             match outcome {
                 Ok(Done::Message { message, duplicate }) => {
-                    connection.io.send(frame::ack(id.as_ref(), &message, duplicate));
+                    connection.io.send(command::ack(id.as_ref(), &message, duplicate));
                 }
-                Ok(Done::Read(marker)) => connection.io.send(frame::read(id.as_ref(), &marker)),
+                Ok(Done::Read(marker)) => connection.io.send(command::read(id.as_ref(), &marker)),
                 Ok(_) => connection.refuse(id.as_ref(), &Code::Internal.into()),
                 Err(error) => connection.refuse(id.as_ref(), &error),
             }

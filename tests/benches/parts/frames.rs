@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, Throughput};
 use hailgate::{
     domain::Limits,
     socket::gate::Gate,
-    wire::frame::{Command, parse},
+    wire::command::{Command, parse},
 };
 
 use super::{LENGTHS, text, thread};
