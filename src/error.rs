@@ -1,4 +1,5 @@
-//! THE table of public codes: name, HTTP status, close code, may the client retry, and its words.
+//! THE table of public codes: name, HTTP status, close code, whether the client may retry, what it does, and its title.
+//! `src/docs/protocol.md` shows it.
 //!
 //! Status and close codes are written here and nowhere else. A code is what clients decide by, so a
 //! name never changes its meaning; the words may.
@@ -9,7 +10,7 @@
 use std::borrow::Cow;
 
 macro_rules! codes {
-    ($($variant:ident $name:literal $status:literal $close:literal $retry:literal $title:literal)*) => {
+    ($($variant:ident $name:literal $status:literal $close:literal $retry:literal $client:ident $title:literal)*) => {
         /// A public code: every refusal, error and close that a client can see is one row of the table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code { $(#[doc = $title] $variant),* }
@@ -21,63 +22,105 @@ macro_rules! codes {
             fn row(self) -> (&'static str, u16, u16, bool, &'static str) {
                 match self { $(Code::$variant => ($name, $status, $close, $retry, $title)),* }
             }
+
+            /// What a client does about it.
+            pub fn remedy(self) -> Remedy {
+                match self { $(Code::$variant => Remedy::$client),* }
+            }
         }
     };
 }
 
+/// What a client does about a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Remedy {
+    /// The request or the client is wrong.
+    Correct,
+    /// Nothing that is shown opens the server.
+    SignIn,
+    /// The credential has run out.
+    Renew,
+    /// It does not exist for this user.
+    Forget,
+    /// It may succeed later.
+    Retry,
+    /// The connection may be opened again.
+    Resume,
+    /// The cursor does not hold.
+    Reload,
+    /// Nothing that a client can do helps.
+    Stop,
+}
+
+impl Remedy {
+    /// The sentence for authors of clients.
+    pub fn text(self) -> &'static str {
+        match self {
+            Remedy::Correct => "correct the request; the same one fails again",
+            Remedy::SignIn => "sign in, or get another token",
+            Remedy::Renew => "refresh the token or sign in, then repeat the request or resume",
+            Remedy::Forget => "forget the thing: it is gone, or this user may not see it",
+            Remedy::Retry => "try the same again after `retry_after_ms`, with the same retry key",
+            Remedy::Resume => "connect again after `retry_after_ms`, with the last cursor",
+            Remedy::Reload => "load by REST, and follow from the cursor of that answer",
+            Remedy::Stop => "do not repeat it; tell the person",
+        }
+    }
+}
+
 codes! {
-    // variant            name                     HTTP close retry  title
-    Invalid              "invalid"                  400    0 false "The request is not valid"
-    UnknownType          "unknown_type"             400    0 false "The frame type is not known"
-    SeveralCredentials   "several_credentials"      400    0 false "More than one explicit credential"
-    BadUpgrade           "bad_upgrade"              400    0 false "The upgrade request is malformed"
-    Unauthenticated      "unauthenticated"          401    0 false "Sign in first"
-    BadCredentials       "bad_credentials"          401    0 false "The credentials do not verify"
-    TokenExpired         "token_expired"            401    0 false "The token has expired"
-    UnknownAccount       "unknown_user"             401    0 false "There is no such account"
-    BadLogin             "bad_login"                401    0 false "Name or password is wrong"
-    SignInLost           "signin_lost"              401    0 false "The sign-in was not begun here, or took too long"
-    SignInRefused        "signin_refused"           403    0 false "The provider did not sign in"
-    ForeignOrigin        "foreign_origin"           403    0 false "This origin may not use the server"
-    NotAToken            "not_a_token"              403    0 false "The connection goes by no token"
-    Forbidden            "forbidden"                403    0 false "Not allowed"
-    NotFound             "not_found"                404    0 false "Not found"
-    MethodNotAllowed     "method_not_allowed"       405    0 false "The path does not take this method"
-    NotAcceptable        "not_acceptable"           406    0 false "The answer is not to be had in this form"
-    RequestTimeout       "request_timeout"          408    0 true  "The request body took too long"
-    EpochChanged         "epoch_changed"            410    0 false "The log is not the one the cursor is of"
-    CursorExpired        "expired"                  410    0 false "The cursor is older than what is kept"
-    BadCursor            "bad_cursor"               410    0 false "The cursor is not one of this server"
-    TooManyEvents        "too_many"                 410    0 false "Too many events were missed"
-    BodyTooBig           "too_big"                  413    0 false "The body is over the limit"
-    NotJsonBody          "unsupported_media_type"   415    0 false "The body must be application/json"
-    KeyReused            "key_reused"               422    0 false "The retry key was used for another body"
-    UnknownMember        "unknown_user"             422    0 false "There is no such user"
-    UpgradeRequired      "upgrade_required"         426    0 false "This path takes WebSocket upgrades only"
-    RateLimited          "rate_limited"             429    0 true  "Too many requests"
-    TooManyConnections   "too_many_connections"     429 4409 true  "Too many connections"
-    Internal             "internal"                 500 1011 true  "The server failed"
-    StackBroken          "stack_broken"             500    0 false "The middleware stack is broken"
-    NoSigningKey         "no_signing_key"           501    0 false "The server signs no tokens"
-    Busy                 "busy"                     503    0 true  "The server is busy"
-    IssuerUnavailable    "issuer_unavailable"       503    0 true  "The issuer's keys cannot be fetched now"
-    StoreUnavailable     "store_unavailable"        503    0 true  "The store cannot be used now"
-    StorageFull          "storage_full"             507    0 true  "The store is full"
-    Draining             "draining"                 503 4200 true  "The server is shutting down"
-    OverCapacity         "over_capacity"            503 4211 true  "The server is full"
-    Done                 "done"                       0 1000 false "Done"
-    GoingAway            "going_away"                 0 1001 true  "Going away"
-    ProtocolError        "protocol_error"             0 1002 false "The WebSocket protocol was broken"
-    BinaryFrame          "binary_frame"               0 1003 false "Binary frames are not taken"
-    NotUtf8              "not_utf8"                   0 1007 false "Text must be UTF-8"
-    FrameTooBig          "frame_too_big"              0 1009 false "The frame is over the limit"
-    SlowReader           "slow_reader"                0 4202 true  "Reads too slowly"
-    NoSignOfLife         "no_sign_of_life"            0 4204 true  "No sign of life"
-    CredentialsExpired   "credentials_expired"        0 4205 true  "The credentials expired"
-    Flooding             "flooding"                   0 4210 true  "Too many frames"
-    ContractBroken       "contract_broken"            0 4400 false "Too many bad frames"
-    SignedOut            "signed_out"               401 4401 false "Signed out"
-    Disabled             "disabled"                 401 4403 false "The account is disabled"
+    // variant            name                     HTTP close retry client   title
+    Invalid              "invalid"                  400    0 false Correct  "The request is not valid"
+    UnknownType          "unknown_type"             400    0 false Correct  "The frame type is not known"
+    SeveralCredentials   "several_credentials"      400    0 false Correct  "More than one explicit credential"
+    BadUpgrade           "bad_upgrade"              400    0 false Correct  "The upgrade request is malformed"
+    Unauthenticated      "unauthenticated"          401    0 false SignIn   "Sign in first"
+    BadCredentials       "bad_credentials"          401    0 false SignIn   "The credentials do not verify"
+    TokenExpired         "token_expired"            401    0 false Renew    "The token has expired"
+    UnknownAccount       "unknown_user"             401    0 false SignIn   "There is no such account"
+    BadLogin             "bad_login"                401    0 false SignIn   "Name or password is wrong"
+    SignInLost           "signin_lost"              401    0 false SignIn   "The sign-in was not begun here, or took too long"
+    SignInRefused        "signin_refused"           403    0 false Stop     "The provider did not sign in"
+    ForeignOrigin        "foreign_origin"           403    0 false Stop     "This origin may not use the server"
+    NotAToken            "not_a_token"              403    0 false Correct  "The connection goes by no token"
+    Forbidden            "forbidden"                403    0 false Stop     "Not allowed"
+    NotFound             "not_found"                404    0 false Forget   "Not found"
+    MethodNotAllowed     "method_not_allowed"       405    0 false Correct  "The path does not take this method"
+    NotAcceptable        "not_acceptable"           406    0 false Correct  "The answer is not to be had in this form"
+    RequestTimeout       "request_timeout"          408    0 true  Retry    "The request body took too long"
+    EpochChanged         "epoch_changed"            410    0 false Reload   "The log is not the one the cursor is of"
+    CursorExpired        "expired"                  410    0 false Reload   "The cursor is older than what is kept"
+    BadCursor            "bad_cursor"               410    0 false Reload   "The cursor is not one of this server"
+    TooManyEvents        "too_many"                 410    0 false Reload   "Too many events were missed"
+    BodyTooBig           "too_big"                  413    0 false Correct  "The body is over the limit"
+    NotJsonBody          "unsupported_media_type"   415    0 false Correct  "The body must be application/json"
+    KeyReused            "key_reused"               422    0 false Correct  "The retry key was used for another body"
+    UnknownMember        "unknown_user"             422    0 false Correct  "There is no such user"
+    UpgradeRequired      "upgrade_required"         426    0 false Correct  "This path takes WebSocket upgrades only"
+    RateLimited          "rate_limited"             429    0 true  Retry    "Too many requests"
+    TooManyConnections   "too_many_connections"     429 4409 true  Retry    "Too many connections"
+    Internal             "internal"                 500 1011 true  Retry    "The server failed"
+    StackBroken          "stack_broken"             500    0 false Stop     "The middleware stack is broken"
+    NoSigningKey         "no_signing_key"           501    0 false Stop     "The server signs no tokens"
+    Busy                 "busy"                     503    0 true  Retry    "The server is busy"
+    IssuerUnavailable    "issuer_unavailable"       503    0 true  Retry    "The issuer's keys cannot be fetched now"
+    StoreUnavailable     "store_unavailable"        503    0 true  Retry    "The store cannot be used now"
+    StorageFull          "storage_full"             507    0 true  Retry    "The store is full"
+    Draining             "draining"                 503 4200 true  Resume   "The server is shutting down"
+    OverCapacity         "over_capacity"            503 4211 true  Resume   "The server is full"
+    Done                 "done"                       0 1000 false Stop     "Done"
+    GoingAway            "going_away"                 0 1001 true  Resume   "Going away"
+    ProtocolError        "protocol_error"             0 1002 false Correct  "The WebSocket protocol was broken"
+    BinaryFrame          "binary_frame"               0 1003 false Correct  "Binary frames are not taken"
+    NotUtf8              "not_utf8"                   0 1007 false Correct  "Text must be UTF-8"
+    FrameTooBig          "frame_too_big"              0 1009 false Correct  "The frame is over the limit"
+    SlowReader           "slow_reader"                0 4202 true  Resume   "Reads too slowly"
+    NoSignOfLife         "no_sign_of_life"            0 4204 true  Resume   "No sign of life"
+    CredentialsExpired   "credentials_expired"        0 4205 true  Renew    "The credentials expired"
+    Flooding             "flooding"                   0 4210 true  Resume   "Too many frames"
+    ContractBroken       "contract_broken"            0 4400 false Correct  "Too many bad frames"
+    SignedOut            "signed_out"               401 4401 false SignIn   "Signed out"
+    Disabled             "disabled"                 401 4403 false Stop     "The account is disabled"
 }
 
 impl Code {
@@ -204,6 +247,14 @@ mod tests {
             let close = code.close().unwrap_or_default();
             let comes_back = close < 4400 || close == 4409;
             assert_eq!(code.retryable(), comes_back, "{} {close}", code.name());
+        }
+    }
+
+    #[test]
+    fn a_client_tries_again_what_is_retryable_and_nothing_else() {
+        for code in Code::ALL {
+            let again = matches!(code.remedy(), Remedy::Retry | Remedy::Resume);
+            assert_eq!(again, code.retryable() && code.remedy() != Remedy::Renew, "{}", code.name());
         }
     }
 }

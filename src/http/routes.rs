@@ -8,6 +8,16 @@ use crate::{
     auth::AcceptedCredentials,
     error::Code,
     rest::{admin, auth, demo, events, logins, messages, oidc, system, threads, tokens, users},
+    wire::{
+        Field,
+        rest::{
+            EditBody, EventsQuery, HealthAnswer, InfoAnswer, LinkBody, LoginBody, LoginsAnswer, MeAnswer, MembersAnswer,
+            MembersQuery, MessagesAnswer, MessagesQuery, Nothing, PasswordBody, PollAnswer, PreflightAnswer, PresenceAnswer,
+            PresenceQuery, ReadBody, RefreshBody, RevokedAnswer, SentAnswer, SocketQuery, StrictSendBody, ThreadBody,
+            ThreadPatch, ThreadsAnswer, ThreadsQuery, TicketAnswer, TokensAnswer, UsersAnswer, UsersQuery,
+        },
+        shape::{MarkerShape, MessageShape, ThreadShape},
+    },
     ws::admission,
 };
 
@@ -39,6 +49,12 @@ pub struct Route {
     pub access: Access,
     /// Who answers, as the table spells it: the name by which the probe asks for a certain route.
     pub handler: &'static str,
+    /// Fields of its body, or of its query if it is read by `get`; empty if it takes neither.
+    pub takes: &'static [Field],
+    /// Status of success; `messages::send` and `threads::create` say 200 for what was there already.
+    pub status: u16,
+    /// Fields of the JSON object that it answers with; empty if it answers with none.
+    pub gives: &'static [Field],
 }
 
 impl Access {
@@ -72,11 +88,11 @@ impl Route {
 }
 
 macro_rules! routes {
-    ($($path:literal { $($access:ident $method:ident $handler:path;)+ })+) => {
+    ($($path:literal { $($access:ident $method:ident $handler:path, $takes:ident => $status:literal $gives:ident;)+ })+) => {
         /// Every route.
         pub const TABLE: &[Route] =
             &[$($(Route { method: stringify!($method), path: $path, access: Access::$access,
-                handler: stringify!($handler) }),+),+];
+                handler: stringify!($handler), takes: $takes::FIELDS, status: $status, gives: $gives::FIELDS }),+),+];
 
         /// Configures an App with the table. One resource a path, so that another method is answered 405, not 404.
         pub fn configure(app: &mut web::ServiceConfig) {
@@ -101,49 +117,49 @@ macro_rules! offered {
 }
 
 routes! {
-    "/ws"                                   { Upgrade   get    admission::connect; }
-    "/api/auth/login"                       { Public    post   auth::login; }
-    "/api/auth/link"                        { Public    post   auth::link; }
-    "/api/auth/demo/{user_id}"              { Configured post  demo::sign_in; }
-    "/api/auth/oidc/login"                  { Configured get   oidc::login; }
-    "/api/auth/oidc/callback"               { Configured get   oidc::callback; }
-    "/api/auth/logout"                      { Protected post   auth::logout; }
-    "/api/auth/me"                          { Protected get    auth::me; }
-    "/api/auth/password"                    { Protected post   logins::password; }
-    "/api/auth/sessions"                    { Protected get    logins::list; }
-    "/api/auth/sessions/{session_id}"       { Protected delete logins::end; }
-    "/api/auth/token"                       { Protected post   tokens::issue; }
-    "/api/auth/refresh"                     { Public    post   tokens::refresh; }
-    "/api/ws/ticket"                        { Protected post   tokens::ticket; }
-    "/api/ws/preflight"                     { Preflight post   admission::preflight; }
-    "/api/admin/users/{user_id}/revoke"     { Protected post   admin::revoke; }
-    "/api/threads"                          { Protected get    threads::list;
-                                              Protected post   threads::create; }
-    "/api/threads/{thread_id}"              { Protected get    threads::get;
-                                              Protected patch  threads::update;
-                                              Protected delete threads::delete; }
-    "/api/threads/{thread_id}/members"      { Protected get    threads::members; }
+    "/ws"                                   { Upgrade    get    admission::connect,    SocketQuery    => 101 Nothing; }
+    "/api/auth/login"                       { Public     post   auth::login,           LoginBody      => 200 MeAnswer; }
+    "/api/auth/link"                        { Public     post   auth::link,            LinkBody       => 200 MeAnswer; }
+    "/api/auth/demo/{user_id}"              { Configured post   demo::sign_in,         Nothing        => 200 MeAnswer; }
+    "/api/auth/oidc/login"                  { Configured get    oidc::login,           Nothing        => 303 Nothing; }
+    "/api/auth/oidc/callback"               { Configured get    oidc::callback,        Nothing        => 303 Nothing; }
+    "/api/auth/logout"                      { Protected  post   auth::logout,          Nothing        => 204 Nothing; }
+    "/api/auth/me"                          { Protected  get    auth::me,              Nothing        => 200 MeAnswer; }
+    "/api/auth/password"                    { Protected  post   logins::password,      PasswordBody   => 204 Nothing; }
+    "/api/auth/sessions"                    { Protected  get    logins::list,          Nothing        => 200 LoginsAnswer; }
+    "/api/auth/sessions/{session_id}"       { Protected  delete logins::end,           Nothing        => 204 Nothing; }
+    "/api/auth/token"                       { Protected  post   tokens::issue,         Nothing        => 200 TokensAnswer; }
+    "/api/auth/refresh"                     { Public     post   tokens::refresh,       RefreshBody    => 200 TokensAnswer; }
+    "/api/ws/ticket"                        { Protected  post   tokens::ticket,        Nothing        => 200 TicketAnswer; }
+    "/api/ws/preflight"                     { Preflight  post   admission::preflight,  Nothing        => 200 PreflightAnswer; }
+    "/api/admin/users/{user_id}/revoke"     { Protected  post   admin::revoke,         Nothing        => 200 RevokedAnswer; }
+    "/api/threads"                          { Protected  get    threads::list,         ThreadsQuery   => 200 ThreadsAnswer;
+                                              Protected  post   threads::create,       ThreadBody     => 201 ThreadShape; }
+    "/api/threads/{thread_id}"              { Protected  get    threads::get,          Nothing        => 200 ThreadShape;
+                                              Protected  patch  threads::update,       ThreadPatch    => 200 ThreadShape;
+                                              Protected  delete threads::delete,       Nothing        => 204 Nothing; }
+    "/api/threads/{thread_id}/members"      { Protected  get    threads::members,      MembersQuery   => 200 MembersAnswer; }
     "/api/threads/{thread_id}/members/{user_id}"
-                                            { Protected put    threads::add;
-                                              Protected delete threads::remove; }
-    "/api/threads/{thread_id}/read"         { Protected put    threads::read; }
-    "/api/messages"                         { Protected get    messages::list;
-                                              Protected post   messages::send; }
-    "/api/messages/{message_id}"            { Protected get    messages::get;
-                                              Protected patch  messages::edit;
-                                              Protected delete messages::delete; }
-    "/api/events"                           { Stream    get    events::receive; }
-    "/api/users"                            { Protected get    users::find; }
-    "/api/presence"                         { Protected get    users::presence; }
-    "/api/system/info"                      { Public    get    system::info; }
-    "/health"                               { Public    get    system::live; }
-    "/health/live"                          { Public    get    system::live; }
-    "/health/ready"                         { Public    get    system::ready; }
-    "/"                                     { Public    get    assets::page; }
-    "/hailgate.js"                          { Public    get    assets::client; }
-    "/favicon.ico"                          { Public    get    assets::icon; }
-    "/static/{file}"                        { Public    get    assets::file; }
-    "/static/{version}/{file}"              { Public    get    assets::versioned; }
+                                            { Protected  put    threads::add,          Nothing        => 204 Nothing;
+                                              Protected  delete threads::remove,       Nothing        => 204 Nothing; }
+    "/api/threads/{thread_id}/read"         { Protected  put    threads::read,         ReadBody       => 200 MarkerShape; }
+    "/api/messages"                         { Protected  get    messages::list,        MessagesQuery  => 200 MessagesAnswer;
+                                              Protected  post   messages::send,        StrictSendBody => 201 SentAnswer; }
+    "/api/messages/{message_id}"            { Protected  get    messages::get,         Nothing        => 200 MessageShape;
+                                              Protected  patch  messages::edit,        EditBody       => 200 MessageShape;
+                                              Protected  delete messages::delete,      Nothing        => 200 MessageShape; }
+    "/api/events"                           { Stream     get    events::receive,       EventsQuery    => 200 PollAnswer; }
+    "/api/users"                            { Protected  get    users::find,           UsersQuery     => 200 UsersAnswer; }
+    "/api/presence"                         { Protected  get    users::presence,       PresenceQuery  => 200 PresenceAnswer; }
+    "/api/system/info"                      { Public     get    system::info,          Nothing        => 200 InfoAnswer; }
+    "/health"                               { Public     get    system::live,          Nothing        => 200 HealthAnswer; }
+    "/health/live"                          { Public     get    system::live,          Nothing        => 200 HealthAnswer; }
+    "/health/ready"                         { Public     get    system::ready,         Nothing        => 200 HealthAnswer; }
+    "/"                                     { Public     get    assets::page,          Nothing        => 200 Nothing; }
+    "/hailgate.js"                          { Public     get    assets::client,        Nothing        => 200 Nothing; }
+    "/favicon.ico"                          { Public     get    assets::icon,          Nothing        => 200 Nothing; }
+    "/static/{file}"                        { Public     get    assets::file,          Nothing        => 200 Nothing; }
+    "/static/{version}/{file}"              { Public     get    assets::versioned,     Nothing        => 200 Nothing; }
 }
 
 /// Whether a path names a file of the page by its version: pages of other origins have no use for it.

@@ -9,8 +9,8 @@ import { bare, joined, SENTENCES, span, wordsOf } from '/static/words.js';
 
 const root = new URL('../../', import.meta.url);
 const read = (path) => readFileSync(new URL(path, root), 'utf8');
-/** The server's table: variant, name, status, close code. */
-const ROWS = [...read('src/error.rs').matchAll(/^ {4}[A-Z]\w+ +"([a-z_0-9]+)" +(\d+) +(\d+) (true|false) +"(.*)"$/gm)].map(([, code, status, close, , title]) => ({ code, status: Number(status), close: Number(close), detail: `${title}.` }));
+/** The server's table: variant, name, status, close code, whether to try again, what a client does, title. */
+const ROWS = [...read('src/error.rs').matchAll(/^ {4}[A-Z]\w+ +"([a-z_0-9]+)" +(\d+) +(\d+) (true|false) +\w+ +"(.*)"$/gm)].map(([, code, status, close, , title]) => ({ code, status: Number(status), close: Number(close), detail: `${title}.` }));
 
 /** What a server may write for programmers. */
 const DETAILS = ['', 'Wait for as long as Retry-After says, then try again.', 'client_message_id: must equal the Idempotency-Key header', 'This needs the permission `publish`.', 'Sign in, or send a bearer token.'];
