@@ -66,6 +66,7 @@ mod passwords;
 mod polling;
 mod preflight;
 mod presence;
+mod protocol;
 mod races;
 mod rates;
 mod refresh;
