@@ -44,6 +44,7 @@ export class Conversation {
     Object.assign(this, parts);
     this.marks = new Marks(this.hailgate);
     this.#scroll = new Scroll(this.#box, () => this.#looked());
+    this.#scroll.firstUnread = () => this.#begun && this.#elementOf(this.#reading.firstUnread(this.#history.messages)?.message_id);
     on($('#to-end'), 'click', () => { this.#box.focus(); this.#begun ||= Boolean(this.#history?.loaded); this.toEnd(); });
     on($('#to-first'), 'click', () => { this.#box.focus(); this.#toFirst(); });
     on($('#trouble-again'), 'click', () => { $('#trouble').hidden = true; if (this.#begun) this.#looked(); else this.reload(); });
@@ -93,6 +94,11 @@ export class Conversation {
   newest(thread_id, count) {
     const held = this.#held.get(thread_id);
     return held?.loaded && !held.newer ? held.messages.slice(-count) : undefined;
+  }
+
+  /** Events of a thread (of all, if none is named) were missed: what comes next does not join what is held of those that are not open. */
+  missed(thread_id) {
+    for (const [id, held] of this.#held) if (held.loaded && held !== this.#history && (!thread_id || id === thread_id)) held.newer = true;
   }
 
   /** Nothing of it may be shown again. */
@@ -158,7 +164,7 @@ export class Conversation {
 
   #arrived(message) {
     announce(`${this.model.nameOf(message.author)}: ${message.content.slice(0, SPOKEN_CHARACTERS)}`);
-    if (this.#scroll.atEnd && document.visibilityState === 'visible') return;
+    if (this.#scroll.atEnd && this.#box.clientHeight && document.visibilityState === 'visible') return;
     if (this.thread?.unread === 1 || this.#newFrom === null) this.#newFrom = message.sequence;
   }
 
@@ -348,7 +354,8 @@ export class Conversation {
     if (!this.#edits.has(message_id)) {
       if (this.#edits.size >= EDITS_MAX) { this.#say('Too many messages are being edited. Save or cancel some first'); return; }
       const end = () => {
-        const focused = this.#edits.get(message_id).focused;
+        if (this.#edits.get(message_id) !== editor) return;   // cancelled while it was being saved, and begun again
+        const focused = editor.focused;
         this.#edits.delete(message_id);
         if (this.thread_id !== thread_id) return;
         this.#draw();
@@ -359,7 +366,8 @@ export class Conversation {
         if (this.thread_id === thread_id) this.put(told);
         else this.#held.get(thread_id)?.put(told);
       };
-      this.#edits.set(message_id, new Editor({ message, max: this.max(), onSave: save, onEnd: end }));
+      const editor = new Editor({ message, max: this.max(), onSave: save, onEnd: end });
+      this.#edits.set(message_id, editor);
       this.#draw();
     }
     this.#edits.get(message_id).fit();

@@ -49,7 +49,7 @@ export class Conversations {
     this.people = new People({ hailgate, model: this.model, presence: this.presence });
     this.panes = new Panes({ onPeople: (open) => this.#people(open) });
     const finder = new Finder({ list: this.list, panes: this.panes, onAgain: () => this.composer.focus() });
-    pageKeys({ finder, panes: this.panes, onEscape: () => this.composer.focus() });
+    pageKeys({ finder, panes: this.panes, onEscape: () => { this.panes.unpeek(); this.composer.focus(); } });
     $('#nothing-find').textContent = FIND_KEY;
     $('#me').textContent = me.name;
     $('#me').title = me.user_id;
@@ -61,6 +61,7 @@ export class Conversations {
     on(hailgate, 'event', ({ detail }) => this.#take(detail));
     on(hailgate, 'notice', ({ detail: { type, thread_id, data } }) => type === 'thread.read' && this.#marker({ thread_id, ...data }));
     on(hailgate, 'caught_up', ({ detail }) => Array.isArray(detail.read) && detail.read.forEach((marker) => this.#marker(marker)));
+    on(hailgate, 'reload', ({ detail }) => this.open.missed(detail.thread_id));
     on(hailgate, 'reload', ({ detail }) => (detail.thread_id ? this.#reloadThread(detail.thread_id) : this.#reload()));
     on(this.presence, 'change', () => this.#drawPresence());
     on($('#told-ok'), 'click', () => { this.#say(''); this.composer.focus(); });
@@ -119,6 +120,7 @@ export class Conversations {
     let first = null;
     try {
       first = await this.hailgate.threads();
+      this.open.missed();
       this.model.threads.clear();
       this.shelf.keepOnly(first.threads.map(({ thread_id }) => thread_id));
       this.#put(first.threads);
@@ -248,8 +250,10 @@ export class Conversations {
       if (this.panes.wide && begin && !location.hash) { history.replaceState(null, '', `#thread=${begin}`); this.#route(); return; }
       this.#show(null);
     } else if (wanted !== this.open.thread_id || !this.model.threads.has(wanted)) {
-      if (this.model.threads.has(wanted) || await this.#loadThread(wanted)) this.#show(wanted);
-      else this.#show(null, 'This thread is not here, or you are not in it.');
+      const here = this.model.threads.has(wanted) || await this.#loadThread(wanted);
+      if (wanted !== this.#wanted) return;   // another one was chosen meanwhile
+      if (!here) this.#show(null, 'This thread is not here, or you are not in it.');
+      else if (wanted !== this.open.thread_id) this.#show(wanted);
     }
   }
 

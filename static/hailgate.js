@@ -235,10 +235,10 @@ export class Hailgate extends Rest {
   }
 
   /** Ends the sign-in for this browser's tabs, without a word to the server. */
-  leaveUser() {
+  leaveUser({ tell = true } = {}) {
     this.user = null;
     this.#end('signed_out');
-    this.#users?.postMessage(null);
+    if (tell) this.#users?.postMessage(null);
     this.#tabs?.close();
     this.#tabs = null;
   }

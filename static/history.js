@@ -4,6 +4,8 @@ import { laterOf } from './model.js';
 
 /** Messages held at most; what falls off one end is read again when the reader comes there. */
 export const HELD_MAX = 600;
+/** Messages kept beside what is held, which a page that was asked for before may not have. */
+const LATE_MAX = 100;
 
 export class History {
   messages = [];
@@ -12,7 +14,8 @@ export class History {
   newer = false;
   /** Whether a first page has come. Until then events are kept beside it. */
   loaded = false;
-  #passed = 0;   // sequence of the newest message that an event brought and that is not held
+  #late = [];      // newest messages that events brought while there was more after what is held
+  #dropped = 0;    // sequence of the newest one that found no room there
 
   get first() { return this.messages[0]?.sequence; }
   get last() { return this.messages.at(-1)?.sequence; }
@@ -23,7 +26,7 @@ export class History {
     this.messages = this.messages.filter(({ sequence }) => sequence >= from);
     this.#merge(messages);
     this.older = has_more;
-    this.newer = false;
+    this.newer = this.#reach(messages.at(-1)?.sequence ?? 0);
     this.loaded = true;
   }
 
@@ -33,7 +36,7 @@ export class History {
     this.messages = this.messages.filter(({ sequence }) => sequence >= from);
     this.#merge(messages);
     this.older = true;
-    this.newer = has_more;
+    this.newer = has_more || this.#reach(messages.at(-1)?.sequence ?? 0);
     this.loaded = true;
   }
 
@@ -45,7 +48,7 @@ export class History {
 
   append({ messages, has_more }) {
     this.#merge(messages);
-    this.newer = has_more || this.#passed > (this.last ?? 0);
+    this.newer = has_more || this.#reach(this.last ?? 0);
     this.trim();
   }
 
@@ -55,7 +58,21 @@ export class History {
     if (at >= 0) this.messages[at] = laterOf(this.messages[at], message);
     else if (this.messages.length >= 2 * HELD_MAX) this.newer = true;   // the reader is far up: stop here, go on by pages
     else if (!this.loaded || this.#joins(message)) this.#merge([message]);
-    if (this.newer) this.#passed = Math.max(this.#passed, message.sequence);
+    if (this.newer && message.sequence > (this.last ?? 0)) this.#wait(message);
+  }
+
+  #wait(message) {
+    const known = this.#late.find(({ message_id }) => message_id === message.message_id);
+    this.#late = [...this.#late.filter((late) => late !== known), known ? laterOf(known, message) : message].sort((a, b) => a.sequence - b.sequence);
+    if (this.#late.length > LATE_MAX) this.#dropped = Math.max(this.#dropped, this.#late.shift().sequence);
+  }
+
+  /** A page to sequence `last` was the newest when it was read: what came meanwhile joins it. @returns whether there is more than that */
+  #reach(last) {
+    if (this.#dropped > last) return true;
+    this.#merge(this.#late.filter(({ sequence }) => sequence > last));
+    this.#late = [];
+    return false;
   }
 
   /** Lets go of the oldest. For a reader at the end; one further up would lose the place. */

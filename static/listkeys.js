@@ -23,7 +23,7 @@ export class ListKeys {
     on(this.list, 'keydown', (event) => this.#pressed(event));
     on(this.list, 'focusin', ({ target }) => this.#entered(target.closest('.message')));
     on(this.list, 'focusout', ({ relatedTarget }) => this.#left(relatedTarget));
-    on(this.list, 'contextmenu', (event) => event.pointerType === '' && event.preventDefault());   // by key: ours is open
+    on(this.list, 'contextmenu', (event) => event.pointerType === '' && !event.target.closest('.editor') && event.preventDefault());   // by key: ours is open
     const follow = soon(() => this.#follow());
     on(this.scroller, 'scroll', follow, { passive: true });
   }

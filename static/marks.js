@@ -34,9 +34,9 @@ export class Marks {
       try {
         await this.hailgate.markRead(thread_id, sequence);
       } catch (error) {
-        if (error.status && !error.retryable) return;   // the thread is gone, or the sign-in
+        if (error.status && error.status !== 401 && !error.retryable) return;   // the thread is gone
         if (!this.#untold.has(thread_id)) this.#untold.set(thread_id, sequence);
-        if (error.status) this.#soon(Math.max(error.retryAfterMs, RETRY_MS));
+        if (error.status && error.status !== 401) this.#soon(Math.max(error.retryAfterMs, RETRY_MS));
       }
     }));
   }

@@ -43,7 +43,7 @@ export class Model {
     const whole = { unread: 0, last_message: null, read_sequence: thread.unread === undefined ? thread.sequence : 0, ...known, ...thread };
     if (known && known.read_sequence > whole.read_sequence) {   // read here, and not told yet
       whole.read_sequence = known.read_sequence;
-      whole.unread = Math.min(known.unread, whole.unread);
+      if ((thread.last_message?.sequence ?? 0) <= known.read_sequence) whole.unread = Math.min(known.unread, whole.unread);   // else something was missed
     }
     this.threads.set(thread.thread_id, whole);
     return whole;

@@ -113,14 +113,26 @@ function askWho(words, kind) {
 function signedOut() {
   if (!me || leaving) return;
   shelf.wipe();
+  $('#announcer').replaceChildren();
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   askWho();   // the connection line says why
 }
 
+/** The same user signed in again in another window. A later sign-out has to end that session, not the one of before. */
+async function signedInElsewhere() {
+  const who = await hailgate.me().catch(() => me);
+  if (!me || leaving || who.user_id !== me.user_id) return;
+  me = who;
+  shelf.claim(me, hailgate.epoch);
+  signIn.hide();
+  $('#app').hidden = false;
+}
+
 /** Somebody signed out, here or in another window: nothing of theirs stays in sight or kept, whether or not the server can be told now. */
-async function goodbye(kept, told = signOut.settle()) {
+async function goodbye(kept, told = signOut.settle(), tell = false) {
   leaving = true;
-  hailgate.leaveUser();
+  hailgate.leaveUser({ tell });
+  $('#announcer').replaceChildren();
   $('#app').hidden = true;
   leaveFrame();
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
@@ -143,7 +155,7 @@ function leave() {
 const sayConnection = showConnection(hailgate, () => hailgate.start());
 on(hailgate, 'state', ({ detail }) => {
   if (detail.state === 'signed_out' || detail.code === 'disabled') signedOut();
-  else if (me && $('#app').hidden && ['live', 'fallback'].includes(detail.state)) { signIn.hide(); $('#app').hidden = false; }   // the same user signed in again in another window
+  else if (me && $('#app').hidden && ['live', 'fallback'].includes(detail.state)) signedInElsewhere();
 });
 on(hailgate, 'welcome', ({ detail: { epoch } }) => me && !leaving && shelf.claim(me, epoch));
 on(windows, 'message', ({ data }) => {
@@ -156,7 +168,7 @@ on($('#signout'), 'click', async () => {
   const kept = signOut.remember(me);
   windows.postMessage(null);
   const over = () => { signOut.forget(); return null; };
-  goodbye(kept, hailgate.logout({ timeoutMs: GOODBYE_MS }).then(over, (error) => (error.status === 401 ? over() : error)));
+  goodbye(kept, hailgate.logout({ timeoutMs: GOODBYE_MS }).then(over, (error) => (error.status === 401 ? over() : error)), true);
 });
 on(window, 'hashchange', () => location.hash.startsWith('#signin') && begin());   // a link that is opened where the page is loaded already
 on(window, 'beforeunload', (event) => !leaving && conversations?.unsent && event.preventDefault());

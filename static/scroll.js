@@ -11,6 +11,8 @@ export class Scroll {
   #size = '';
   #last = null;     // the place as it was when we last looked
   rows = new Map(); // key -> {element}, in the order of the page
+  /** The element of the first unread message: what came while the box was not shown is not passed over. */
+  firstUnread = () => undefined;
   /** Whether the end is in view, and stays so when messages come or the box changes its size. */
   atEnd = true;
 
@@ -24,7 +26,7 @@ export class Scroll {
   /** A box of another size is moved by the browser, not by the reader. */
   #moved() {
     const { clientWidth, clientHeight } = this.#box, size = `${clientWidth} ${clientHeight}`;
-    if (size !== this.#size && this.rows.size) { if (this.atEnd) this.toEnd(); else if (this.#last) this.keep(this.#last); }
+    if (size !== this.#size && this.rows.size) { if (this.atEnd) this.toEnd(this.firstUnread()); else if (this.#last) this.keep(this.#last); }
     this.#size = size;
     this.#onMove();
   }

@@ -93,13 +93,31 @@ test('a page around the marker is joined by what came while it was read', () => 
   assert.deepEqual([history.first, history.last, history.newer], [20, 61, false]);
 });
 
-test('an event that came while a later page was read is asked for again', () => {
+test('an event that came while a later page was read joins it', () => {
   const history = new History();
   history.restartAt({ messages: messages(1, 100), has_more: true });
   history.put(message(151));
   assert.equal(history.last, 100);
   history.append({ messages: messages(101, 150), has_more: false });
-  assert.equal(history.newer, true);
-  history.append({ messages: messages(151, 151), has_more: false });
-  assert.deepEqual([history.last, history.newer], [151, false]);
+  assert.deepEqual([history.last, history.newer, history.messages.length], [151, false, 151]);
+});
+
+test('an event that comes before the newest page, which was read before it, is shown after that page', () => {
+  const history = new History();
+  history.restartAt({ messages: messages(1, 100), has_more: true });
+  history.put(message(301));
+  history.put({ ...message(301), content: 'edited', edited_at: '2026-01-02T00:00:00.000Z' });
+  history.restart({ messages: messages(251, 300), has_more: true });
+  assert.deepEqual([history.first, history.last, history.newer], [251, 301, false]);
+  assert.equal(history.messages.at(-1).content, 'edited');
+});
+
+test('more events than are kept beside what is held are asked for again', () => {
+  const history = new History();
+  history.restartAt({ messages: messages(1, 100), has_more: true });
+  for (const late of messages(301, 450)) history.put(late);
+  history.restart({ messages: messages(251, 300), has_more: true });
+  assert.deepEqual([history.last, history.newer], [300, true]);
+  history.append({ messages: messages(301, 400), has_more: false });
+  assert.deepEqual([history.last, history.newer, history.messages.length], [450, false, 200]);
 });
