@@ -7,21 +7,10 @@ use hailgate::{
     wire::{Field, command, frame, problem::Problem, rest, seal, shape},
 };
 
+use crate::settings::{code, table};
+
 const PAGE: &str = "src/docs/protocol.md";
 const END: &str = "<!-- end of generated -->\n";
-
-/// A name or a value as code; a dash where there is none.
-fn code(text: &str) -> String {
-    if text.is_empty() { "-".to_owned() } else { format!("`{text}`") }
-}
-
-fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let mut lines = line(&heads) + &line(&vec!["---".to_owned(); heads.len()]);
-    rows.for_each(|row| lines += &line(&row));
-    lines
-}
 
 /// `{a, b?, c[]}`: a question mark where the field may be missing, brackets where it is a list.
 fn fields(fields: &[Field]) -> String {

@@ -53,11 +53,13 @@ fn words(text: &str) -> String {
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-fn code(text: &str) -> String {
+/// A name or a value as code; a dash where there is none.
+pub fn code(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { format!("`{text}`") }
 }
 
-fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+/// A table as Markdown has them.
+pub fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
     let rule = vec!["---".to_owned(); heads.len()];
