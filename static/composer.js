@@ -9,7 +9,7 @@ export class Composer {
   #thread = null;
 
   /**
-   * @param {import('./drafts.js').Drafts} drafts
+   * @param {Drafts} drafts of drafts.js
    * @param {{onSend: (thread_id: string, content: string) => boolean, onWriting: (thread_id: string, writing: boolean) => void,
    *          onUp: () => void}} parts `onUp`: the arrow key in an empty field
    */

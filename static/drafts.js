@@ -16,7 +16,7 @@ export class Drafts extends EventTarget {
   #at = 0;
   #kept; #user;
 
-  /** @param {import('./kept.js').Kept} kept */
+  /** @param {Kept} kept of kept.js */
   constructor(kept, user) {
     super();
     this.#kept = kept;

@@ -12,7 +12,7 @@ export class Finder {
   #list = $('#thread-list');
   #back = null;   // where the focus was before
 
-  /** @param {{list: import('./threads.js').ThreadList, panes: import('./panes.js').Panes, onAgain: () => void}} parts `onAgain`: the open thread was chosen */
+  /** @param {{list: ThreadList, panes: Panes, onAgain: () => void}} parts `onAgain`: the open thread was chosen */
   constructor(parts) {
     Object.assign(this, parts);
     this.#field.setAttribute('aria-keyshortcuts', MAC ? 'Meta+K' : 'Control+K');
