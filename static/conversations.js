@@ -61,8 +61,10 @@ export class Conversations {
     on(hailgate, 'event', ({ detail }) => this.#take(detail));
     on(hailgate, 'notice', ({ detail: { type, thread_id, data } }) => type === 'thread.read' && this.#marker({ thread_id, ...data }));
     on(hailgate, 'caught_up', ({ detail }) => Array.isArray(detail.read) && detail.read.forEach((marker) => this.#marker(marker)));
-    on(hailgate, 'reload', ({ detail }) => this.open.missed(detail.thread_id));
-    on(hailgate, 'reload', ({ detail }) => (detail.thread_id ? this.#reloadThread(detail.thread_id) : this.#reload()));
+    on(hailgate, 'reload', ({ detail: { thread_id } }) => {
+      this.open.missed(thread_id);
+      if (thread_id) this.#reloadThread(thread_id); else this.#reload();
+    });
     on(this.presence, 'change', () => this.#drawPresence());
     on($('#told-ok'), 'click', () => { this.#say(''); this.composer.focus(); });
     on(outbox, 'change', ({ detail }) => detail === this.open.thread_id && this.open.draw());
